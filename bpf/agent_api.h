@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The one home of every layout and number that kernel programs and agent share.
+ *
+ * scripts/gen_types.ts turns this into ffi/generated/ by way of the object's BTF; nothing here is typed a second time.
+ * Rules: fixed widths only, padding is named, no bool, no bare enum as a field, no pointer, no bit field; sizes are
+ * asserted.  A change of a size or of a meaning raises AGENT_FORMAT: an agent adopts pinned maps of its own format only.
+ */
+#pragma once
+
+#define AGENT_FORMAT 1
+
+/* ---- limits -------------------------------------------------------------------------------------------------- */
+
+/* Path components that the kernel compares, counted from the root.  A rule that names more is refused by the
+ * compiler; PATH_MAX allows 2,048, real rules have fewer than 20. */
+#define COMPONENTS_MAX 64
+/* Keys per hash: constant, length, 64 chunks of 4 bytes (NAME_MAX is 255), multiplier and start of the path hash. */
+#define HASH_KEYS 68
+/* Container indices.  The kernel gives out 1 .. CONTAINERS_KERNEL-1 at cgroup_mkdir, the agent the rest: two ranges, so
+ * that neither has to lock the other out. */
+#define CONTAINERS_MAX 65536
+#define CONTAINERS_KERNEL 49152
+#define IMAGES_MAX 4096
+#define IMAGE_ENTRY_BYTES 128
+#define BUCKET_SLOTS 5
+#define ROWS_PER_ENTRY 16
+#define CGROUP_PREFIXES_MAX 32
+#define CGROUP_PREFIX_BYTES 64
+/* Bytes of names in one record: PATH_MAX and one NUL per component never need more. */
+#define PATH_BYTES_MAX 4096
+#define ARGS_BYTES_MAX 1024
+
+/* ---- numbers ------------------------------------------------------------------------------------------------- */
+
+/* What a task does to an object.  A verdict row holds one 4-bit verdict per class. */
+enum op_class {
+	OP_EXEC = 0,      /* execve of this file, or as interpreter of a script */
+	OP_MMAP_EXEC = 1, /* mmap with PROT_EXEC by any program */
+	OP_LOAD = 2,      /* mmap with PROT_EXEC by a dynamic loader that was itself executed: the loader as launcher */
+	OP_READ = 3,      /* open for reading, directories too */
+	OP_WRITE = 4,     /* open for writing, truncate */
+	OP_CREATE = 5,    /* a new name: target of rename and link; mknod, mkdir, symlink */
+	OP_DELETE = 6,    /* unlink, rmdir */
+	OP_RENAME = 7,    /* rename of this object, at its old name */
+	OP_LINK = 8,      /* hard link to this object, at its old name */
+	OP_ATTR = 9,      /* chmod, chown, xattrs */
+	OP_IOCTL = 10,
+	OP_MOUNT = 11,    /* something is mounted on this object, or this mount is moved or pivoted */
+	OP_CONNECT = 12,  /* connect to a unix socket's path */
+	OP_NOTIFY = 13,   /* fanotify mark of a whole file system */
+	OP_CREDS = 14,    /* io_uring personality */
+	OP_CLASSES = 15,
+};
+
+/* A verdict is 4 bits.  Larger is stricter, so that the stricter of two is their maximum; VERDICT_SOURCE is added
+ * when the deciding rule has a fromSource, which beats every rule without. */
+enum verdict {
+	VERDICT_NONE = 0,          /* no rule, no allow-list: pass, no event */
+	VERDICT_ALLOW = 1,         /* pass, no event */
+	VERDICT_AUDIT = 2,         /* pass, event */
+	VERDICT_BLOCK = 3,         /* refuse, event */
+	VERDICT_POSTURE_AUDIT = 4, /* not in the allow-list: pass, event */
+	VERDICT_POSTURE_BLOCK = 5, /* not in the allow-list: refuse, event */
+	VERDICT_UNKNOWN_AUDIT = 6, /* the object's path can't be established: pass, event */
+	VERDICT_UNKNOWN_BLOCK = 7, /* the object's path can't be established: refuse, event */
+	VERDICT_SOURCE = 8,
+};
+
+/* Why a decision was taken when it was not (only) a verdict row. */
+enum reason {
+	REASON_ROW = 0,         /* the row's verdict; the generation's rule table names the rule */
+	REASON_ANCESTOR = 1,    /* rename or mount of a directory above a blocked object */
+	REASON_LAUNDER = 2,     /* rename or link that would give a blocked program an unblocked name */
+	REASON_UNREACHABLE = 3, /* the object is not in the task's mount tree */
+	REASON_GAVE_UP = 4,     /* renames or mounts never stood still long enough to read the path */
+	REASON_STACKING = 5,    /* own overlay (or other stacking file system) in a container with blocked objects */
+	REASON_ALIAS = 6,       /* bind mount, moved mount or pivot_root there */
+	REASON_NOTIFY = 7,      /* fanotify mark of a super block there */
+	REASON_CREDS = 8,       /* io_uring personality there */
+	REASON_IMAGE = 9,       /* no complete policy image could be read: refused */
+};
+
+enum hook {
+	HOOK_BPRM_CHECK = 1,
+	HOOK_MMAP_FILE = 2,
+	HOOK_FILE_OPEN = 3,
+	HOOK_PATH_TRUNCATE = 4,
+	HOOK_FILE_TRUNCATE = 5,
+	HOOK_PATH_RENAME = 6,
+	HOOK_PATH_LINK = 7,
+	HOOK_PATH_UNLINK = 8,
+	HOOK_SB_MOUNT = 9,
+	HOOK_MOVE_MOUNT = 10,
+	HOOK_SB_PIVOTROOT = 11,
+	HOOK_SB_KERN_MOUNT = 12,
+	HOOK_PATH_NOTIFY = 13,
+	HOOK_URING_OVERRIDE_CREDS = 14,
+	HOOKS = 15,
+};
+
+enum event_type {
+	EVENT_DECISION = 1, /* ring_alerts */
+	EVENT_EXEC = 2,     /* ring_events */
+	EVENT_EXIT = 3,     /* ring_events */
+	EVENT_CONTAINER = 4, /* ring_alerts: a container's cgroup came or went */
+};
+
+enum counter {
+	COUNT_DENIED = 0,
+	COUNT_AUDITED = 1,
+	COUNT_ALERTS_LOST = 2,     /* ring_alerts was full; the decision stood */
+	COUNT_EVENTS_LOST = 3,     /* ring_events was full */
+	COUNT_SECOND_OPENS = 4,    /* overlayfs' own opens, not judged (the user's was) */
+	COUNT_UNREACHABLE = 5,
+	COUNT_GAVE_UP = 6,
+	COUNT_WALK_RETRIES = 7,
+	COUNT_IMAGE_MISSING = 8,   /* a container's word named an image that could not be read */
+	COUNT_IDENTITY_FAILED = 9, /* no memory for a task's identity: fork refused */
+	COUNT_STAGED = 10,         /* tasks that entered a container from outside */
+	COUNT_ARMED = 11,          /* staging tasks whose exec made them the container's own */
+	COUNT_PENDING = 12,        /* judgements passed because no one has described the container yet */
+	COUNT_INDEX_EXHAUSTED = 13, /* a container's cgroup came and no index was free */
+	COUNT_EMPTY_SLOT = 14,
+	COUNTERS = 15,
+};
+
+/* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */
+
+/* word = slot | ops_live << 16 | generation << 32.  0 is a free index.  ops_live has a bit per op_class for which the
+ * image has any verdict other than NONE and ALLOW: without it a hook returns before it walks. */
+#define WORD_FREE 0ULL
+#define WORD_PENDING 0xffffULL   /* slot 0xffff: a container that no one has described yet */
+#define WORD_UNPOLICED 0xfffeULL /* slot 0xfffe: described, no policy selects it */
+
+/* ---- the policy image: entries of 128 bytes ---------------------------------------------------------------------- */
+
+#define IMAGE_MAGIC 0x4b4e4131u /* "1ANK" */
+#define NODE_ROOT 1u    /* the trie of object paths */
+#define NODE_SOURCES 2u /* (path hash of an executable) -> source class in `next` */
+#define NEXT_NODE 0x00ffffffu
+#define NEXT_GUARD 0x40000000u /* a Block row lies at this node or below it */
+#define NEXT_LEXER 0x80000000u /* reserved for patterns */
+#define ROW_BY_SOURCE 0x80000000u /* add the source class (0 = none) to the row index */
+#define ROW_INDEX 0x00ffffffu
+
+/* header.flags */
+#define IMAGE_BLOCKS 1u /* some file or process verdict refuses: the alias guards apply */
+
+/* Entry 0. */
+struct image_header {
+	__u32 magic;
+	__u32 format;       /* AGENT_FORMAT */
+	__u32 generation;   /* equals the upper half of the container's word, else the reader reads the word again */
+	__u32 buckets;      /* entries 1 .. buckets */
+	__u32 rows_entry;   /* 1 + buckets */
+	__u32 rows;
+	__u32 sources;      /* source classes 1 .. sources; 0 skips the look-up */
+	__u32 flags;
+	__u32 root_next;    /* NODE_ROOT with flags, or flags alone when the trie has no edge */
+	__u32 root_end;     /* row of "/" itself */
+	__u32 root_child;   /* row of /name without an edge */
+	__u32 root_desc;    /* row of anything deeper without an edge */
+	__u64 unreachable;  /* row, in place, for objects outside the task's mount tree and for walks that gave up */
+	__u64 anonymous;    /* row, in place, for memfd, pipes, sockets, anonymous inodes, message queues */
+	__u32 ops_live;     /* the same as in the word */
+	__u32 _pad[15];
+};
+_Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
+
+/*
+ * An edge.  key = component ^ node << 40; an empty slot has key 0.  It lives in one of two buckets:
+ *   x = component ^ node * 0x9e3779b97f4a7c15;  y = (x ^ x >> 29) * 0xbf58476d1ce4e5b9   (mod 2^64)
+ *   first = ((y >> 32) * buckets) >> 32;        second = ((y & 0xffffffff) * buckets) >> 32
+ * and the bucket's entry is 1 + that.
+ */
+struct image_slot {
+	__u64 key;
+	__u32 next;    /* node, or 0 when no edge leaves it; NEXT_* flags */
+	__u32 v_end;   /* row when the path ends here */
+	__u32 v_child; /* row when one more component follows and has no edge */
+	__u32 v_desc;  /* row when more follow and have no edge */
+};
+
+struct image_bucket {
+	struct image_slot slot[BUCKET_SLOTS];
+	__u64 _pad;
+};
+_Static_assert(sizeof(struct image_bucket) == IMAGE_ENTRY_BYTES, "image_bucket");
+
+/* Verdict of op class c: row >> (4 * c) & 15.  Rows fill entries from rows_entry on, ROWS_PER_ENTRY each. */
+struct image_rows {
+	__u64 row[ROWS_PER_ENTRY];
+};
+_Static_assert(sizeof(struct image_rows) == IMAGE_ENTRY_BYTES, "image_rows");
+
+/*
+ * Secret keys of the component hash, one set per installation (.rodata, so it outlives the agent with the pins).
+ *   sum(k) = k[0] + k[1] * length + k[2] * chunk[0] + k[3] * chunk[1] + ...    (mod 2^64)
+ * over 4-byte little-endian chunks of the name, padded with zeros;
+ *   component = (sum(a) & 0xffffffff00000000) | sum(b) >> 32
+ * The path hash of an executable folds its components from the leaf to the root:
+ *   hash = a[67];  each: hash = (hash ^ hash >> 32) * (a[66] | 1) + component
+ * MULTILINEAR (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
+ */
+struct hash_keys {
+	__u64 a[HASH_KEYS];
+	__u64 b[HASH_KEYS];
+};
+
+/* ---- settings, counters, who is who ------------------------------------------------------------------------------ */
+
+/* const volatile in .rodata: set once, between open and load. */
+struct agent_settings {
+	struct hash_keys keys;
+	__u64 init_mnt_ns; /* inode number of the host's mount namespace */
+	__u32 format;
+	__u32 _pad;
+	__u8 build_id[32]; /* SHA-256 of the objects; the next agent adopts these pins only when it is equal */
+};
+
+/* cgroup paths that runtimes use, relative to the cgroup root, "/kubepods" for example.  A cgroup made strictly below one, whose
+ * parent is not a container itself, gets an index at once. */
+struct cgroup_prefix {
+	__u8 length; /* 0: unused */
+	__u8 text[CGROUP_PREFIX_BYTES - 1];
+};
+
+struct container_use {
+	__u32 tasks; /* live tasks that carry the index */
+	__u32 gone;  /* 1: its cgroup was removed; free once tasks is 0 (the agent frees) */
+};
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+/* Names an exec for ever: the image that a process runs. ns since boot at exec, and the process. 0/0: unknown. */
+struct exec_ref {
+	__u64 time_ns;
+	__u32 pid;
+	__u32 _pad;
+};
+
+/* Begins every record. */
+struct event_header {
+	__u16 type; /* enum event_type */
+	__u16 flags; /* EVENT_* */
+	__u32 container;
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	struct exec_ref exec;   /* the image that acts (EVENT_EXEC: the new one) */
+	struct exec_ref parent; /* the image that it was forked from */
+	__u32 pid;    /* tgid in the host's pid namespace */
+	__u32 tid;
+	__u32 ppid;
+	__u32 ns_pid; /* tgid in the task's own pid namespace */
+	__u32 ns_ppid;
+	__u32 uid;    /* in the initial user namespace */
+	__u8 tty[16]; /* "pts0", NUL-padded; empty without a controlling terminal */
+};
+
+#define EVENT_TRUNCATED 1 /* a path or the arguments did not fit */
+#define EVENT_FOUND 2     /* EVENT_EXEC: the process ran before the agent did; arguments and cwd are not in the record */
+#define EVENT_STAGING 4   /* the container's set-up by its runtime */
+#define EVENT_DENIED 8    /* EVENT_DECISION: the kernel refused */
+
+/*
+ * Paths come as names from the leaf to the root, each ended by a NUL; the empty list is "/".  They lie in `text`, which
+ * begins right behind the fixed part: path_bytes of the object, then path2_bytes (new name of a rename or link), then cwd_bytes, then args_bytes (NUL-ended
+ * words as in /proc/PID/cmdline, argv[0] first).
+ */
+struct decision_event {
+	struct event_header header;
+	__u32 generation;
+	__u32 row;     /* row index, source class added */
+	__u32 row2;    /* row of the new name, for REASON_LAUNDER */
+	__u32 open_flags; /* f_flags of file_open; mount flags of sb_mount */
+	__u8 op;       /* enum op_class */
+	__u8 verdict;  /* enum verdict, VERDICT_SOURCE included */
+	__u8 hook;     /* enum hook */
+	__u8 reason;   /* enum reason */
+	__u16 path_bytes;
+	__u16 path2_bytes;
+	__u16 cwd_bytes;
+	__u16 args_bytes;
+	__u32 _pad;
+};
+
+struct exec_event {
+	struct event_header header;
+	__u16 path_bytes;
+	__u16 _pad0;
+	__u16 cwd_bytes;
+	__u16 args_bytes;
+};
+
+struct exit_event {
+	struct event_header header;
+	__u32 code; /* wait status as of wait(2) */
+	__u32 _pad;
+};
+
+/* header.exec and what follows it are 0. */
+struct container_event {
+	struct event_header header;
+	__u64 cgroup_id;
+	__u32 gone; /* 0: made, 1: removed */
+	__u16 path_bytes; /* cgroup path, from the root, as text (not reversed), without NUL */
+	__u16 _pad;
+};

@@ -1,0 +1,44 @@
+import type { Position } from "./diagnostic.ts";
+
+export type Action = "Allow" | "Audit" | "Block";
+
+export type RuleGroup =
+  | "process"
+  | "file"
+  | "network"
+  | "capabilities"
+  | "syscalls"
+  | "device"
+  | "presets"
+  | "apparmor";
+
+/** What one rule names. Paths are absolute, without a trailing slash, `/` for the root; directories likewise. */
+export type RuleTarget =
+  | { readonly kind: "path"; readonly path: string }
+  | { readonly kind: "directory"; readonly path: string; readonly recursive: boolean }
+  /** Anything that the engine does not enforce yet; `text` is what the user wrote, for reports. */
+  | { readonly kind: "other"; readonly list: string; readonly text: string };
+
+/**
+ * One item of a `match…` list, with action, severity, tags and message inherited item > group > spec.
+ * A value with commas has become one rule per element.
+ */
+export interface Rule {
+  readonly group: RuleGroup;
+  /** The list it stands in, for example `matchPaths`. */
+  readonly list: string;
+  /** Index in that list, from 0. */
+  readonly index: number;
+  readonly target: RuleTarget;
+  readonly action: Action;
+  readonly readOnly: boolean;
+  /** Absolute paths of executables; empty: every source. */
+  readonly fromSource: readonly string[];
+  /** 1..10, or 0 when the user gave none. */
+  readonly severity: number;
+  readonly tags: readonly string[];
+  readonly message: string;
+  readonly where: Position;
+  /** Set when this engine does not enforce the rule: why, in the words that status shows after "not enforced: ". */
+  readonly notEnforced?: string;
+}
