@@ -219,11 +219,15 @@ struct agent_settings {
 	__u8 build_id[32]; /* SHA-256 of the objects; the next agent adopts these pins only when it is equal */
 };
 
-/* cgroup paths that runtimes use, relative to the cgroup root, "/kubepods" for example.  A cgroup made strictly below one, whose
- * parent is not a container itself, gets an index at once. */
+/*
+ * Where runtimes make containers' cgroups: a new cgroup whose path begins with `text` and has `depth` names behind it is a
+ * container and gets an index at once; the longest `text` that fits decides.  "/default/" with depth 1 is ctr's, "/kubepods/burstable/"
+ * with depth 2 a kubelet's, "/system.slice/docker-" with depth 1 docker's under systemd.
+ */
 struct cgroup_prefix {
-	__u8 length; /* 0: unused */
-	__u8 text[CGROUP_PREFIX_BYTES - 1];
+	__u8 length; /* of text; 0: unused */
+	__u8 depth;
+	__u8 text[CGROUP_PREFIX_BYTES - 2];
 };
 
 struct container_use {
