@@ -1,0 +1,229 @@
+/**
+ * The settings: names, meaning, defaults and what values they take.
+ *
+ * Each has one name in three spellings: `posture.file` in the configuration file, `ANKYLO_POSTURE_FILE` in the
+ * environment, `--posture-file` on the command line.  Every value begins as text, the defaults too, and goes
+ * through the same parser.
+ */
+
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../lib/log.ts";
+import { closest } from "../lib/suggest.ts";
+
+export const POSTURES = ["audit", "block"] as const;
+export const VISIBILITIES = ["process", "file", "network", "capabilities"] as const;
+export type Visibility = typeof VISIBILITIES[number];
+
+/** Where the agent listens for HTTP over TCP. */
+export interface ListenAddress {
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+/** Settings as the agent uses them. A path that is undefined was turned `off`. */
+export interface Settings {
+  readonly policies: string;
+  readonly posture: Readonly<Record<"file" | "network" | "capabilities", typeof POSTURES[number]>>;
+  readonly visibility: readonly Visibility[];
+  readonly pendingContainers: "audit";
+  readonly containerd: string | undefined;
+  readonly listen: ListenAddress | undefined;
+  readonly socket: string | undefined;
+  readonly bpffs: string;
+  readonly cluster: string;
+  readonly hostname: string;
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+}
+
+/** A setting: `parse` throws RangeError whose message says what was wanted and what was found. */
+export interface Definition<T> {
+  readonly parse: (text: string) => T;
+  readonly initial: () => string;
+  /** What stands behind the flag in help, for example `<dir>`. */
+  readonly argument: string;
+  readonly about: string;
+}
+
+/** Every setting by its name in the configuration file, in the order of help and `--print-config`. */
+export const DEFINITIONS = {
+  "policies": define(parsePath, "/etc/ankylo/policies", "<dir>", "directory with policy files"),
+  "posture.file": define(
+    oneOf(POSTURES),
+    "audit",
+    "<audit|block>",
+    "what happens to processes and files that an allow-list does not name",
+  ),
+  "posture.network": define(
+    oneOf(POSTURES),
+    "audit",
+    "<audit|block>",
+    "the same for network rules",
+  ),
+  "posture.capabilities": define(
+    oneOf(POSTURES),
+    "audit",
+    "<audit|block>",
+    "the same for capabilities",
+  ),
+  "visibility": define(
+    parseVisibility,
+    "process",
+    "<kinds>",
+    `telemetry of /v1/events: ${VISIBILITIES.join(", ")} or none`,
+  ),
+  "pendingContainers": define(
+    parsePending,
+    "audit",
+    "<audit>",
+    "what happens in a container that no runtime has described yet",
+  ),
+  "containerd": define(
+    parsePathOrOff,
+    "/run/containerd/containerd.sock",
+    "<path|off>",
+    "containerd's socket",
+  ),
+  "listen": define(
+    parseListen,
+    "127.0.0.1:8420",
+    "<host:port|off>",
+    "address of the HTTP API; anyone who reaches it can read all alerts",
+  ),
+  "socket": define(
+    parsePathOrOff,
+    "/run/ankylo/ankylo.sock",
+    "<path|off>",
+    "unix socket of the HTTP API",
+  ),
+  "bpffs": define(
+    parsePath,
+    "/sys/fs/bpf/ankylo",
+    "<dir>",
+    "where the kernel's programs stay while no agent runs",
+  ),
+  "cluster": define(parseText, "default", "<name>", "ClusterName in alerts"),
+  "hostname": define(parseText, shortHostname, "<name>", "HostName in alerts"),
+  "log.level": define(
+    oneOf(LOG_LEVELS),
+    "info",
+    `<${LOG_LEVELS.join("|")}>`,
+    "least severe log line",
+  ),
+  "log.format": define(oneOf(LOG_FORMATS), "text", "<text|json>", "form of log lines"),
+} as const satisfies Record<string, Definition<unknown>>;
+
+export type SettingName = keyof typeof DEFINITIONS;
+export const SETTING_NAMES = Object.keys(DEFINITIONS) as SettingName[];
+export type SettingValues = {
+  readonly [K in SettingName]: ReturnType<typeof DEFINITIONS[K]["parse"]>;
+};
+
+/** `pendingContainers` → `pending-containers`, `posture.file` → `posture-file`. */
+function dashed(name: string): string {
+  return name.replaceAll(".", "-").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Spelling on the command line, with its dashes. */
+export function flagOf(name: string): string {
+  return `--${dashed(name)}`;
+}
+
+/** Spelling in the environment. */
+export function variableOf(name: string): string {
+  return `ANKYLO_${dashed(name).replaceAll("-", "_").toUpperCase()}`;
+}
+
+/** The settings in the shape in which the agent uses them. */
+export function settingsOf(values: SettingValues): Settings {
+  return {
+    policies: values.policies,
+    posture: {
+      file: values["posture.file"],
+      network: values["posture.network"],
+      capabilities: values["posture.capabilities"],
+    },
+    visibility: values.visibility,
+    pendingContainers: values.pendingContainers,
+    containerd: values.containerd,
+    listen: values.listen,
+    socket: values.socket,
+    bpffs: values.bpffs,
+    cluster: values.cluster,
+    hostname: values.hostname,
+    log: { level: values["log.level"], format: values["log.format"] },
+  };
+}
+
+function define<T>(
+  parse: (text: string) => T,
+  initial: string | (() => string),
+  argument: string,
+  about: string,
+): Definition<T> {
+  const initialOf = typeof initial === "string" ? () => initial : initial;
+  return { parse, initial: initialOf, argument, about };
+}
+
+/** KubeArmor's rule for `host`: up to the first dot. */
+function shortHostname(): string {
+  return Deno.hostname().split(".")[0]!;
+}
+
+function refuse(wanted: string, found: string): RangeError {
+  return new RangeError(`must be ${wanted}: current value is "${found}"`);
+}
+
+function parseText(text: string): string {
+  if (text.trim() === "") throw refuse("a name", text);
+  return text;
+}
+
+function parsePath(text: string): string {
+  if (!text.startsWith("/")) throw refuse("an absolute path", text);
+  return text.length > 1 ? text.replace(/\/+$/, "") : text;
+}
+
+function parsePathOrOff(text: string): string | undefined {
+  if (text === "off") return undefined;
+  if (!text.startsWith("/")) throw refuse('an absolute path or "off"', text);
+  return text;
+}
+
+function parseListen(text: string): ListenAddress | undefined {
+  if (text === "off") return undefined;
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65535) {
+    throw refuse('"host:port" or "off", for example "127.0.0.1:8420"', text);
+  }
+  return { hostname: match[1] ?? match[2]!, port };
+}
+
+function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    const near = closest(text, choices);
+    const wanted = `one of ${choices.join(", ")}`;
+    throw near === undefined
+      ? refuse(wanted, text)
+      : new RangeError(`${refuse(wanted, text).message}, did you mean "${near}"?`);
+  };
+}
+
+function parseVisibility(text: string): readonly Visibility[] {
+  const words = text.split(",").map((word) => word.trim());
+  if (words.length === 1 && words[0] === "none") return [];
+  return [...new Set(words.map(oneOf(VISIBILITIES)))];
+}
+
+/** `block` and `hold` need the agent to be told of a container before its first exec; this engine is told after. */
+function parsePending(text: string): "audit" {
+  if (text === "block" || text === "hold") {
+    throw new RangeError(
+      `"${text}" is not supported by this version: the only value is "audit", which lets a container ` +
+        "run until its runtime has described it and counts what passed",
+    );
+  }
+  return oneOf(["audit"] as const)(text);
+}
