@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * One global of every structure and enum in agent_api.h, and nothing else.
+ *
+ * Clang writes a type into BTF only when a global, a function or a map of the object uses it: a record that programs
+ * merely reserve in a ring buffer would be missing.  scripts/gen_types.ts reads this object; it is not linked into the
+ * one that the agent loads, so the globals cost the node nothing.  A type missing here fails the generator.
+ */
+#include <linux/types.h>
+#include "agent_api.h"
+
+enum op_class global_op_class;
+enum verdict global_verdict;
+enum reason global_reason;
+enum hook global_hook;
+enum event_type global_event_type;
+enum counter global_counter;
+
+struct image_header global_image_header;
+struct image_slot global_image_slot;
+struct image_bucket global_image_bucket;
+struct image_rows global_image_rows;
+
+struct hash_keys global_hash_keys;
+struct agent_settings global_agent_settings;
+struct cgroup_prefix global_cgroup_prefix;
+struct container_use global_container_use;
+
+struct exec_ref global_exec_ref;
+struct event_header global_event_header;
+struct decision_event global_decision_event;
+struct exec_event global_exec_event;
+struct exit_event global_exit_event;
+struct container_event global_container_event;
