@@ -1,0 +1,97 @@
+#!/bin/bash
+# Init of the test VM. Brings the machine up, starts containerd, says "ready", and waits. The harness saves the VM at
+# that point; every later run is a copy that wakes up in `read`, gets its job from a disk, runs it, and reports.
+#
+# Channel: the virtio port "harness". Host to guest: one line, "TIME HAS_BINARY". Guest to host: the job's output;
+# a record that starts with the byte 0x1e and ends with a newline is a message: "ready", or "exit STATUS".
+# Everything else that is printed here goes to the console.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb NO_COLOR=1
+export LANG=C.UTF-8
+
+mount_all() {
+  mount -t securityfs securityfs /sys/kernel/security
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+  mount -t bpf bpf /sys/fs/bpf
+  mount -t tracefs tracefs /sys/kernel/tracing
+  mount -t debugfs debugfs /sys/kernel/debug
+  mount -t tmpfs -o mode=1777 tmp /tmp
+  mount -t tmpfs -o mode=755 run /run
+  mkdir -p /dev/pts /dev/shm /dev/mqueue /run/lock
+  mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+  mount -t tmpfs shm /dev/shm
+  mount -t mqueue mqueue /dev/mqueue
+  # overlayfs refuses to write its upper layer on overlayfs, and the root is one.
+  mount -t tmpfs -o size=90% containerd /var/lib/containerd
+  mount -t tmpfs -o size=90% job /job
+  ln -sf /proc/self/fd /dev/fd
+  ln -sf fd/0 /dev/stdin
+  ln -sf fd/1 /dev/stdout
+  ln -sf fd/2 /dev/stderr
+}
+
+# The root cgroup must hold no process before its controllers can be given to containers.
+delegate_cgroups() {
+  mkdir /sys/fs/cgroup/init
+  echo $$ >/sys/fs/cgroup/init/cgroup.procs
+  local controller
+  for controller in $(</sys/fs/cgroup/cgroup.controllers); do
+    echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+  done
+}
+
+# 10.0.2.15 is the address that QEMU's user network forwards to.
+start_network() {
+  ip link set lo up
+  ip link set eth0 up
+  ip address add 10.0.2.15/24 dev eth0
+  ip route add default via 10.0.2.2
+}
+
+open_channel() {
+  local port
+  for port in /sys/class/virtio-ports/*; do
+    [ "$(<"$port/name")" = harness ] && exec 3<>"/dev/${port##*/}"
+  done
+}
+
+start_containerd() {
+  containerd >/var/log/containerd.log 2>&1 &
+  until ctr version >/dev/null 2>&1; do sleep 0.1; done
+  ctr images import /usr/share/vm/busybox.tar
+  # The first container pays for reading and translating runc and the shim. Pay once, before the VM is saved.
+  ctr run --rm docker.io/library/busybox:latest warm-up /bin/true
+}
+
+# A script may open /dev/stderr anew, which the port refuses: so its output goes through a pipe. The exit message goes
+# through the same pipe, so it comes after all the output even when a process that was left behind holds the pipe.
+run_job() {
+  mkfifo /run/job-output
+  cat /run/job-output >&3 &
+  exec 4>/run/job-output
+  (
+    exec 3>&-
+    cd /job || exit 127
+    exec bash ./run.sh
+  ) <&- </dev/null >&4 2>&4
+  printf '\x1eexit %d\n' $? >&4
+}
+
+mount_all
+delegate_cgroups
+hostname vm
+start_network
+open_channel
+start_containerd
+printf '\x1eready\n' >&3
+
+read -r time has_binary <&3
+date -s "@$time" >/dev/null
+if [ "$has_binary" = 1 ]; then
+  mkdir -p /run/vm-binary
+  mount -t squashfs -o ro /dev/vdd /run/vm-binary
+  mount --bind /run/vm-binary/ankylo /usr/local/bin/ankylo
+fi
+tar -x -C /job -f /dev/vdc
+run_job
+# The host ends the VM when it has read the message.
+while :; do sleep 1000; done

@@ -1,0 +1,228 @@
+/**
+ * The VM harness: runs a job on a real kernel, with containerd, from a template that is restored in a tenth of a second.
+ *
+ * ```ts
+ * await using vm = await startVm({ kernel: "6.12", jobDir: "tests/e2e/.job" });
+ * for await (const line of vm.lines) console.log(line);
+ * Deno.exit(await vm.status);
+ * ```
+ */
+
+import { run } from "./command.ts";
+import { type KernelSeries, prepareKernel } from "./kernel.ts";
+import {
+  BINARY_DISK_BYTES,
+  type Forward,
+  JOB_DISK_BYTES,
+  type Machine,
+  type QemuProcess,
+} from "./qemu.ts";
+import { prepareRootImage } from "./root_image.ts";
+import { outputDir } from "./store.ts";
+import { prepareTemplate, restore } from "./template.ts";
+
+export { KERNELS, type KernelSeries, parseKernelSeries, prepareKernel } from "./kernel.ts";
+export { vmlinuxPath } from "./kernel.ts";
+export type { Forward } from "./qemu.ts";
+
+/** What {@linkcode startVm} takes. */
+export interface VmOptions {
+  kernel: KernelSeries;
+  /** Copied to /job, where its `run.sh` is run; up to a few hundred MB, and it counts as guest memory. */
+  jobDir: string;
+  /** Guest memory in MiB; 1024 by default. Each amount needs a template of its own. */
+  memMiB?: number;
+  /** CPUs; 2 by default. */
+  cpus?: number;
+  /** Ends the VM after this many seconds; 300 by default; 0 means never. */
+  timeoutS?: number;
+  /** Count instructions instead of time; implies one CPU. */
+  icount?: boolean;
+  /** What listens in the guest must do so on 0.0.0.0 or 10.0.2.15. */
+  forwards?: readonly Forward[];
+  /** The agent's binary, mounted at /usr/local/bin/ankylo; `.output/ankylo` by default, if it is there. */
+  binary?: string;
+}
+
+/** A running VM. */
+export interface Vm extends AsyncDisposable {
+  /** Standard output and error of `run.sh`, line by line as they are written. */
+  lines: AsyncIterable<string>;
+  /** Exit status of `run.sh`; 130 after {@linkcode stop}. Rejects with {@linkcode VmError}. */
+  status: Promise<number>;
+  /** Powers the VM off. Idempotent; settles when QEMU is gone. */
+  stop(): Promise<void>;
+}
+
+/** The VM ended without telling the exit status of its job: a kernel panic, a power-off, or the time was up. */
+export class VmError extends Error {
+  override name = "VmError";
+
+  /** `console`: the last lines of the kernel's console. */
+  constructor(message: string, readonly console: string) {
+    super(message);
+  }
+}
+
+/** Message of the guest's init when the job has ended, followed by the exit status: see guest/init.sh. */
+const EXIT_MESSAGE = "\x1eexit ";
+
+/** Exit status of a job that was stopped, as shells count a program ended by Ctrl-C. */
+const STOPPED_STATUS = 130;
+
+/**
+ * Starts a VM and its job. The caller stops it, or awaits its status.
+ *
+ * The first call for a kernel and a size makes what is missing, and says so on standard error (about 45 s).
+ *
+ * @throws {RangeError} when the job directory is too large or has no run.sh
+ */
+export async function startVm(options: VmOptions): Promise<Vm> {
+  await checkJob(options.jobDir);
+  const icount = options.icount ?? false;
+  const machine: Machine = {
+    kernel: await prepareKernel(options.kernel),
+    rootImage: await prepareRootImage(),
+    memMiB: options.memMiB ?? 1024,
+    cpus: icount ? 1 : options.cpus ?? 2,
+    icount,
+  };
+  const template = await prepareTemplate(machine);
+  await Deno.mkdir(`${outputDir}/vm`, { recursive: true });
+  const dir = await Deno.makeTempDir({ dir: `${outputDir}/vm`, prefix: "run-" });
+  try {
+    const disks = { job: `${dir}/job`, binary: `${dir}/binary`, console: `${dir}/console.log` };
+    await writeJobDisk(options.jobDir, disks.job);
+    const hasBinary = await writeBinaryDisk(options.binary ?? `${outputDir}/ankylo`, disks.binary);
+    const qemu = await restore(machine, template, disks, options.forwards ?? []);
+    return new RunningVm(qemu, dir, hasBinary, options.timeoutS ?? 300);
+  } catch (error) {
+    await Deno.remove(dir, { recursive: true });
+    throw error;
+  }
+}
+
+class RunningVm implements Vm {
+  readonly lines: ReadableStream<string>;
+  readonly status: Promise<number>;
+  readonly #qemu: QemuProcess;
+  readonly #dir: string;
+  #lineController!: ReadableStreamDefaultController<string>;
+  #linesClosed = false;
+  #ended: "stopped" | "timeout" | undefined;
+
+  constructor(qemu: QemuProcess, dir: string, hasBinary: boolean, timeoutS: number) {
+    this.#qemu = qemu;
+    this.#dir = dir;
+    this.lines = new ReadableStream({
+      start: (controller) => void (this.#lineController = controller),
+      cancel: () => {
+        this.#linesClosed = true;
+        this.#end("stopped");
+      },
+    });
+    this.status = this.#follow(hasBinary, timeoutS);
+    // A caller that only reads the lines has not asked for the status.
+    this.status.catch(() => {});
+  }
+
+  async stop(): Promise<void> {
+    this.#end("stopped");
+    await this.status.catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #follow(hasBinary: boolean, timeoutS: number): Promise<number> {
+    const timer = timeoutS > 0
+      ? setTimeout(() => this.#end("timeout"), timeoutS * 1000)
+      : undefined;
+    try {
+      // The guest wakes at the time when its template was saved, so it is told the time.
+      await this.#qemu.send(`${(Date.now() / 1000).toFixed(3)} ${hasBinary ? 1 : 0}`);
+      const status = await this.#readOutput();
+      if (status !== undefined) return status;
+      if (this.#ended === "stopped") return STOPPED_STATUS;
+      throw await this.#failure(timeoutS);
+    } finally {
+      clearTimeout(timer);
+      await this.#qemu.close();
+      await Deno.remove(this.#dir, { recursive: true });
+      this.#closeLines();
+    }
+  }
+
+  /** Passes lines on until the exit message. Returns undefined when QEMU ends without one. */
+  async #readOutput(): Promise<number | undefined> {
+    for await (const line of this.#qemu.lines) {
+      // The output before the message may lack its last newline.
+      const [text, status] = line.split(EXIT_MESSAGE);
+      if (!this.#linesClosed && (status === undefined || text !== "")) {
+        this.#lineController.enqueue(text!);
+      }
+      if (status !== undefined) return Number(status);
+    }
+    return undefined;
+  }
+
+  #closeLines(): void {
+    if (this.#linesClosed) return;
+    this.#linesClosed = true;
+    this.#lineController.close();
+  }
+
+  #end(reason: "stopped" | "timeout"): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    if (reason === "stopped") this.#closeLines();
+    this.#qemu.kill();
+  }
+
+  async #failure(timeoutS: number): Promise<VmError> {
+    const log = await Deno.readTextFile(`${this.#dir}/console.log`).catch(() => "");
+    const console = `${(await this.#qemu.errors).trim()}\n${log.trim()}`.trim();
+    const tail = console.split("\n").slice(-25).join("\n");
+    const reason = this.#ended === "timeout"
+      ? `the job has not ended within ${timeoutS} s`
+      : "the VM ended before its job: the kernel panicked or was powered off";
+    return new VmError(`Run job in VM: ${reason}`, tail);
+  }
+}
+
+async function checkJob(jobDir: string): Promise<void> {
+  const found = await Deno.stat(`${jobDir}/run.sh`).then((info) => info.isFile, () => false);
+  if (!found) throw new RangeError(`Run job in VM: "${jobDir}" must contain the script "run.sh"`);
+}
+
+async function writeJobDisk(jobDir: string, target: string): Promise<void> {
+  await run(["tar", "-C", jobDir, "--owner=0", "--group=0", "-cf", target, "."]);
+  await resizeDisk(target, JOB_DISK_BYTES, `job directory "${jobDir}"`);
+}
+
+/** Returns whether there is a binary. It is mounted, not copied: only what is read of it passes through emulation. */
+async function writeBinaryDisk(binary: string, target: string): Promise<boolean> {
+  const found = await Deno.stat(binary).then(() => true, () => false);
+  if (found) {
+    const stored = ["-noI", "-noD", "-noF", "-no-xattrs", "-all-root", "-noappend"];
+    const name = binary.split("/").at(-1)!;
+    if (name !== "ankylo") throw new RangeError(`Run job in VM: binary must be named "ankylo"`);
+    await run(["mksquashfs", binary, target, ...stored, "-quiet", "-no-progress"]);
+  } else {
+    await Deno.writeFile(target, new Uint8Array());
+  }
+  await resizeDisk(target, BINARY_DISK_BYTES, `binary "${binary}"`);
+  return found;
+}
+
+/** Grows a file, sparsely, to the size that the template's disk has. */
+async function resizeDisk(path: string, bytes: number, what: string): Promise<void> {
+  const { size } = await Deno.stat(path);
+  if (size > bytes) {
+    throw new RangeError(
+      `Run job in VM: ${what} is ${size} bytes: at most ${bytes} fit on its disk`,
+    );
+  }
+  await Deno.truncate(path, bytes);
+}
