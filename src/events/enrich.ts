@@ -1,0 +1,26 @@
+/** Joins an event with who acted: executables, command line and working directory. */
+import type { DecisionEvent, ExecEvent } from "./event.ts";
+import type { ProcessTree } from "./process_tree.ts";
+
+/** Who acted. Paths as the container names them; an empty string is unknown. */
+export interface Actor {
+  readonly exe: string;
+  /** argv, argv[0] first; empty when unknown. */
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** The image that the process was forked from. */
+  readonly parentExe: string;
+}
+
+/** The record's own facts first, then the tree's, then /proc's. */
+export function actorOf(event: DecisionEvent | ExecEvent, tree: ProcessTree): Actor {
+  const entry = tree.actor(event);
+  // The arguments in the record of an exec's decision are those of the program that was refused.
+  const own = event.type === "decision" && event.opName !== "exec" ? event.args : [];
+  return {
+    exe: entry?.exe ?? "",
+    args: own.length > 0 ? own : entry?.args ?? [],
+    cwd: event.cwd ?? entry?.cwd ?? "",
+    parentExe: tree.parentExe(event) ?? "",
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * What the kernel saw, as values: the words of `bpf/agent_api.h` with names in place of numbers, so that no room
+ * downstream needs the layouts.
+ */
+
+/** Names an exec for ever: the image that a process runs. Time since boot in ns; 0 and 0: unknown. */
+export interface ExecRef {
+  readonly timeNs: bigint;
+  /** In the host's pid namespace. */
+  readonly pid: number;
+}
+
+/** Facts that every record of a task carries. */
+export interface TaskEvent {
+  /** Container index; 0: none. */
+  readonly container: number;
+  /** CLOCK_BOOTTIME. */
+  readonly timeNs: bigint;
+  /** The image that acts; of an exec event the new one. */
+  readonly exec: ExecRef;
+  /** The image that the acting process was forked from. */
+  readonly parent: ExecRef;
+  /** Process (thread group) in the host's pid namespace. */
+  readonly pid: number;
+  readonly tid: number;
+  readonly ppid: number;
+  /** Process in its own pid namespace. */
+  readonly nsPid: number;
+  readonly nsPpid: number;
+  /** In the initial user namespace. */
+  readonly uid: number;
+  /** `pts0`; empty without a controlling terminal. */
+  readonly tty: string;
+  /** A path or the arguments did not fit into the record. */
+  readonly truncated: boolean;
+  /** The container's set-up by its runtime. */
+  readonly staging: boolean;
+}
+
+/** What the task does to the object: `enum op_class`. */
+export type OpName =
+  | "exec"
+  | "mmap-exec"
+  | "load"
+  | "read"
+  | "write"
+  | "create"
+  | "delete"
+  | "rename"
+  | "link"
+  | "attributes"
+  | "ioctl"
+  | "mount"
+  | "connect"
+  | "notify"
+  | "credentials";
+
+/** `enum verdict` without its source bit. */
+export type VerdictName =
+  | "none"
+  | "allow"
+  | "audit"
+  | "block"
+  | "posture-audit"
+  | "posture-block"
+  | "unknown-audit"
+  | "unknown-block";
+
+/** `enum reason`; `rule`: the row's verdict, whether by a rule or by posture. */
+export type ReasonName =
+  | "rule"
+  | "ancestor"
+  | "launder"
+  | "unreachable"
+  | "gave-up"
+  | "stacking"
+  | "alias"
+  | "notify"
+  | "credentials"
+  | "image";
+
+/** The kernel's name of the hook, without `security_`. */
+export type HookName =
+  | "bprm_check_security"
+  | "mmap_file"
+  | "file_open"
+  | "path_truncate"
+  | "file_truncate"
+  | "path_rename"
+  | "path_link"
+  | "path_unlink"
+  | "sb_mount"
+  | "move_mount"
+  | "sb_pivotroot"
+  | "sb_kern_mount"
+  | "path_notify"
+  | "uring_override_creds";
+
+/** A refused or audited operation. */
+export interface DecisionEvent extends TaskEvent {
+  readonly type: "decision";
+  readonly denied: boolean;
+  readonly generation: number;
+  /** Index into the image's rows, source class added. */
+  readonly row: number;
+  /** Row of the new name, when the reason is `launder`. */
+  readonly row2: number;
+  /** f_flags of an open, mount flags of a mount. */
+  readonly openFlags: number;
+  /** `enum op_class`, as `CompiledImage.explain` takes it. */
+  readonly op: number;
+  readonly opName: OpName;
+  readonly verdict: VerdictName;
+  /** The deciding rule has a fromSource. */
+  readonly bySource: boolean;
+  readonly hook: HookName;
+  readonly reason: ReasonName;
+  /** The object, as the container's mount namespace names it. */
+  readonly path: string;
+  /** New name of a rename or link. */
+  readonly path2: string | undefined;
+  readonly cwd: string;
+  /** argv, argv[0] first: of the refused program for an exec, else of the acting one. Empty when the record has none. */
+  readonly args: readonly string[];
+}
+
+export interface ExecEvent extends TaskEvent {
+  readonly type: "exec";
+  /** The process ran before the agent did: `args` is empty and `cwd` undefined. */
+  readonly found: boolean;
+  readonly path: string;
+  readonly cwd: string | undefined;
+  readonly args: readonly string[];
+}
+
+export interface ExitEvent extends TaskEvent {
+  readonly type: "exit";
+  /** Wait status as of wait(2). */
+  readonly status: number;
+}
+
+/** A container's cgroup came or went. */
+export interface ContainerEvent {
+  readonly type: "container";
+  /** Container index that the kernel gave. */
+  readonly container: number;
+  readonly timeNs: bigint;
+  readonly cgroupId: bigint;
+  readonly gone: boolean;
+  /** From the root of the cgroup file system, for example `/default/web`. */
+  readonly cgroupPath: string;
+}
+
+export type AgentEvent = DecisionEvent | ExecEvent | ExitEvent | ContainerEvent;

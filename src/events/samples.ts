@@ -1,0 +1,109 @@
+/** Encoded records for tests: the generated encoders with defaults, and text laid out as the kernel does. */
+import * as api from "../../ffi/generated/agent_api.ts";
+
+const UTF8 = new TextEncoder();
+
+/** `/usr/bin/sh` as the kernel writes it: `sh\0bin\0usr\0`. */
+export function names(path: string): Uint8Array {
+  const parts = path.split("/").filter((part) => part !== "").reverse();
+  return UTF8.encode(parts.map((part) => part + "\0").join(""));
+}
+
+export function words(args: readonly string[]): Uint8Array {
+  return UTF8.encode(args.map((arg) => arg + "\0").join(""));
+}
+
+export function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+export function header(type: number, over: Partial<api.EventHeader> = {}): api.EventHeader {
+  const tty = new Uint8Array(16);
+  tty.set(UTF8.encode("pts0"));
+  return {
+    type,
+    flags: 0,
+    container: 7,
+    timeNs: 5_000_000_000n,
+    exec: { timeNs: 4_000_000_000n, pid: 4242 },
+    parent: { timeNs: 3_000_000_000n, pid: 4100 },
+    pid: 4242,
+    tid: 4242,
+    ppid: 4100,
+    nsPid: 12,
+    nsPpid: 1,
+    uid: 0,
+    tty,
+    ...over,
+  };
+}
+
+export interface DecisionText {
+  readonly path: Uint8Array;
+  readonly path2?: Uint8Array;
+  readonly cwd?: Uint8Array;
+  readonly args?: Uint8Array;
+}
+
+/** Fields of a decision's record that a test cares for. */
+export interface DecisionFields extends Partial<Omit<api.DecisionEvent, "header">> {
+  readonly header?: Partial<api.EventHeader>;
+}
+
+/** A refused open of `text.path`, unless `over` says otherwise. */
+export function decisionRecord(text: DecisionText, over: DecisionFields = {}) {
+  const { path, path2 = new Uint8Array(), cwd = new Uint8Array(), args = new Uint8Array() } = text;
+  const { header: headerOver, ...fixed } = over;
+  const bytes = api.encodeDecisionEvent({
+    generation: 0x1234,
+    row: 3,
+    row2: 0,
+    openFlags: 0,
+    op: api.OP_READ,
+    verdict: api.VERDICT_BLOCK,
+    hook: api.HOOK_FILE_OPEN,
+    reason: api.REASON_ROW,
+    pathBytes: path.length,
+    path2Bytes: path2.length,
+    cwdBytes: cwd.length,
+    argsBytes: args.length,
+    ...fixed,
+    header: header(api.EVENT_DECISION, { flags: api.EVENT_DENIED, ...headerOver }),
+  });
+  return concat(bytes, path, path2, cwd, args);
+}
+
+export function execRecord(
+  text: { path: string; cwd?: string; args?: readonly string[] },
+  over: Partial<api.EventHeader> = {},
+) {
+  const path = names(text.path), cwd = names(text.cwd ?? "/"), args = words(text.args ?? []);
+  const bytes = api.encodeExecEvent({
+    header: header(api.EVENT_EXEC, over),
+    pathBytes: path.length,
+    cwdBytes: cwd.length,
+    argsBytes: args.length,
+  });
+  return concat(bytes, path, cwd, args);
+}
+
+export function exitRecord(over: Partial<api.EventHeader> = {}, code = 0) {
+  return api.encodeExitEvent({ header: header(api.EVENT_EXIT, over), code });
+}
+
+export function containerRecord(cgroupPath: string, gone = false) {
+  const text = UTF8.encode(cgroupPath);
+  const bytes = api.encodeContainerEvent({
+    header: header(api.EVENT_CONTAINER),
+    cgroupId: 0x1_0000_0007n,
+    gone: gone ? 1 : 0,
+    pathBytes: text.length,
+  });
+  return concat(bytes, text);
+}

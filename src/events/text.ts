@@ -1,0 +1,77 @@
+/**
+ * Bytes that user programs chose (file names, arguments) as text.
+ *
+ * Linux names are bytes, JSON is Unicode. Valid UTF-8 stays as it is. Each other byte becomes `\xHH`, as strace,
+ * systemd and the shell's $'...' write it: U+FFFD, which Go's encoder would put there, makes two different files look
+ * the same. A backslash that would read as such an escape is written `\x5c`, so different names never give equal text.
+ */
+import { Buffer } from "node:buffer";
+
+const FATAL = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const LOOKS_ESCAPED = /\\(?=x[0-9a-f]{2})/g;
+
+/** Text of `bytes[start, end)`. Never throws; injective. */
+export function textOf(bytes: Buffer, start: number, end: number): string {
+  const text = bytes.toString("utf8", start, end);
+  if (text.includes("\uFFFD")) return escapeInvalid(bytes.subarray(start, end));
+  return text.includes("\\x") ? text.replace(LOOKS_ESCAPED, "\\x5c") : text;
+}
+
+/** Path of names that lie leaf first, each ended by a NUL; no name at all is the root. */
+export function pathOf(bytes: Buffer, start: number, end: number): string {
+  if (start >= end) return "/";
+  return "/" + wordsOf(bytes, start, end).reverse().join("/");
+}
+
+/** NUL-ended words; the last may lack its NUL when the record was cut. */
+export function wordsOf(bytes: Buffer, start: number, end: number): string[] {
+  const words: string[] = [];
+  for (let at = start; at < end;) {
+    const nul = bytes.indexOf(0, at);
+    const stop = nul === -1 || nul > end ? end : nul;
+    words.push(textOf(bytes, at, stop));
+    at = stop + 1;
+  }
+  return words;
+}
+
+/** Text of a NUL-padded field. */
+export function paddedText(bytes: Uint8Array): string {
+  const nul = bytes.indexOf(0);
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return textOf(buffer, 0, nul === -1 ? bytes.length : nul);
+}
+
+/** Slow path: only names that hold a byte outside UTF-8, or U+FFFD itself, get here. */
+function escapeInvalid(bytes: Buffer): string {
+  let text = "";
+  for (let at = 0; at < bytes.length;) {
+    const length = sequenceLength(bytes[at]!);
+    const valid = length === 0 ? undefined : decodeFatal(bytes.subarray(at, at + length));
+    text += valid === undefined ? "\0" + hex(bytes[at]!) : valid;
+    at += valid === undefined ? 1 : length;
+  }
+  // A NUL can't be in a name or an argument, so it holds the place of the real escapes while literal ones are masked.
+  return text.replace(LOOKS_ESCAPED, "\\x5c").replaceAll("\0", "\\x");
+}
+
+/** Bytes of a UTF-8 sequence by its first byte; 0: no sequence begins so. */
+function sequenceLength(first: number): number {
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return 2;
+  if (first >= 0xe0 && first <= 0xef) return 3;
+  if (first >= 0xf0 && first <= 0xf4) return 4;
+  return 0;
+}
+
+function decodeFatal(bytes: Uint8Array): string | undefined {
+  try {
+    return FATAL.decode(bytes);
+  } catch {
+    return undefined; // Not valid UTF-8: the caller writes the byte as an escape.
+  }
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}
