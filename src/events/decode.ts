@@ -15,6 +15,9 @@ import type {
 } from "./event.ts";
 import { paddedText, pathOf, textOf, wordsOf } from "./text.ts";
 
+/** For who asks an image about a program: `CompiledImage.explain(row, OP_EXEC)`. */
+export const OP_EXEC = api.OP_EXEC;
+
 export interface DecodeCounts {
   readonly decoded: number;
   /** Too short, lengths that do not fit, or a number that this agent's format does not have. */

@@ -1,5 +1,5 @@
 /** Joins an event with who acted: executables, command line and working directory. */
-import type { DecisionEvent, ExecEvent } from "./event.ts";
+import type { DecisionEvent, ExecEvent, ExitEvent } from "./event.ts";
 import type { ProcessTree } from "./process_tree.ts";
 
 /** Who acted. Paths as the container names them; an empty string is unknown. */
@@ -13,14 +13,15 @@ export interface Actor {
 }
 
 /** The record's own facts first, then the tree's, then /proc's. */
-export function actorOf(event: DecisionEvent | ExecEvent, tree: ProcessTree): Actor {
+export function actorOf(event: DecisionEvent | ExecEvent | ExitEvent, tree: ProcessTree): Actor {
   const entry = tree.actor(event);
   // The arguments in the record of an exec's decision are those of the program that was refused.
   const own = event.type === "decision" && event.opName !== "exec" ? event.args : [];
+  const ownCwd = event.type === "exit" ? undefined : event.cwd;
   return {
     exe: entry?.exe ?? "",
     args: own.length > 0 ? own : entry?.args ?? [],
-    cwd: event.cwd ?? entry?.cwd ?? "",
+    cwd: ownCwd ?? entry?.cwd ?? "",
     parentExe: tree.parentExe(event) ?? "",
   };
 }

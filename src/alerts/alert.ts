@@ -1,0 +1,161 @@
+/**
+ * A decision as KubeArmor's alert: its field names, in its order, absent where Go's encoder would leave them out.
+ *
+ * Fields of our own stand in one object, `Ankylo`, at the end, where a reader who knows KubeArmor's schema does not
+ * stumble over them.
+ */
+import type { Actor } from "../events/enrich.ts";
+import type { DecisionEvent, HookName, ReasonName } from "../events/event.ts";
+import type { Workload } from "../model/workload.ts";
+import { mountFlagsText, openFlagsText } from "./flags.ts";
+import { isPosture, type RuleRef } from "./match.ts";
+import {
+  commandLine,
+  cwdText,
+  dataFields,
+  execEvent,
+  orAbsent,
+  pidFields,
+  type Reporter,
+  timeFields,
+  workloadFields,
+} from "./record.ts";
+
+export interface AlertInput {
+  /** From 1, one more for each alert of this agent. */
+  readonly seq: number;
+  readonly event: DecisionEvent;
+  /** Time of the event, ns since the Unix epoch. */
+  readonly unixNs: bigint;
+  readonly actor: Actor;
+  /** Undefined when no runtime has described the container. */
+  readonly workload: Workload | undefined;
+  /** Undefined for the default posture. */
+  readonly rule: RuleRef | undefined;
+}
+
+export type Alert = ReturnType<typeof buildAlert>;
+
+/** Name that KubeArmor gives to a decision that no rule took. */
+export const DEFAULT_POSTURE_NAME = "DefaultPosture";
+
+/** The alert in the order of its JSON. Undefined fields are not in the JSON. */
+export function buildAlert(input: AlertInput, reporter: Reporter) {
+  const { event, actor, rule } = input;
+  const isExec = event.opName === "exec";
+  return {
+    ...timeFields(input.unixNs, reporter),
+    ...workloadFields(input.workload),
+    ...pidFields(event),
+    ParentProcessName: orAbsent(actor.parentExe),
+    ProcessName: orAbsent(isExec ? event.path : actor.exe),
+    ...policyFields(rule),
+    Type: "MatchedPolicy",
+    Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
+    Operation: operationOf(event),
+    Resource: orAbsent(isExec ? commandLine(event.path, event.args, event.truncated) : event.path),
+    ...dataFields(dataWords(event)),
+    Enforcer: "BPFLSM",
+    Action: actionOf(event),
+    Result: event.denied ? "Permission denied" : "Passed",
+    Cwd: cwdText(actor.cwd),
+    TTY: orAbsent(event.tty),
+    ExecEvent: execEvent(event.exec, actor.exe),
+    KubeArmorVersion: orAbsent(reporter.version),
+    NodeID: orAbsent(reporter.nodeId),
+    Ankylo: ankyloFields(input),
+  };
+}
+
+function policyFields(ref: RuleRef | undefined) {
+  if (ref === undefined) return { PolicyName: DEFAULT_POSTURE_NAME };
+  const { policy, rule } = ref;
+  return {
+    PolicyName: policy.name,
+    Severity: rule.severity === 0 ? undefined : String(rule.severity),
+    Tags: orAbsent(rule.tags.join(",")),
+    ATags: rule.tags.length === 0 ? undefined : rule.tags,
+    Message: orAbsent(rule.message),
+  };
+}
+
+/** KubeArmor's classes: what a process rule governs is Process, the rest File, the guards of paths included. */
+function operationOf(event: DecisionEvent): "Process" | "File" {
+  const { opName } = event;
+  return opName === "exec" || opName === "mmap-exec" || opName === "load" ? "Process" : "File";
+}
+
+/** `Audit (Block)` is KubeArmor's word for a Block rule that let pass, as in an audited pod. */
+function actionOf(event: DecisionEvent): "Block" | "Audit" | "Audit (Block)" {
+  if (event.denied) return "Block";
+  return event.verdict === "block" ? "Audit (Block)" : "Audit";
+}
+
+/** KubeArmor's names where it has the hook, and the same style where it has not. */
+const LSM_NAMES: Readonly<Record<HookName, string>> = {
+  bprm_check_security: "SECURITY_BPRM_CHECK",
+  mmap_file: "MMAP_FILE",
+  file_open: "FILE_OPEN",
+  path_truncate: "FILE_TRUNCATE",
+  file_truncate: "FILE_TRUNCATE",
+  path_rename: "FILE_RENAME",
+  path_link: "FILE_LINK",
+  path_unlink: "FILE_UNLINK",
+  sb_mount: "SB_MOUNT",
+  move_mount: "MOVE_MOUNT",
+  sb_pivotroot: "SB_PIVOTROOT",
+  sb_kern_mount: "SB_KERN_MOUNT",
+  path_notify: "PATH_NOTIFY",
+  uring_override_creds: "URING_OVERRIDE_CREDS",
+};
+
+/** The new name of a rename or link comes last: it may hold spaces. */
+function dataWords(event: DecisionEvent): (readonly [string, string])[] {
+  const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
+  return event.path2 === undefined ? [lsm] : [lsm, ["newpath", event.path2]];
+}
+
+/** What a reader of the alert asks first when no rule names the object. */
+const EXPLANATIONS: Readonly<Record<Exclude<ReasonName, "rule">, string>> = {
+  "ancestor": "The directory holds an object that a Block rule names: it must keep its name",
+  "launder": "A program that a Block rule names would get a name that no rule names",
+  "unreachable": "The object has no path in the container, so no rule could judge it",
+  "gave-up": "The path changed faster than it could be read, so no rule could judge it",
+  "stacking":
+    "Through a file system stacked on others, objects of Block rules would get other names",
+  "alias": "The mount would give objects of Block rules other names",
+  "notify": "A mark on a whole file system hands out descriptors of objects that Block rules name",
+  "credentials": "io_uring under other credentials would hide opens from the Block rules",
+  "image": "No complete policy could be read for the container",
+};
+
+function ankyloFields(input: AlertInput) {
+  const { event, actor, rule, workload } = input;
+  return {
+    Seq: input.seq,
+    Reason: event.reason === "rule" && isPosture(event) ? "posture" : event.reason,
+    Explanation: event.reason === "rule" ? undefined : EXPLANATIONS[event.reason],
+    Access: event.opName,
+    Hook: event.hook,
+    Flags: flagsText(event),
+    Rule: rule === undefined ? undefined : ruleText(rule),
+    FromSource: event.bySource ? true : undefined,
+    Caller: event.opName === "exec" ? orAbsent(actor.exe) : undefined,
+    NewPath: event.path2,
+    ContainerIndex: workload === undefined ? event.container : undefined,
+    Generation: event.generation,
+    Staging: event.staging ? true : undefined,
+    Truncated: event.truncated ? true : undefined,
+  };
+}
+
+function flagsText(event: DecisionEvent): string | undefined {
+  if (event.hook === "file_open") return openFlagsText(event.openFlags);
+  return event.hook === "sb_mount" ? orAbsent(mountFlagsText(event.openFlags)) : undefined;
+}
+
+/** `web.yaml:12:9 file.matchPaths[0]`: where the rule stands. */
+function ruleText({ rule }: RuleRef): string {
+  const { file, line, column } = rule.where;
+  return `${file}:${line}:${column} ${rule.group}.${rule.list}[${rule.index}]`;
+}

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import * as api from "../../ffi/generated/agent_api.ts";
+import type { DecisionFields } from "../events/samples.ts";
+import { type AlertInput, buildAlert } from "./alert.ts";
+import { attribute } from "./match.ts";
+import { alertInput, decision, REPORTER, RULE, RULE_REF, TABLE } from "./samples.ts";
+
+const GOLDEN = new URL("../../tests/golden/alerts/", import.meta.url);
+/** `ANKYLO_UPDATE_GOLDEN=1 deno test -A src/alerts` writes the files anew; read the difference before it is committed. */
+const UPDATE = Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1";
+
+/** One alert of each hook and of each reason, named as its file. */
+const CASES: Readonly<Record<string, AlertInput>> = {
+  "exec": exec(["sleep", "1"]),
+  "exec-of-21-arguments": exec(["sleep", ...Array.from({ length: 21 }, (_, i) => String(i))]),
+  "exec-audit": exec(["sleep", "1"], { verdict: api.VERDICT_AUDIT, header: { flags: 0 } }),
+  "exec-from-source": exec(["sleep"], { verdict: api.VERDICT_BLOCK | api.VERDICT_SOURCE }),
+  "exec-default-posture-block": posture(api.VERDICT_POSTURE_BLOCK, api.EVENT_DENIED),
+  "exec-default-posture-audit": posture(api.VERDICT_POSTURE_AUDIT, 0),
+  "mmap": hook(api.HOOK_MMAP_FILE, api.OP_MMAP_EXEC, "/usr/lib/evil.so"),
+  "load": hook(api.HOOK_MMAP_FILE, api.OP_LOAD, "/usr/bin/sleep"),
+  "open-read": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", { openFlags: 0o2100000 }),
+  "open-write": hook(api.HOOK_FILE_OPEN, api.OP_WRITE, "/etc/shadow", { openFlags: 0o1101 }),
+  "open-block-not-denied": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", {
+    header: { flags: 0 },
+  }),
+  "truncate": hook(api.HOOK_PATH_TRUNCATE, api.OP_WRITE, "/etc/shadow"),
+  "ftruncate": hook(api.HOOK_FILE_TRUNCATE, api.OP_WRITE, "/etc/shadow"),
+  "rename": hook(api.HOOK_PATH_RENAME, api.OP_RENAME, "/etc/shadow", {}, "/tmp/a b"),
+  "link": hook(api.HOOK_PATH_LINK, api.OP_LINK, "/etc/shadow", {}, "/tmp/s"),
+  "unlink": hook(api.HOOK_PATH_UNLINK, api.OP_DELETE, "/etc/shadow"),
+  "ancestor": hook(api.HOOK_PATH_RENAME, api.OP_RENAME, "/etc", {
+    reason: api.REASON_ANCESTOR,
+  }, "/e"),
+  "launder": hook(api.HOOK_PATH_LINK, api.OP_LINK, "/bin/sleep", {
+    reason: api.REASON_LAUNDER,
+  }, "/s"),
+  "unreachable": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/secret", {
+    reason: api.REASON_UNREACHABLE,
+    verdict: api.VERDICT_UNKNOWN_BLOCK,
+  }),
+  "gave-up": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/a/b", { reason: api.REASON_GAVE_UP }),
+  "stacking": hook(api.HOOK_SB_KERN_MOUNT, api.OP_MOUNT, "/overlay", {
+    reason: api.REASON_STACKING,
+  }),
+  "alias-bind": hook(api.HOOK_SB_MOUNT, api.OP_MOUNT, "/etc", {
+    reason: api.REASON_ALIAS,
+    openFlags: 4096 | 16384,
+  }),
+  "alias-move": hook(api.HOOK_MOVE_MOUNT, api.OP_MOUNT, "/etc", { reason: api.REASON_ALIAS }),
+  "alias-pivot": hook(api.HOOK_SB_PIVOTROOT, api.OP_MOUNT, "/etc", { reason: api.REASON_ALIAS }),
+  "notify": hook(api.HOOK_PATH_NOTIFY, api.OP_NOTIFY, "/etc/hosts", { reason: api.REASON_NOTIFY }),
+  "credentials": hook(api.HOOK_URING_OVERRIDE_CREDS, api.OP_CREDS, "/", {
+    reason: api.REASON_CREDS,
+  }),
+  "image": { ...hook(api.HOOK_FILE_OPEN, api.OP_READ, "/x", { reason: api.REASON_IMAGE }) },
+  "container-not-described": alertInput({ workload: undefined }),
+  "actor-unknown": alertInput({ actor: { exe: "", args: [], cwd: "", parentExe: "" } }),
+  "rule-without-words": alertInput({
+    rule: { ...RULE_REF, rule: { ...RULE, severity: 0, tags: [], message: "" } },
+  }),
+  "staging-truncated": alertInput({
+    event: decision("/etc/shadow", {
+      header: { flags: api.EVENT_DENIED | api.EVENT_STAGING | api.EVENT_TRUNCATED },
+    }),
+  }),
+};
+
+function exec(args: readonly string[], fields: DecisionFields = {}): AlertInput {
+  const event = decision("/usr/bin/sleep", {
+    hook: api.HOOK_BPRM_CHECK,
+    op: api.OP_EXEC,
+    ...fields,
+  }, { args });
+  const actor = { exe: "/usr/bin/bash", args: ["bash"], cwd: "/root", parentExe: "/usr/bin/bash" };
+  return alertInput({ event, actor, rule: attribute(event, TABLE) });
+}
+
+function posture(verdict: number, flags: number): AlertInput {
+  return exec(["sleep", "1"], { verdict, header: { flags } });
+}
+
+function hook(
+  number: number,
+  op: number,
+  path: string,
+  fields: DecisionFields = {},
+  path2?: string,
+): AlertInput {
+  const event = decision(
+    path,
+    { hook: number, op, ...fields },
+    path2 === undefined ? {} : { path2 },
+  );
+  return alertInput({ event, rule: attribute(event, TABLE) });
+}
+
+for (const [name, input] of Object.entries(CASES)) {
+  Deno.test(`buildAlert() of ${name} gives its golden JSON`, async () => {
+    const file = new URL(`${name}.json`, GOLDEN);
+    // Through the wire's own text: order and absence of fields are part of the contract.
+    const text = JSON.stringify(JSON.parse(JSON.stringify(buildAlert(input, REPORTER))), null, 2);
+    if (UPDATE) await Deno.writeTextFile(file, text + "\n");
+    assert.equal(text + "\n", await Deno.readTextFile(file));
+  });
+}
+
+Deno.test("every golden alert belongs to a case", () => {
+  const files = [...Deno.readDirSync(GOLDEN)].map((entry) => entry.name).sort();
+  assert.deepEqual(files, Object.keys(CASES).map((name) => `${name}.json`).sort());
+});
+
+/** The specification's table 7.3, in its order, without what only Kubernetes, hosts and throttling have. */
+const FIELDS = [
+  "Timestamp",
+  "UpdatedTime",
+  "ClusterName",
+  "HostName",
+  "NamespaceName",
+  "PodName",
+  "Labels",
+  "ContainerID",
+  "ContainerName",
+  "ContainerImage",
+  "HostPPID",
+  "HostPID",
+  "PPID",
+  "PID",
+  "UID",
+  "ParentProcessName",
+  "ProcessName",
+  "PolicyName",
+  "Severity",
+  "Tags",
+  "ATags",
+  "Message",
+  "Type",
+  "Source",
+  "Operation",
+  "Resource",
+  "Data",
+  "EventData",
+  "Enforcer",
+  "Action",
+  "Result",
+  "Cwd",
+  "TTY",
+  "ExecEvent",
+  "KubeArmorVersion",
+  "NodeID",
+  "Ankylo",
+];
+
+Deno.test("buildAlert() has every field in KubeArmor's order and its own object last", () => {
+  const json = JSON.stringify(buildAlert(alertInput(), REPORTER));
+  assert.deepEqual(Object.keys(JSON.parse(json)), FIELDS);
+});
+
+Deno.test("buildAlert() never adds a field outside the table", () => {
+  for (const input of Object.values(CASES)) {
+    const names = Object.keys(JSON.parse(JSON.stringify(buildAlert(input, REPORTER))));
+    assert.deepEqual(names, FIELDS.filter((field) => names.includes(field)));
+  }
+});
+
+Deno.test("attribute() names no rule for posture and for a missing image", () => {
+  const event = decision("/x", { verdict: api.VERDICT_POSTURE_BLOCK });
+  assert.equal(attribute(event, TABLE), undefined);
+  assert.equal(attribute(decision("/x"), undefined), undefined);
+});
+
+Deno.test("attribute() asks the row for a rule, the old name's exec for laundering, else the guard", () => {
+  const asked: [number, number][] = [];
+  const guardRule = { ...RULE_REF };
+  const table = {
+    explain: (row: number, op: number) => {
+      asked.push([row, op]);
+      return RULE_REF;
+    },
+    guardRule,
+  };
+  attribute(decision("/x", { row: 5, op: api.OP_WRITE }), table);
+  attribute(decision("/x", { row: 6, op: api.OP_LINK, reason: api.REASON_LAUNDER }), table);
+  assert.deepEqual(asked, [[5, api.OP_WRITE], [6, api.OP_EXEC]]);
+  assert.equal(attribute(decision("/x", { reason: api.REASON_ALIAS }), table), guardRule);
+});

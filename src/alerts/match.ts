@@ -1,0 +1,41 @@
+/** Which rule an event is told with. The kernel decided; nothing here changes a verdict. */
+import { OP_EXEC } from "../events/decode.ts";
+import type { DecisionEvent } from "../events/event.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Rule } from "../model/rule.ts";
+
+export interface RuleRef {
+  readonly policy: Policy;
+  readonly rule: Rule;
+}
+
+/** What a policy image can tell about its own decisions. */
+export interface RuleTable {
+  /** The rule behind `row` for `op` (`enum op_class`); undefined for posture. */
+  explain(row: number, op: number): RuleRef | undefined;
+  /** A Block rule to name when a guard refused. */
+  readonly guardRule: RuleRef | undefined;
+}
+
+/**
+ * The rule that `event` is due to, or undefined when it is due to the default posture, or to an image that the agent no
+ * longer holds.
+ */
+export function attribute(event: DecisionEvent, table: RuleTable | undefined): RuleRef | undefined {
+  if (table === undefined || isPosture(event)) return undefined;
+  switch (event.reason) {
+    case "rule":
+      return table.explain(event.row, event.op);
+    case "launder": // The old name was judged as a program.
+      return table.explain(event.row, OP_EXEC) ?? table.guardRule;
+    case "image":
+      return undefined;
+    default:
+      return table.guardRule;
+  }
+}
+
+/** The operation was not in an allow-list, and no rule named it. */
+export function isPosture(event: DecisionEvent): boolean {
+  return event.verdict === "posture-audit" || event.verdict === "posture-block";
+}
