@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import {
+  IMAGE_ENTRY_BYTES,
+  OP_CLASSES,
+  OP_CREDS,
+  OP_LINK,
+  OP_MOUNT,
+  OP_NOTIFY,
+  OP_RENAME,
+  VERDICT_ALLOW,
+  VERDICT_BLOCK,
+  VERDICT_NONE,
+  VERDICT_POSTURE_BLOCK,
+  VERDICT_SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
+import { type HashKeys, PathHasher } from "./hash.ts";
+import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
+import { buildPathTrie, type PathTrie } from "./path_trie.ts";
+import { hasVerdict, NO_RULE, packRow, verdictIn } from "./row_table.ts";
+import { enforcedRules, policyKey, type RuleRef } from "./rules.ts";
+
+/** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
+export interface CompiledImage {
+  /** Never 0. Equal for equal rules, posture and keys, whenever and wherever they are compiled. */
+  readonly generation: number;
+  /** A bit for each op class that a hook has to look at. */
+  readonly opsLive: number;
+  /** entries * IMAGE_ENTRY_BYTES, as bpf/agent_api.h describes. The image's own: not to be written to. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly entries: number;
+  /** The rule that decided, from a record's row and op class; undefined for the posture, for none, for unknown rows. */
+  explain(row: number, op: number): RuleRef | undefined;
+  /** A Block rule to name when a guard refuses and no row decided: the first by policy name, then as written. */
+  readonly guardRule: RuleRef | undefined;
+}
+
+/**
+ * Compiles the policies that select one container. Their order is irrelevant.
+ * @returns undefined when none of their rules is enforced: the container is unpoliced.
+ * @throws {RangeError} when the image would exceed the format's limits.
+ * @throws {Error} when two names have the same hash; new keys help.
+ */
+export function compileImage(
+  policies: readonly Policy[],
+  posture: Posture,
+  keys: HashKeys,
+): CompiledImage | undefined {
+  const rules = enforcedRules(policies);
+  if (rules.length === 0) return undefined;
+  const trie = buildPathTrie(rules, posture);
+  const facts = factsOf(trie, policies, posture);
+  const bytes = encodeImage(trie, new PathHasher(keys), facts);
+  const generation = generationOf(bytes, rules);
+  stampGeneration(bytes, generation);
+  return {
+    generation,
+    opsLive: facts.opsLive,
+    bytes,
+    entries: bytes.length / IMAGE_ENTRY_BYTES,
+    explain(row, op) {
+      const index = trie.rows[row]?.rules[op] ?? NO_RULE;
+      return index === NO_RULE ? undefined : rules[index];
+    },
+    guardRule: rules.find(({ rule }) => rule.action === "Block"),
+  };
+}
+
+function factsOf(trie: PathTrie, policies: readonly Policy[], posture: Posture): ImageFacts {
+  const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
+  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, policies, posture)));
+  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, policies, posture)));
+  return { unreachable, anonymous, opsLive: opsLive(trie, [unreachable, anonymous]) };
+}
+
+/**
+ * Op classes that a hook cannot pass without a look. Where anything is refused, that includes the classes of the
+ * guards: what could rename, link, cover or bypass a refused object.
+ */
+function opsLive(trie: PathTrie, others: readonly bigint[]): number {
+  const rows = [...new Set([...trie.rows.map(({ bits }) => bits), ...others])];
+  const refuses = rows.some((bits) => hasVerdict(bits, VERDICT_BLOCK, VERDICT_POSTURE_BLOCK));
+  let live = refuses ? GUARDS_LIVE : 0;
+  for (const bits of rows) {
+    for (let op = 0; op < OP_CLASSES; op++) {
+      const verdict = verdictIn(bits, op) & ~VERDICT_SOURCE;
+      if (verdict !== VERDICT_NONE && verdict !== VERDICT_ALLOW) live |= 1 << op;
+    }
+  }
+  return live;
+}
+
+const GUARDS_LIVE = [OP_RENAME, OP_LINK, OP_MOUNT, OP_NOTIFY, OP_CREDS]
+  .reduce((bits, op) => bits | (1 << op), 0);
+
+/** 32 bits of SHA-256 over the image and all that alerts say about its rules; 0 is taken, so that 1 stands for it. */
+function generationOf(bytes: Uint8Array, rules: readonly RuleRef[]): number {
+  const digest = createHash("sha256").update(bytes).update(JSON.stringify(rules.map(describe)));
+  return digest.digest().readUInt32LE(0) || 1;
+}
+
+/** What makes a rule another rule. Its place in the file does not. */
+function describe({ policy, rule }: RuleRef) {
+  return [policyKey(policy), { ...rule, where: undefined }];
+}

@@ -1,0 +1,188 @@
+/**
+ * The specification of precedence, written to be read: one question, the rules tried one by one, no data structure.
+ * The compiled image must give the same answers; tests compare the two on every small policy.
+ */
+import {
+  OP_EXEC,
+  OP_LOAD,
+  OP_MMAP_EXEC,
+  VERDICT_NONE,
+  VERDICT_SOURCE,
+  VERDICT_UNKNOWN_AUDIT,
+  VERDICT_UNKNOWN_BLOCK,
+} from "../../ffi/generated/agent_api.ts";
+import {
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import type { Rule, RuleTarget } from "../model/rule.ts";
+import {
+  enforcedRules,
+  groupOf,
+  isStricter,
+  postureVerdict,
+  type RuleRef,
+  verdictOf,
+} from "./rules.ts";
+
+/** May this happen? Paths are absolute, as seen in the container's mount namespace. */
+export interface Question {
+  /** OP_*. */
+  readonly op: number;
+  /** The object. */
+  readonly path: string;
+  /** Executable of the acting process. */
+  readonly caller: string;
+  /** Executable of the image that the acting process was forked from. */
+  readonly parent: string;
+}
+
+export interface Judgement {
+  /** VERDICT_*, with VERDICT_SOURCE when a rule with fromSource decided. */
+  readonly verdict: number;
+  /** The rule that decided; undefined for VERDICT_NONE and for the posture's verdicts. */
+  readonly rule?: RuleRef;
+}
+
+/**
+ * Answers for a container that exactly `policies` select.
+ *
+ * Programs are started by someone's parent or by oneself, depending on where one looks (upstream's two backends
+ * disagree), so that for OP_EXEC, OP_MMAP_EXEC and OP_LOAD a fromSource may name either; the larger verdict stands.
+ */
+export function evaluate(
+  question: Question,
+  policies: readonly Policy[],
+  posture: Posture,
+): Judgement {
+  const { op, path, caller, parent } = question;
+  const rules = enforcedRules(policies);
+  const own = judge(op, path, caller, rules, posture);
+  if (!isParentJudged(op)) return own;
+  const inherited = judge(op, path, parent, rules, posture);
+  return inherited.verdict > own.verdict ? inherited : own;
+}
+
+/** True for the op classes in which the parent's executable counts as a source, too. */
+export function isParentJudged(op: number): boolean {
+  return op === OP_EXEC || op === OP_MMAP_EXEC || op === OP_LOAD;
+}
+
+/** One source's verdict: the first stage with a matching rule decides, whatever the actions are. */
+function judge(
+  op: number,
+  path: string,
+  source: string,
+  rules: readonly RuleRef[],
+  posture: Posture,
+): Judgement {
+  const matching = rules.filter(({ rule }) => concerns(rule, op) && matches(rule.target, path));
+  const named = matching.filter(({ rule }) => rule.fromSource.includes(source));
+  const general = matching.filter(({ rule }) => rule.fromSource.length === 0);
+
+  for (const stage of [exactPaths(named), directories(named)]) {
+    if (stage.length > 0) return strictest(op, stage, VERDICT_SOURCE);
+  }
+  for (const stage of [exactPaths(general), directories(general)]) {
+    if (stage.length > 0) return strictest(op, stage, 0);
+  }
+  return { verdict: postureVerdict(op, rules, posture) };
+}
+
+/** A rule that says nothing about the class is no candidate, so that it can't hide one that does. */
+function concerns(rule: Rule, op: number): boolean {
+  return groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE;
+}
+
+/** A directory matches itself and its children; a recursive one everything below. */
+function matches(target: RuleTarget, path: string): boolean {
+  switch (target.kind) {
+    case "path":
+      return path === target.path;
+    case "directory":
+      return path === target.path || parentOf(path) === target.path ||
+        (target.recursive && isBelow(path, target.path));
+    case "other":
+      return false;
+  }
+}
+
+/** The directory that holds a path; undefined for "/". */
+function parentOf(path: string): string | undefined {
+  if (path === "/") return undefined;
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return directory === "/" || path.startsWith(`${directory}/`);
+}
+
+function exactPaths(rules: readonly RuleRef[]): readonly RuleRef[] {
+  return rules.filter(({ rule }) => rule.target.kind === "path");
+}
+
+/** The rules on the deepest recursive directory; only without any, those on the deepest other one. */
+function directories(rules: readonly RuleRef[]): readonly RuleRef[] {
+  const recursive = rules.filter(({ rule }) => isDirectory(rule.target, true));
+  const direct = rules.filter(({ rule }) => isDirectory(rule.target, false));
+  return deepest(recursive.length > 0 ? recursive : direct);
+}
+
+function isDirectory(target: RuleTarget, recursive: boolean): boolean {
+  return target.kind === "directory" && target.recursive === recursive;
+}
+
+/** All match one path, so that their directories lie on one line from the root and the longest text is the deepest. */
+function deepest(rules: readonly RuleRef[]): readonly RuleRef[] {
+  const length = ({ rule }: RuleRef) => rule.target.kind === "other" ? 0 : rule.target.path.length;
+  const longest = Math.max(...rules.map(length));
+  return rules.filter((ref) => length(ref) === longest);
+}
+
+/** Among rules on the identical selector the strictest wins, the first of equals. */
+function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgement {
+  const winner = rules.reduce((best, ref) =>
+    isStricter(verdictOf(ref.rule, op), verdictOf(best.rule, op)) ? ref : best
+  );
+  const verdict = verdictOf(winner.rule, op);
+  // A refused write to a readOnly entry of an allow-list is reported as the posture's, as upstream does.
+  return verdict === VERDICT_POSTURE_BLOCK
+    ? { verdict: verdict | flag }
+    : { verdict: verdict | flag, rule: winner };
+}
+
+/**
+ * Verdict for an object whose path can't be established: what a rule or the posture could refuse is refused, what
+ * they could report is reported.
+ */
+export function evaluateUnreachable(
+  op: number,
+  policies: readonly Policy[],
+  posture: Posture,
+): number {
+  const rules = enforcedRules(policies);
+  const possible = new Set(rules.map(({ rule }) => verdictOf(rule, op)));
+  possible.add(postureVerdict(op, rules, posture));
+  if (possible.has(VERDICT_BLOCK) || possible.has(VERDICT_POSTURE_BLOCK)) {
+    return VERDICT_UNKNOWN_BLOCK;
+  }
+  return possible.has(VERDICT_AUDIT) || possible.has(VERDICT_POSTURE_AUDIT)
+    ? VERDICT_UNKNOWN_AUDIT
+    : VERDICT_NONE;
+}
+
+/**
+ * Verdict for an object that never had a path: memfd, pipe, socket, anonymous inode. Rules about files never match
+ * it, and programs map such memory as they please; to execute it is to execute something of unknown path.
+ */
+export function evaluateAnonymous(
+  op: number,
+  policies: readonly Policy[],
+  posture: Posture,
+): number {
+  return op === OP_EXEC ? evaluateUnreachable(op, policies, posture) : VERDICT_NONE;
+}

@@ -1,0 +1,208 @@
+import {
+  AGENT_FORMAT,
+  BUCKET_SLOTS,
+  decodeImageHeader,
+  encodeImageHeader,
+  IMAGE_BLOCKS,
+  IMAGE_ENTRY_BYTES,
+  IMAGE_HEADER_OFFSETS,
+  IMAGE_MAGIC,
+  IMAGE_SLOT_SIZE,
+  type ImageSlot,
+  NODE_SOURCES,
+  ROWS_PER_ENTRY,
+  VERDICT_BLOCK,
+  VERDICT_POSTURE_BLOCK,
+  writeImageSlot,
+} from "../../ffi/generated/agent_api.ts";
+import { bucketOf, bucketSeeds, type PathHasher, slotKey } from "./hash.ts";
+import type { PathTrie } from "./path_trie.ts";
+import { hasVerdict } from "./row_table.ts";
+
+/** 128 MiB: far above the 3.5 MB of 100,000 rules, and small enough for bucketOf() to be exact. */
+export const IMAGE_ENTRIES_MAX = 2 ** 20;
+
+/** Slots in use once all edges are placed. Above 92 % cuckoo hashing with these bucket sizes begins to fail. */
+const FILL = 0.9;
+
+/** Evictions before a table counts as too full. */
+const EVICTIONS_MAX = 1000;
+
+/** Rows and bits that do not lie in the trie. */
+export interface ImageFacts {
+  readonly unreachable: bigint;
+  readonly anonymous: bigint;
+  readonly opsLive: number;
+}
+
+/**
+ * Lays a trie out as the kernel reads it. The same trie and keys give the same bytes. The generation is still 0.
+ * @throws {RangeError} when the image would have more than IMAGE_ENTRIES_MAX entries.
+ * @throws {Error} when two names have the same hash; new keys help.
+ */
+export function encodeImage(
+  trie: PathTrie,
+  hasher: PathHasher,
+  facts: ImageFacts,
+): Uint8Array<ArrayBuffer> {
+  const slots = [...pathSlots(trie, hasher), ...sourceSlots(trie, hasher)];
+  refuseCollisions(slots);
+  const buckets = fillBuckets(slots);
+  const rowsEntry = 1 + buckets.length / BUCKET_SLOTS;
+  const entries = rowsEntry + Math.ceil(trie.rows.length / ROWS_PER_ENTRY);
+  if (entries > IMAGE_ENTRIES_MAX) {
+    throw new RangeError(
+      `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
+        "name fewer paths, or fewer executables in fromSource",
+    );
+  }
+
+  const bytes = new Uint8Array(entries * IMAGE_ENTRY_BYTES);
+  bytes.set(encodeHeader(trie, rowsEntry, facts));
+  const view = new DataView(bytes.buffer);
+  buckets.forEach((slot, place) => {
+    if (slot !== undefined) writeImageSlot(view, slotOffset(place), slot);
+  });
+  trie.rows.forEach(({ bits }, row) =>
+    view.setBigUint64(rowsEntry * IMAGE_ENTRY_BYTES + row * 8, bits, true)
+  );
+  return bytes;
+}
+
+/** Puts the generation into an encoded image. */
+export function stampGeneration(bytes: Uint8Array<ArrayBuffer>, generation: number): void {
+  new DataView(bytes.buffer).setUint32(IMAGE_HEADER_OFFSETS.generation, generation, true);
+}
+
+function encodeHeader(trie: PathTrie, rowsEntry: number, facts: ImageFacts): Uint8Array {
+  const refuses = trie.rows.some(({ bits }) =>
+    hasVerdict(bits, VERDICT_BLOCK, VERDICT_POSTURE_BLOCK)
+  );
+  return encodeImageHeader({
+    magic: IMAGE_MAGIC,
+    format: AGENT_FORMAT,
+    generation: 0,
+    buckets: rowsEntry - 1,
+    rowsEntry,
+    rows: trie.rows.length,
+    sources: trie.sources,
+    flags: refuses ? IMAGE_BLOCKS : 0,
+    rootNext: trie.root.next,
+    rootEnd: trie.root.end,
+    rootChild: trie.root.child,
+    rootDesc: trie.root.desc,
+    ...facts,
+  });
+}
+
+/** A slot on its way to a bucket. */
+interface PlacedSlot extends ImageSlot {
+  readonly seeds: readonly [number, number];
+}
+
+function pathSlots(trie: PathTrie, hasher: PathHasher): PlacedSlot[] {
+  return trie.edges.map((edge) => {
+    const component = hasher.component(edge.name);
+    return {
+      key: slotKey(component, edge.node),
+      next: edge.next,
+      vEnd: edge.end,
+      vChild: edge.child,
+      vDesc: edge.desc,
+      seeds: bucketSeeds(component, edge.node),
+    };
+  });
+}
+
+function sourceSlots(trie: PathTrie, hasher: PathHasher): PlacedSlot[] {
+  return [...trie.sourceOf].map(([source, sourceClass]) => {
+    const hash = hasher.path(source);
+    return {
+      key: slotKey(hash, NODE_SOURCES),
+      next: sourceClass,
+      vEnd: 0,
+      vChild: 0,
+      vDesc: 0,
+      seeds: bucketSeeds(hash, NODE_SOURCES),
+    };
+  });
+}
+
+/** Names in policies must be told apart for certain, not only with probability 1 - 2^-64; and key 0 is an empty slot. */
+function refuseCollisions(slots: readonly PlacedSlot[]): void {
+  const keys = new Set(slots.map(({ key }) => key));
+  if (keys.size < slots.length || keys.has(0n)) {
+    throw new Error("Cannot compile policies: two names have the same hash: install new hash keys");
+  }
+}
+
+/** Slots by place, BUCKET_SLOTS places for each bucket. */
+function fillBuckets(slots: readonly PlacedSlot[]): (PlacedSlot | undefined)[] {
+  let buckets = Math.max(1, Math.ceil(slots.length / (BUCKET_SLOTS * FILL)));
+  for (;;) {
+    const filled = tryFill(slots, buckets);
+    if (filled !== undefined) return filled;
+    buckets += Math.ceil(buckets / 50);
+  }
+}
+
+/** Cuckoo insertion: a slot whose two buckets are full takes a place, and its victim looks on. */
+function tryFill(
+  slots: readonly PlacedSlot[],
+  buckets: number,
+): (PlacedSlot | undefined)[] | undefined {
+  const places: (PlacedSlot | undefined)[] = Array(buckets * BUCKET_SLOTS).fill(undefined);
+  const random = randomNumbers();
+  for (const slot of slots) {
+    let homeless: PlacedSlot | undefined = slot;
+    for (let evictions = 0; homeless !== undefined; evictions++) {
+      if (evictions > EVICTIONS_MAX) return undefined;
+      homeless = settle(places, homeless, buckets, random);
+    }
+  }
+  return places;
+}
+
+/** Puts a slot into one of its buckets, the first if it can; returns the slot that had to leave, if any. */
+function settle(
+  places: (PlacedSlot | undefined)[],
+  slot: PlacedSlot,
+  buckets: number,
+  random: () => number,
+): PlacedSlot | undefined {
+  const starts = slot.seeds.map((seed) => bucketOf(seed, buckets) * BUCKET_SLOTS);
+  for (const start of starts) {
+    for (let place = start; place < start + BUCKET_SLOTS; place++) {
+      if (places[place] === undefined) {
+        places[place] = slot;
+        return undefined;
+      }
+    }
+  }
+  const choice = random();
+  const place = starts[choice % 2]! + (choice >>> 1) % BUCKET_SLOTS;
+  const victim = places[place];
+  places[place] = slot;
+  return victim;
+}
+
+/** Numbers of 31 bits, the same every time, so that equal policies give equal bytes. Xorshift (Marsaglia, 2003). */
+function randomNumbers(): () => number {
+  let state = 0x2545f491;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 1;
+  };
+}
+
+function slotOffset(place: number): number {
+  const entry = 1 + Math.floor(place / BUCKET_SLOTS);
+  return entry * IMAGE_ENTRY_BYTES + (place % BUCKET_SLOTS) * IMAGE_SLOT_SIZE;
+}
+
+/** The header of an encoded image. */
+export function headerOf(bytes: Uint8Array) {
+  return decodeImageHeader(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}

@@ -1,0 +1,128 @@
+import {
+  BUCKET_SLOTS,
+  COMPONENTS_MAX,
+  decodeImageHeader,
+  decodeImageSlot,
+  IMAGE_ENTRY_BYTES,
+  IMAGE_MAGIC,
+  IMAGE_SLOT_SIZE,
+  type ImageHeader,
+  type ImageSlot,
+  NEXT_GUARD,
+  NEXT_NODE,
+  NODE_SOURCES,
+  ROW_BY_SOURCE,
+  ROW_INDEX,
+} from "../../ffi/generated/agent_api.ts";
+import { isParentJudged, type Question } from "./evaluate.ts";
+import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
+import { verdictIn } from "./row_table.ts";
+
+/** What the kernel decides. */
+export interface Decision {
+  /** VERDICT_*, with VERDICT_SOURCE when a rule with fromSource decided. */
+  readonly verdict: number;
+  /** Row index with the source class added, as a decision record has it. */
+  readonly row: number;
+}
+
+/** Where a walk ended. */
+export interface Found {
+  /** Row reference, ROW_BY_SOURCE included. */
+  readonly reference: number;
+  /** True when the path is a node of the trie with a Block row at it or below: it must not be moved or covered. */
+  readonly guard: boolean;
+}
+
+/** Reads an image as the kernel does, step by step. Keeps the bytes, copies nothing. */
+export class ImageReader {
+  readonly header: ImageHeader;
+  readonly #view: DataView;
+  readonly #hasher: PathHasher;
+
+  /** @throws {TypeError} when the bytes are no image. */
+  constructor(bytes: Uint8Array, hasher: PathHasher) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#hasher = hasher;
+    this.header = decodeImageHeader(this.#view);
+    if (this.header.magic !== IMAGE_MAGIC) {
+      throw new TypeError(
+        `Cannot read policy image: magic is 0x${this.header.magic.toString(16)}, not 0x${
+          IMAGE_MAGIC.toString(16)
+        }`,
+      );
+    }
+  }
+
+  /** Source class of an executable, 0 when no rule names it. */
+  sourceClass(executable: string): number {
+    if (this.header.sources === 0) return 0;
+    const slot = this.#find(this.#hasher.path(executable), NODE_SOURCES);
+    return slot === undefined ? 0 : slot.next & NEXT_NODE;
+  }
+
+  /** Steps from the root as far as edges lead, then chooses by the number of names that are left. */
+  walk(path: string): Found {
+    const names = componentsOf(path);
+    const { rootNext, rootEnd, rootChild, rootDesc } = this.header;
+    let at: Omit<ImageSlot, "key"> = {
+      next: rootNext,
+      vEnd: rootEnd,
+      vChild: rootChild,
+      vDesc: rootDesc,
+    };
+    let steps = 0;
+    while (steps < Math.min(names.length, COMPONENTS_MAX)) {
+      const node = at.next & NEXT_NODE;
+      if (node === 0) break;
+      const slot = this.#find(this.#hasher.component(names[steps]!), node);
+      if (slot === undefined) break;
+      at = slot;
+      steps++;
+    }
+    const left = names.length - steps;
+    return {
+      reference: left === 0 ? at.vEnd : left === 1 ? at.vChild : at.vDesc,
+      guard: left === 0 && (at.next & NEXT_GUARD) !== 0,
+    };
+  }
+
+  /** Bits of a row. */
+  row(index: number): bigint {
+    return this.#view.getBigUint64(this.header.rowsEntry * IMAGE_ENTRY_BYTES + index * 8, true);
+  }
+
+  /** Index of the row that holds for a source class. */
+  rowIndex(reference: number, sourceClass: number): number {
+    const index = reference & ROW_INDEX;
+    return (reference & ROW_BY_SOURCE) === 0 ? index : index + sourceClass;
+  }
+
+  #find(component: bigint, node: number): ImageSlot | undefined {
+    const key = slotKey(component, node);
+    for (const seed of bucketSeeds(component, node)) {
+      const entry = 1 + bucketOf(seed, this.header.buckets);
+      for (let i = 0; i < BUCKET_SLOTS; i++) {
+        const offset = entry * IMAGE_ENTRY_BYTES + i * IMAGE_SLOT_SIZE;
+        if (this.#view.getBigUint64(offset, true) === key) {
+          return decodeImageSlot(this.#view, offset);
+        }
+      }
+    }
+    return undefined;
+  }
+}
+
+/** The kernel's answer to a question: the caller's verdict, or the parent's where that counts and is larger. */
+export function lookup(image: ImageReader, question: Question): Decision {
+  const { reference } = image.walk(question.path);
+  const own = decide(image, reference, question.caller, question.op);
+  if (!isParentJudged(question.op)) return own;
+  const inherited = decide(image, reference, question.parent, question.op);
+  return inherited.verdict > own.verdict ? inherited : own;
+}
+
+function decide(image: ImageReader, reference: number, executable: string, op: number): Decision {
+  const row = image.rowIndex(reference, image.sourceClass(executable));
+  return { verdict: verdictIn(image.row(row), op), row };
+}

@@ -1,0 +1,352 @@
+/** The image and the specification must agree; what both say is checked against upstream's documented behaviour. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  OP_CLASS_NAMES,
+  OP_CLASSES,
+  OP_DELETE,
+  OP_EXEC,
+  OP_LOAD,
+  OP_MMAP_EXEC,
+  OP_READ,
+  OP_WRITE,
+  VERDICT_ALLOW as ALLOW,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK as DENY,
+  VERDICT_NAMES,
+  VERDICT_NONE as NONE,
+  VERDICT_POSTURE_AUDIT as POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK as POSTURE_BLOCK,
+  VERDICT_SOURCE as SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import { compileImage } from "./compile.ts";
+import { evaluate, isParentJudged, type Judgement, type Question } from "./evaluate.ts";
+import { PathHasher } from "./hash.ts";
+import { type Decision, ImageReader, lookup } from "./lookup.ts";
+import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+
+/** More runs find more: FAST_CHECK_RUNS=5000 for a long look. */
+const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
+
+const hasher = new PathHasher(KEYS);
+
+interface Vector {
+  name: string;
+  rules: RuleText[];
+  posture?: Posture;
+  asks: [op: number, path: string, verdict: number, caller?: string, parent?: string][];
+}
+
+const process = (at: string, more: Partial<RuleText> = {}): RuleText => ({
+  group: "process",
+  at,
+  ...more,
+});
+const file = (at: string, more: Partial<RuleText> = {}): RuleText => ({
+  group: "file",
+  at,
+  ...more,
+});
+
+/** Numbers are those of the table of test vectors for upstream's BPF enforcer; ownerOnly and the like are not for this engine yet. */
+const VECTORS: Vector[] = [
+  {
+    name: "1: a blocked path is not executed",
+    rules: [process("/bin/sleep")],
+    asks: [
+      [OP_EXEC, "/bin/sleep", DENY],
+      [OP_LOAD, "/bin/sleep", DENY],
+      [OP_MMAP_EXEC, "/bin/sleep", DENY],
+      [OP_EXEC, "/bin/ls", NONE],
+      [OP_READ, "/bin/sleep", NONE],
+    ],
+  },
+  {
+    name: "2: fromSource names the caller or its parent",
+    rules: [process("/bin/ls", { from: ["/bin/dash"] })],
+    asks: [
+      [OP_EXEC, "/bin/ls", DENY | SOURCE, "/bin/dash", "/sbin/init"],
+      [OP_EXEC, "/bin/ls", DENY | SOURCE, "/bin/env", "/bin/dash"],
+      [OP_EXEC, "/bin/ls", NONE, "/bin/bash", "/sbin/init"],
+    ],
+  },
+  {
+    name: "3: outside an allow-list, posture audit",
+    rules: [process("/bin//", { action: "Allow" })],
+    asks: [
+      [OP_EXEC, "/bin/x", ALLOW],
+      [OP_EXEC, "/opt/x", POSTURE_AUDIT],
+      [OP_MMAP_EXEC, "/opt/x", NONE],
+      [OP_READ, "/opt/x", NONE],
+    ],
+  },
+  {
+    name: "4: outside an allow-list, posture block",
+    rules: [process("/bin//", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [[OP_EXEC, "/opt/x", POSTURE_BLOCK], [OP_LOAD, "/opt/x", POSTURE_BLOCK]],
+  },
+  {
+    name: "5: a file allow-list covers programs and libraries, which are opened to be executed",
+    rules: [file("/secret", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [
+      [OP_READ, "/secret", ALLOW],
+      [OP_READ, "/bin/cat", POSTURE_BLOCK],
+      [OP_EXEC, "/bin/cat", NONE],
+    ],
+  },
+  {
+    name: "6: an exact Allow beats a directory's Block",
+    rules: [file("/a//"), file("/a/b", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [[OP_READ, "/a/b", ALLOW], [OP_READ, "/a/c", DENY], [OP_READ, "/z", POSTURE_BLOCK]],
+  },
+  {
+    name: "7: an exact Block beats a directory's Allow",
+    rules: [file("/a//", { action: "Allow" }), file("/a/b")],
+    posture: BLOCK,
+    asks: [[OP_READ, "/a/b", DENY], [OP_READ, "/a/c", ALLOW]],
+  },
+  {
+    name: "8: fromSource beats the same directory without",
+    rules: [
+      file("/d//"),
+      file("/d//", { action: "Allow", from: ["/bin/cat"] }),
+      file("///", { action: "Allow" }),
+    ],
+    posture: BLOCK,
+    asks: [
+      [OP_READ, "/d/x", ALLOW | SOURCE, "/bin/cat"],
+      [OP_READ, "/d/x", DENY, "/bin/head"],
+      [OP_READ, "/d/x", DENY, "/bin/head", "/bin/cat"],
+      [OP_READ, "/etc/passwd", ALLOW, "/bin/head"],
+      [OP_READ, "/etc/passwd", ALLOW, "/bin/cat"],
+    ],
+  },
+  {
+    name: "9: Block with readOnly lets read",
+    rules: [file("/p", { readOnly: true })],
+    asks: [[OP_READ, "/p", ALLOW], [OP_WRITE, "/p", DENY], [OP_DELETE, "/p", DENY]],
+  },
+  {
+    name: "10: Allow with readOnly refuses to write",
+    rules: [file("/p", { action: "Allow", readOnly: true }), file("/q", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [
+      [OP_READ, "/p", ALLOW],
+      [OP_WRITE, "/p", POSTURE_BLOCK],
+      [OP_DELETE, "/p", POSTURE_BLOCK],
+      [OP_WRITE, "/q", ALLOW],
+    ],
+  },
+  {
+    name: "11: Allow with readOnly refuses to write even if the posture is audit",
+    rules: [file("/p", { action: "Allow", readOnly: true })],
+    asks: [[OP_WRITE, "/p", POSTURE_BLOCK], [OP_WRITE, "/q", POSTURE_AUDIT]],
+  },
+  {
+    name: "16: a directory that is not recursive covers itself and its children",
+    rules: [file("/a/")],
+    asks: [
+      [OP_READ, "/a", DENY],
+      [OP_READ, "/a/x", DENY],
+      [OP_READ, "/a/b/x", NONE],
+      [OP_READ, "/ab", NONE],
+      [OP_READ, "/", NONE],
+    ],
+  },
+  {
+    name: "17: a recursive ancestor beats a directory that is not",
+    rules: [file("/a//"), file("/a/b/", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [[OP_READ, "/a/b/x", DENY], [OP_READ, "/a/b", DENY], [OP_READ, "/z", POSTURE_BLOCK]],
+  },
+  {
+    name: "18: the deeper of two recursive directories decides",
+    rules: [file("/a//"), file("/a/b//", { action: "Allow" })],
+    posture: BLOCK,
+    asks: [
+      [OP_READ, "/a/b/x", ALLOW],
+      [OP_READ, "/a/b/x/y/z", ALLOW],
+      [OP_READ, "/a/b", ALLOW],
+      [OP_READ, "/a/c", DENY],
+      [OP_READ, "/a/c/d/e", DENY],
+    ],
+  },
+  {
+    name: "24: posture without an allow-list means nothing",
+    rules: [file("/a"), process("/b")],
+    posture: BLOCK,
+    asks: [[OP_READ, "/z", NONE], [OP_EXEC, "/z", NONE], [OP_MMAP_EXEC, "/z", NONE]],
+  },
+  {
+    name: "the root as a path, a directory and a recursive directory",
+    rules: [file("/"), process("//"), process("/x//", { action: "Audit" })],
+    asks: [
+      [OP_READ, "/", DENY],
+      [OP_READ, "/x", NONE],
+      [OP_EXEC, "/", DENY],
+      [OP_EXEC, "/y", DENY],
+      [OP_EXEC, "/y/z", NONE],
+      [OP_EXEC, "/x", VERDICT_AUDIT],
+      [OP_EXEC, "/x/y/z", VERDICT_AUDIT],
+    ],
+  },
+  {
+    name: "of two directories that are not recursive the path's own decides",
+    rules: [file("/a/"), file("/a/b/", { action: "Audit" })],
+    asks: [
+      [OP_READ, "/a/b", VERDICT_AUDIT],
+      [OP_READ, "/a/b/c", VERDICT_AUDIT],
+      [OP_READ, "/a/c", DENY],
+    ],
+  },
+  {
+    name: "identical selectors: Block, then Audit, then Allow",
+    rules: [
+      file("/a", { action: "Allow" }),
+      file("/a", { action: "Audit" }),
+      file("/a", { readOnly: true }),
+      file("/b", { action: "Allow" }),
+      file("/b", { action: "Allow", readOnly: true }),
+    ],
+    asks: [
+      [OP_READ, "/a", VERDICT_AUDIT],
+      [OP_WRITE, "/a", DENY],
+      [OP_READ, "/b", ALLOW],
+      [OP_WRITE, "/b", POSTURE_BLOCK],
+    ],
+  },
+  {
+    name: "identical selectors: Block is named rather than a read-only allow-list entry",
+    rules: [file("/a", { action: "Allow", readOnly: true }), file("/a")],
+    asks: [[OP_WRITE, "/a", DENY], [OP_READ, "/a", DENY]],
+  },
+  {
+    name: "a directory of blocked programs may hold libraries",
+    rules: [process("/tmp//"), process("/tmp/evil.so")],
+    asks: [
+      [OP_EXEC, "/tmp/x", DENY],
+      [OP_LOAD, "/tmp/x", DENY],
+      [OP_MMAP_EXEC, "/tmp/x", NONE],
+      [OP_MMAP_EXEC, "/tmp/evil.so", DENY],
+    ],
+  },
+  {
+    name: "the larger of the caller's and the parent's verdict stands",
+    rules: [
+      process("/x", { from: ["/a"] }),
+      process("/x", { from: ["/b"], action: "Allow" }),
+      process("/x", { action: "Audit" }),
+    ],
+    asks: [
+      [OP_EXEC, "/x", DENY | SOURCE, "/a", "/b"],
+      [OP_EXEC, "/x", DENY | SOURCE, "/b", "/a"],
+      [OP_EXEC, "/x", ALLOW | SOURCE, "/b", "/c"],
+      [OP_EXEC, "/x", ALLOW | SOURCE, "/c", "/b"],
+      [OP_EXEC, "/x", VERDICT_AUDIT, "/c", "/c"],
+    ],
+  },
+];
+
+for (const { name, rules, posture = AUDIT, asks } of VECTORS) {
+  Deno.test(`precedence ${name}`, () => {
+    const policies = [policy("p", ...rules)];
+    const image = read(policies, posture);
+    for (const [op, path, verdict, caller = "/sbin/init", parent = "/sbin/init"] of asks) {
+      const question = { op, path, caller, parent };
+      const spec = evaluate(question, policies, posture);
+      assert.equal(say(spec.verdict), say(verdict), `evaluate() ${tell(question)}`);
+      assert.equal(say(lookup(image.reader, question).verdict), say(verdict), tell(question));
+    }
+  });
+}
+
+function read(policies: readonly Policy[], posture: Posture) {
+  const image = compileImage(policies, posture, KEYS);
+  assert.ok(image, "some rule is enforced");
+  return { image, reader: new ImageReader(image.bytes, hasher) };
+}
+
+function say(verdict: number): string {
+  const name = VERDICT_NAMES[verdict & ~SOURCE]!;
+  return (verdict & SOURCE) === 0 ? name : `${name} by source`;
+}
+
+function tell({ op, path, caller, parent }: Question): string {
+  return `${OP_CLASS_NAMES[op]} ${path} by ${caller}, child of ${parent}`;
+}
+
+const NAMES = ["a", "b"];
+/** A name more than the rules have, and one level deeper. */
+const PATHS = ["/", ...below("", [...NAMES, "z"], 4)];
+const SOURCES = ["/a", "/b/a", "/z"];
+
+function below(path: string, names: readonly string[], depth: number): string[] {
+  if (depth === 0) return [];
+  return names.flatMap((name) => [
+    `${path}/${name}`,
+    ...below(`${path}/${name}`, names, depth - 1),
+  ]);
+}
+
+const anyRule: fc.Arbitrary<RuleText> = fc.record({
+  group: fc.constantFrom("process" as const, "file" as const),
+  at: fc.tuple(
+    fc.constantFrom("/", ...below("", NAMES, 3)),
+    fc.constantFrom("", "/", "//"),
+  ).map(([path, slashes]) => path + slashes),
+  action: fc.constantFrom("Block" as const, "Audit" as const, "Allow" as const),
+  readOnly: fc.boolean(),
+  from: fc.oneof(
+    fc.constant([]),
+    fc.subarray(["/a", "/b/a"], { minLength: 1 }),
+  ),
+});
+const anyPolicies = fc.array(fc.array(anyRule, { minLength: 1, maxLength: 5 }), {
+  minLength: 1,
+  maxLength: 3,
+}).map((all) => all.map((rules, i) => policy(`p${i}`, ...rules)));
+const anyPosture = fc.constantFrom(AUDIT, BLOCK);
+
+function* questions(paths: readonly string[]): Generator<Question> {
+  for (const path of paths) {
+    for (let op = 0; op < OP_CLASSES; op++) {
+      for (const caller of SOURCES) {
+        for (const parent of isParentJudged(op) ? SOURCES : [caller]) {
+          yield { op, path, caller, parent };
+        }
+      }
+    }
+  }
+}
+
+function assertSame(
+  question: Question,
+  spec: Judgement,
+  decision: Decision,
+  image: { explain(row: number, op: number): unknown },
+): void {
+  assert.equal(say(decision.verdict), say(spec.verdict), tell(question));
+  assert.deepEqual(image.explain(decision.row, question.op), spec.rule, tell(question));
+}
+
+Deno.test("lookup() in the image equals evaluate() for every question, and explain() names its rule", () => {
+  fc.assert(
+    fc.property(anyPolicies, anyPosture, (policies, posture) => {
+      const { image, reader } = read(policies, posture);
+      for (const question of questions(PATHS)) {
+        assertSame(
+          question,
+          evaluate(question, policies, posture),
+          lookup(reader, question),
+          image,
+        );
+      }
+    }),
+    { numRuns: RUNS },
+  );
+});

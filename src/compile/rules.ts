@@ -1,0 +1,162 @@
+import {
+  COMPONENTS_MAX,
+  OP_ATTR,
+  OP_CONNECT,
+  OP_CREATE,
+  OP_DELETE,
+  OP_EXEC,
+  OP_LINK,
+  OP_LOAD,
+  OP_MMAP_EXEC,
+  OP_MOUNT,
+  OP_READ,
+  OP_RENAME,
+  OP_WRITE,
+  VERDICT_ALLOW,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_NONE,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import type { Rule } from "../model/rule.ts";
+import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
+
+/** A rule and the policy it stands in: what an alert names. */
+export interface RuleRef {
+  readonly policy: Policy;
+  readonly rule: Rule;
+}
+
+/** Op classes that process rules and their allow-lists govern. */
+export const PROCESS_OPS: readonly number[] = [OP_EXEC, OP_MMAP_EXEC, OP_LOAD];
+
+/** Op classes that file rules and their allow-lists govern. OP_IOCTL is nobody's: upstream has no word for it. */
+export const FILE_OPS: readonly number[] = [
+  OP_READ,
+  OP_WRITE,
+  OP_CREATE,
+  OP_DELETE,
+  OP_RENAME,
+  OP_LINK,
+  OP_ATTR,
+  OP_MOUNT,
+  OP_CONNECT,
+];
+
+/** The group of rules that governs an op class; undefined for classes that no rule can name. */
+export function groupOf(op: number): "process" | "file" | undefined {
+  if (PROCESS_OPS.includes(op)) return "process";
+  return FILE_OPS.includes(op) ? "file" : undefined;
+}
+
+/**
+ * What a rule says about an op class when it is the one that decides; VERDICT_NONE when the class is not its business.
+ *
+ * OP_MMAP_EXEC is the business of exact paths only: a directory that must not be executed from may well hold libraries.
+ */
+export function verdictOf(rule: Rule, op: number): number {
+  if (groupOf(op) !== rule.group) return VERDICT_NONE;
+  if (op === OP_MMAP_EXEC && rule.target.kind !== "path") return VERDICT_NONE;
+  if (rule.group === "file" && rule.readOnly) return readOnlyVerdict(rule, op);
+  return plainVerdict(rule);
+}
+
+function plainVerdict(rule: Rule): number {
+  switch (rule.action) {
+    case "Block":
+      return VERDICT_BLOCK;
+    case "Audit":
+      return VERDICT_AUDIT;
+    case "Allow":
+      return VERDICT_ALLOW;
+  }
+}
+
+/** Reading passes; the rest is refused or reported. Allow + readOnly refuses writing whatever the posture, as upstream. */
+function readOnlyVerdict(rule: Rule, op: number): number {
+  if (op === OP_READ) return VERDICT_ALLOW;
+  return rule.action === "Allow" ? VERDICT_POSTURE_BLOCK : plainVerdict(rule);
+}
+
+/**
+ * Order among rules on the identical selector, strictest last. A Block stands above the refusal of an
+ * Allow + readOnly, so that the alert names the Block rule and the ancestor guard sees it.
+ */
+export const STRICTNESS: readonly number[] = [
+  VERDICT_NONE,
+  VERDICT_ALLOW,
+  VERDICT_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+  VERDICT_BLOCK,
+];
+
+/** True when verdict `a` of a rule is stricter than verdict `b` of another rule on the identical selector. */
+export function isStricter(a: number, b: number): boolean {
+  return STRICTNESS.indexOf(a) > STRICTNESS.indexOf(b);
+}
+
+/**
+ * Verdict of an op class for objects that no rule matches. Only an Allow rule of the class's group makes an allow-list,
+ * and OP_MMAP_EXEC is never under one: an allow-list of programs would have to name every library.
+ */
+export function postureVerdict(op: number, rules: readonly RuleRef[], posture: Posture): number {
+  const group = groupOf(op);
+  if (group === undefined || op === OP_MMAP_EXEC) return VERDICT_NONE;
+  const allowList = rules.some(({ rule }) => rule.group === group && rule.action === "Allow");
+  if (!allowList) return VERDICT_NONE;
+  return posture.file === "block" ? VERDICT_POSTURE_BLOCK : VERDICT_POSTURE_AUDIT;
+}
+
+/** Every rule that the engine enforces, by policy name, then as written: the order in which equals are named. */
+export function enforcedRules(policies: readonly Policy[]): RuleRef[] {
+  return [...policies].sort(byName).flatMap((policy) =>
+    policy.rules
+      .filter((rule) => whyNotEnforced(policy, rule) === undefined)
+      .map((rule) => ({ policy, rule }))
+  );
+}
+
+/** Unique among policies that are in force together. */
+export function policyKey(policy: Policy): string {
+  return `${policy.kind}/${policy.namespace}/${policy.name}`;
+}
+
+function byName(a: Policy, b: Policy): number {
+  return compareText(a.name, b.name) || compareText(policyKey(a), policyKey(b));
+}
+
+/** By UTF-16 code units: no locale may change what is compiled. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Why the engine does not enforce a rule, in the words that follow "not enforced: "; undefined when it does. */
+export function whyNotEnforced(policy: Policy, rule: Rule): string | undefined {
+  const reason = policy.notEnforced ?? rule.notEnforced;
+  if (reason !== undefined) return reason;
+  const judged = rule.group === "process" || rule.group === "file";
+  if (!judged || rule.target.kind === "other") {
+    return `the engine does not judge ${rule.group}.${rule.list}`;
+  }
+  for (const path of [rule.target.path, ...rule.fromSource]) {
+    const wrong = whyNotComparable(path);
+    if (wrong !== undefined) return `path "${path}" ${wrong}`;
+  }
+  return undefined;
+}
+
+/** Why the kernel could never meet a path as written. */
+function whyNotComparable(path: string): string | undefined {
+  if (!path.startsWith("/")) return 'does not start with "/"';
+  const names = componentsOf(path);
+  if (names.length > COMPONENTS_MAX) {
+    return `has ${names.length} names: the kernel compares ${COMPONENTS_MAX}`;
+  }
+  if (names.includes(".") || names.includes("..")) return 'contains "." or ".."';
+  const long = names.find((name) => nameBytes(name) > NAME_BYTES_MAX);
+  if (long === undefined) return undefined;
+  return `has a name of ${nameBytes(long)} bytes: file systems allow ${NAME_BYTES_MAX}`;
+}

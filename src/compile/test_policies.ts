@@ -1,0 +1,73 @@
+/** Short ways to write policies, keys and questions in this room's tests. */
+import { HASH_KEYS } from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import { DEFAULT_POSTURE, type Posture } from "../model/posture.ts";
+import type { Action, Rule } from "../model/rule.ts";
+import type { HashKeys } from "./hash.ts";
+
+export const AUDIT: Posture = DEFAULT_POSTURE;
+export const BLOCK: Posture = { file: "block", network: "block", capabilities: "block" };
+
+/** What a test says about a rule; the rest is filled in. */
+export interface RuleText {
+  readonly group?: "process" | "file";
+  /** With a trailing slash a directory, with two a recursive one; else a path. "/" is the path, "//" and "///" directories. */
+  readonly at: string;
+  readonly action?: Action;
+  readonly readOnly?: boolean;
+  readonly from?: readonly string[];
+  readonly notEnforced?: string;
+}
+
+export function rule(text: RuleText, index = 0): Rule {
+  const target = targetOf(text.at);
+  return {
+    group: text.group ?? "file",
+    list: target.kind === "path" ? "matchPaths" : "matchDirectories",
+    index,
+    target,
+    action: text.action ?? "Block",
+    readOnly: text.readOnly ?? false,
+    fromSource: text.from ?? [],
+    severity: 5,
+    tags: [],
+    message: "",
+    where: { file: "test.yaml", line: index + 1, column: 1 },
+    ...(text.notEnforced === undefined ? {} : { notEnforced: text.notEnforced }),
+  };
+}
+
+function targetOf(at: string): Extract<Rule["target"], { path: string }> {
+  const [, path, slashes] = /^(\/|\/.*?[^/])(\/{0,2})$/.exec(at) ?? [];
+  if (path === undefined) throw new TypeError(`Cannot read target "${at}"`);
+  if (slashes === "") return { kind: "path", path };
+  return { kind: "directory", path, recursive: slashes === "//" };
+}
+
+export function policy(name: string, ...rules: readonly RuleText[]): Policy {
+  return {
+    kind: "KubeArmorPolicy",
+    namespace: "",
+    name,
+    selector: { matchLabels: {}, containerNames: [] },
+    rules: rules.map(rule),
+    where: { file: `${name}.yaml`, line: 1, column: 1 },
+  };
+}
+
+/** Keys that anyone can make again: splitmix64 (Steele, Lea and Flood, 2014), all of `a`, then all of `b`. */
+export function keysFrom(seed: bigint): HashKeys {
+  let state = seed;
+  const next = () => {
+    state = BigInt.asUintN(64, state + 0x9e3779b97f4a7c15n);
+    let z = state;
+    z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return z ^ (z >> 31n);
+  };
+  const a = BigUint64Array.from({ length: HASH_KEYS }, next);
+  const b = BigUint64Array.from({ length: HASH_KEYS }, next);
+  return { a, b };
+}
+
+export const KEYS: HashKeys = keysFrom(1n);
