@@ -1,0 +1,73 @@
+/** What the kernel holds, as the agent knows it: read whole when it opens, followed as it applies. */
+
+import { CONTAINERS_KERNEL, WORD_PENDING } from "../../ffi/generated/agent_api.ts";
+import type { KernelMaps } from "./kernel_maps.ts";
+import { readWord } from "./word.ts";
+
+/**
+ * The kernel's own changes are few: it turns free words into pending ones, adds their cgroups, and removes a cgroup that
+ * is gone.  `refresh` and `follow` bring those in; whatever is missed costs a store that changes nothing.
+ */
+export class Installed {
+  /** Container index → word; absent: free. */
+  readonly words: Map<number, bigint>;
+  /** Slot → generation; 0: an image that no word named when it was found. */
+  readonly slots: Map<number, number>;
+  readonly cgroups: Map<bigint, number>;
+  /** Indices whose cgroup is gone while tasks may still carry them. */
+  readonly gone: Set<number>;
+  /** False while tasks may run in a known cgroup without its identity: after opening, and after an index was given. */
+  identified = false;
+
+  private constructor(words: Map<number, bigint>, cgroups: Map<bigint, number>) {
+    this.words = words;
+    this.cgroups = cgroups;
+    this.slots = new Map();
+    this.gone = new Set();
+  }
+
+  /** The whole state. @throws {BpfError} */
+  static read(maps: KernelMaps): Installed {
+    const installed = new Installed(maps.words(), maps.cgroups());
+    for (const slot of maps.slots()) installed.slots.set(slot, 0);
+    for (const word of installed.words.values()) {
+      const named = readWord(word);
+      if (named !== undefined) installed.slots.set(named.slot, named.generation);
+    }
+    const alive = new Set(installed.cgroups.values());
+    for (const index of installed.words.keys()) if (!alive.has(index)) installed.gone.add(index);
+    return installed;
+  }
+
+  /** Learns the indices that the kernel gave to these cgroups. */
+  refresh(maps: KernelMaps, cgroupIds: Iterable<bigint>): void {
+    for (const cgroupId of cgroupIds) {
+      if (this.cgroups.has(cgroupId)) continue;
+      const index = maps.indexOf(cgroupId);
+      if (index !== undefined) this.cgroups.set(cgroupId, index);
+    }
+  }
+
+  /** The kernel said that a container's cgroup came or went. */
+  follow(index: number, cgroupId: bigint, gone: boolean): void {
+    if (gone) {
+      this.cgroups.delete(cgroupId);
+      this.gone.add(index);
+    } else if (index !== 0) {
+      this.cgroups.set(cgroupId, index);
+      this.gone.delete(index);
+      if (!this.words.has(index)) this.words.set(index, WORD_PENDING);
+    }
+  }
+
+  /**
+   * Indices without a cgroup that no task carries any more.  One of the kernel's range must be marked as gone as well: in
+   * the middle of a cgroup_mkdir it has a word and no cgroup yet.
+   */
+  freeable(maps: KernelMaps): number[] {
+    return [...this.gone].filter((index) => {
+      const { tasks, gone } = maps.use(index);
+      return tasks === 0 && (gone || index >= CONTAINERS_KERNEL);
+    });
+  }
+}
