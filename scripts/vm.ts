@@ -60,7 +60,9 @@ try {
   Deno.exit(await main());
 } catch (error) {
   if (!(error instanceof VmError || error instanceof RangeError)) throw error;
-  if (error instanceof VmError) console.error(`console of the VM:\n${error.console}\n`);
+  if (error instanceof VmError && error.console !== "") {
+    console.error(`Console of the VM:\n${error.console}\n`);
+  }
   console.error(error.message);
   Deno.exit(VM_FAILED_STATUS);
 }

@@ -88,8 +88,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     icount,
   };
   const template = await prepareTemplate(machine);
-  await Deno.mkdir(`${outputDir}/vm`, { recursive: true });
-  const dir = await Deno.makeTempDir({ dir: `${outputDir}/vm`, prefix: "run-" });
+  const dir = await makeRunDir();
   try {
     const disks = { job: `${dir}/job`, binary: `${dir}/binary`, console: `${dir}/console.log` };
     await writeJobDisk(options.jobDir, disks.job);
@@ -191,9 +190,27 @@ class RunningVm implements Vm {
   }
 }
 
+/** Makes a directory for one run, and removes those of runs that were killed. */
+async function makeRunDir(): Promise<string> {
+  const parent = `${outputDir}/vm`;
+  await Deno.mkdir(parent, { recursive: true });
+  for await (const { name } of Deno.readDir(parent)) {
+    const owner = /^run-(\d+)-/.exec(name)?.[1];
+    if (owner === undefined || await exists(`/proc/${owner}`)) continue;
+    // A run that starts at the same time may have removed it already.
+    await Deno.remove(`${parent}/${name}`, { recursive: true }).catch(() => {});
+  }
+  return await Deno.makeTempDir({ dir: parent, prefix: `run-${Deno.pid}-` });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
 async function checkJob(jobDir: string): Promise<void> {
-  const found = await Deno.stat(`${jobDir}/run.sh`).then((info) => info.isFile, () => false);
-  if (!found) throw new RangeError(`Run job in VM: "${jobDir}" must contain the script "run.sh"`);
+  if (!await exists(`${jobDir}/run.sh`)) {
+    throw new RangeError(`Run job in VM: "${jobDir}" must contain the script "run.sh"`);
+  }
 }
 
 async function writeJobDisk(jobDir: string, target: string): Promise<void> {
@@ -203,7 +220,7 @@ async function writeJobDisk(jobDir: string, target: string): Promise<void> {
 
 /** Returns whether there is a binary. It is mounted, not copied: only what is read of it passes through emulation. */
 async function writeBinaryDisk(binary: string, target: string): Promise<boolean> {
-  const found = await Deno.stat(binary).then(() => true, () => false);
+  const found = await exists(binary);
   if (found) {
     const stored = ["-noI", "-noD", "-noF", "-no-xattrs", "-all-root", "-noappend"];
     const name = binary.split("/").at(-1)!;
