@@ -1,7 +1,130 @@
-/** `spec.selector` as written; `matches` in this room says what it selects. */
+/** Which workloads a policy selects. */
+import type { Policy } from "./policy.ts";
+import { compilePosixRegex } from "./posix_regex.ts";
+import type { Workload } from "./workload.ts";
+
+/** `spec.selector` as written; `selects` says what it means. */
 export interface Selector {
   /** Without the container-name key. All must be among the workload's labels. */
   readonly matchLabels: Readonly<Record<string, string>>;
-  /** From `kubearmor.io/container.name`: names (bracket list or bare) or a POSIX regular expression; empty: every container. */
+  /** From `kubearmor.io/container.name`: names, one of which the container must have; empty: every container. */
   readonly containerNames: readonly string[];
+  /** From the same key: a POSIX extended regular expression that the whole name must match. */
+  readonly containerPattern?: string;
+  /** All must hold. */
+  readonly matchExpressions?: readonly LabelExpression[];
+}
+
+/** `In`: one of the labels is among the workload's; `NotIn`: none is. */
+export interface LabelExpression {
+  readonly operator: "In" | "NotIn";
+  /** `key=value`. */
+  readonly values: readonly string[];
+}
+
+export const CONTAINER_NAME_KEY = "kubearmor.io/container.name";
+
+/** The label that kubelets put on the containers of pods. */
+const POD_NAMESPACE_KEY = "io.kubernetes.pod.namespace";
+
+/** KubeArmor's namespace of containers outside Kubernetes. */
+const CONTAINER_NAMESPACE = "container_namespace";
+
+/** Where kubectl puts an object that names no namespace. */
+const DEFAULT_NAMESPACE = "default";
+
+/**
+ * Whether the policy applies to the workload: a container policy, in its namespace, with all its labels, expressions and
+ * one of its container names. A policy that is not enforced selects nothing.
+ *
+ * Namespaces: a pod's container is selected by policies of the pod's namespace, where a policy without one is in
+ * `default`, as kubectl has it. Outside Kubernetes the policy's namespace counts only for containers that carry a
+ * `kubearmor.io/namespace` label, and a policy without one selects those too.
+ *
+ * Without any condition a policy selects all pods of its namespace and, as in KubeArmor, nothing outside Kubernetes.
+ */
+export function selects(policy: Policy, workload: Workload): boolean {
+  if (policy.kind !== "KubeArmorPolicy" || policy.notEnforced !== undefined) return false;
+  const { selector } = policy;
+  return inNamespace(policy, workload) &&
+    (isPod(workload) || hasCondition(selector)) &&
+    hasLabels(workload, selector.matchLabels) &&
+    (selector.matchExpressions ?? []).every((expression) => holds(expression, workload)) &&
+    hasContainerName(workload, selector);
+}
+
+/** Whether the selector asks for anything. */
+export function hasCondition(selector: Selector): boolean {
+  return Object.keys(selector.matchLabels).length > 0 || selector.containerNames.length > 0 ||
+    selector.containerPattern !== undefined || (selector.matchExpressions ?? []).length > 0;
+}
+
+function isPod(workload: Workload): boolean {
+  return Object.hasOwn(workload.labels, POD_NAMESPACE_KEY);
+}
+
+function inNamespace(policy: Policy, workload: Workload): boolean {
+  if (isPod(workload)) {
+    return (policy.namespace || DEFAULT_NAMESPACE) === workload.labels[POD_NAMESPACE_KEY];
+  }
+  return workload.namespace === CONTAINER_NAMESPACE || policy.namespace === "" ||
+    policy.namespace === workload.namespace;
+}
+
+function hasLabels(workload: Workload, wanted: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([key, value]) =>
+    Object.hasOwn(workload.labels, key) && workload.labels[key] === value
+  );
+}
+
+function holds({ operator, values }: LabelExpression, workload: Workload): boolean {
+  const some = values.some((pair) => {
+    const equals = pair.indexOf("=");
+    return hasLabels(workload, { [pair.slice(0, equals)]: pair.slice(equals + 1) });
+  });
+  return operator === "In" ? some : !some;
+}
+
+/**
+ * KubeArmor documents a POSIX regular expression and then compares as text, so that `web` selects exactly `web`. A
+ * match of the whole name gives both: what is written there today selects the same containers, and `web-.*` works.
+ */
+function hasContainerName(workload: Workload, selector: Selector): boolean {
+  const { containerNames, containerPattern } = selector;
+  if (containerNames.length === 0 && containerPattern === undefined) return true;
+  if (containerNames.includes(workload.name)) return true;
+  return containerPattern !== undefined && patternOf(selector, containerPattern)(workload.name);
+}
+
+/** Selectors are tested against every workload at every change; translating the expression once is enough. */
+const patterns = new WeakMap<Selector, (name: string) => boolean>();
+
+function patternOf(selector: Selector, source: string): (name: string) => boolean {
+  const known = patterns.get(selector) ?? compilePosixRegex(source);
+  patterns.set(selector, known);
+  return known;
+}
+
+/** What a value of `kubearmor.io/container.name` means. */
+export interface ContainerNames {
+  readonly names: readonly string[];
+  readonly pattern?: string;
+}
+
+/**
+ * Reads `[a, b]` as a list of names, a plain word as one name, and anything else as a POSIX regular expression. An empty
+ * list, an empty text and `*` mean every container.
+ *
+ * @throws {SyntaxError} when the expression is not POSIX
+ */
+export function parseContainerNames(value: string): ContainerNames {
+  const trimmed = value.trim();
+  const list = /^\[(.*)\]$/s.exec(trimmed)?.[1];
+  if (list !== undefined) {
+    return { names: list.split(",").map((name) => name.trim()).filter((name) => name !== "") };
+  }
+  if (trimmed === "" || trimmed === "*") return { names: [] };
+  if (/^[A-Za-z0-9_-]+$/.test(trimmed)) return { names: [trimmed] };
+  compilePosixRegex(trimmed);
+  return { names: [], pattern: trimmed };
 }

@@ -1,0 +1,298 @@
+/** Reads the rules of a document: one per item of a `match…` list, with what it inherits and why it is not enforced. */
+import type { Position, Report } from "./diagnostic.ts";
+import { normalisePath } from "./paths.ts";
+import type { PolicyKind } from "./policy.ts";
+import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
+import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
+import type { ScalarTree, Tree } from "./tree.ts";
+import { whereOf } from "./validate.ts";
+
+/** What an item inherits: item > group > spec, each field by itself. */
+interface Header {
+  readonly action: Action;
+  readonly severity: number;
+  readonly tags: readonly string[];
+  readonly message: string;
+}
+
+/** One item of a list, with its place. */
+interface Item {
+  readonly tree: Tree;
+  /** `spec.file.matchPaths[0]` */
+  readonly field: string;
+  readonly report: Report;
+}
+
+/** The targets of one item (several for a list with commas) and the features that this engine lacks for it. */
+interface Reading {
+  readonly targets: readonly RuleTarget[];
+  readonly lacks: readonly string[];
+}
+
+interface ListDefinition {
+  readonly group: RuleGroup;
+  readonly list: string;
+  readonly read: (item: Item) => Reading;
+}
+
+const LISTS: readonly ListDefinition[] = [
+  { group: "process", list: "matchPaths", read: readProcessPath },
+  { group: "process", list: "matchDirectories", read: readDirectory },
+  { group: "process", list: "matchPatterns", read: readNamed("pattern", "matchPatterns") },
+  { group: "file", list: "matchPaths", read: readPath },
+  { group: "file", list: "matchDirectories", read: readDirectory },
+  { group: "file", list: "matchPatterns", read: readNamed("pattern", "matchPatterns") },
+  { group: "network", list: "matchProtocols", read: readNamed("protocol", "network rules") },
+  { group: "network", list: "matchDNSQueries", read: readNamed("domain", "DNS rules") },
+  {
+    group: "capabilities",
+    list: "matchCapabilities",
+    read: readNamed("capability", "capability rules"),
+  },
+  { group: "syscalls", list: "matchSyscalls", read: readSyscalls },
+  { group: "syscalls", list: "matchPaths", read: readSyscalls },
+  { group: "device", list: "matchDevice", read: readNamed("class", "device rules") },
+];
+
+/** Every rule of `spec`, in the order of the groups above. */
+export function readRules(kind: PolicyKind, spec: Tree | undefined, report: Report): Rule[] {
+  const top = headerOf(spec, {
+    action: "Block",
+    severity: 0,
+    tags: [],
+    message: "",
+  });
+  const rules = LISTS.flatMap((definition) => readList(definition, spec, top, report));
+  if (kind === "KubeArmorNetworkPolicy") return [...rules, ...readTraffic(spec, top, report)];
+  return [...rules, ...readPresets(spec, top, report), ...readAppArmor(spec, top)];
+}
+
+function readList(
+  definition: ListDefinition,
+  spec: Tree | undefined,
+  top: Header,
+  report: Report,
+): Rule[] {
+  const { group, list, read } = definition;
+  const groupTree = child(spec, group);
+  const inherited = headerOf(groupTree, top);
+  return childItems(groupTree, list).flatMap((tree, index) => {
+    const item = { tree, field: `spec.${group}.${list}[${index}]`, report };
+    const { targets, lacks } = read(item);
+    const header = headerOf(tree, inherited);
+    const common = {
+      group,
+      list,
+      index,
+      ...header,
+      // System calls are audited whatever is written.
+      ...(group === "syscalls" && { action: "Audit" as const }),
+      readOnly: childBoolean(tree, "readOnly") ?? false,
+      fromSource: readSources(item),
+      where: tree.where,
+      ...notEnforced(lacks),
+    };
+    return targets.map((target) => ({ ...common, target }));
+  });
+}
+
+function notEnforced(lacks: readonly string[]): { notEnforced?: string } {
+  if (lacks.length === 0) return {};
+  return { notEnforced: `this engine does not support ${lacks.join(" and ")} yet` };
+}
+
+function headerOf(tree: Tree | undefined, inherited: Header): Header {
+  const action = childText(tree, "action");
+  const tags = childTexts(tree, "tags");
+  return {
+    action: action === "" ? inherited.action : actionOf(action),
+    severity: childNumber(tree, "severity") || inherited.severity,
+    tags: tags.length > 0 ? tags : inherited.tags,
+    message: childText(tree, "message") || inherited.message,
+  };
+}
+
+/** The schema has refused other words, and lower case anywhere but in the spec. */
+function actionOf(word: string): Action {
+  const lower = word.toLowerCase();
+  if (lower === "allow") return "Allow";
+  return lower === "audit" ? "Audit" : "Block";
+}
+
+// ---- process and file -----------------------------------------------------------------------------------------------
+
+/**
+ * What these fields add changes whom the rule hits, so that a rule with one of them is left out whole: enforced without,
+ * it would refuse people whom its author lets pass.
+ */
+function lackedBy(tree: Tree): string[] {
+  const lacks: string[] = [];
+  if (childBoolean(tree, "ownerOnly") === true) lacks.push("ownerOnly");
+  // Absent and true mean the same.
+  if (childBoolean(tree, "pts") === false) lacks.push("pts: false");
+  if (childTexts(tree, "allowedArgs").length > 0) lacks.push("allowedArgs");
+  return lacks;
+}
+
+function readProcessPath(item: Item): Reading {
+  const name = childText(item.tree, "execname");
+  const hasPath = child(item.tree, "path") !== undefined;
+  if (name !== "" && !hasPath) {
+    const target = { kind: "other", list: "matchPaths", text: name } as const;
+    return { targets: [target], lacks: ["execname", ...lackedBy(item.tree)] };
+  }
+  if (item.tree.kind === "map" && (name !== "" || !hasPath)) reportPathOrName(item, hasPath);
+  return readPath(item);
+}
+
+function reportPathOrName({ tree, field, report }: Item, both: boolean): void {
+  report({
+    severity: "error",
+    where: tree.where,
+    field,
+    message: both
+      ? 'Cannot use rule: it has both "path" and "execname"'
+      : 'Cannot use rule: it has neither "path" nor "execname"',
+    hint: both ? "make two items of it" : 'add "path", for example "path: /usr/bin/curl"',
+  });
+}
+
+function readPath(item: Item): Reading {
+  const path = readPathField(item, "path", "path");
+  const targets: RuleTarget[] = path === undefined ? [] : [{ kind: "path", path }];
+  return { targets, lacks: lackedBy(item.tree) };
+}
+
+function readDirectory(item: Item): Reading {
+  const path = readPathField(item, "dir", "directory");
+  const recursive = childBoolean(item.tree, "recursive") ?? false;
+  const targets: RuleTarget[] = path === undefined ? [] : [{ kind: "directory", path, recursive }];
+  return { targets, lacks: lackedBy(item.tree) };
+}
+
+function readPathField(
+  { tree, field, report }: Item,
+  name: string,
+  kind: "path" | "directory",
+): string | undefined {
+  const value = child(tree, name);
+  if (value?.kind !== "scalar" || typeof value.value !== "string") return undefined;
+  return normalisePath(value, kind, `${field}.${name}`, report);
+}
+
+/** Executables of `fromSource`, each once. Directories stand there under syscalls only, which are not enforced. */
+function readSources({ tree, field, report }: Item): string[] {
+  const paths = childItems(tree, "fromSource").flatMap((tree, index) => {
+    const item = { tree, field: `${field}.fromSource[${index}]`, report };
+    return readPathField(item, "path", "path") ?? [];
+  });
+  return [...new Set(paths)];
+}
+
+// ---- lists that are not enforced yet ----------------------------------------------------------------------------------
+
+/** A list whose items name one thing, or several with commas between. */
+function readNamed(name: string, feature: string): (item: Item) => Reading {
+  const split = feature !== "matchPatterns" && name !== "class";
+  return ({ tree, field }) => {
+    const value = childText(tree, name);
+    const words = split ? value.split(",").map((word) => word.trim()) : [value];
+    const list = field.replace(/^.*\.|\[\d+\]$/g, "");
+    const targets = words.filter((word) => word !== "")
+      .map((text) => ({ kind: "other", list, text }) as const);
+    return { targets, lacks: [feature, ...lackedBy(tree)] };
+  };
+}
+
+function readSyscalls({ tree, field }: Item): Reading {
+  const calls = childTexts(tree, "syscall").join(",");
+  const path = childText(tree, "path");
+  const text = path === "" ? calls : `${calls} ${path}`;
+  const list = field.replace(/^.*\.|\[\d+\]$/g, "");
+  return { targets: [{ kind: "other", list, text }], lacks: ["syscall rules"] };
+}
+
+function readPresets(spec: Tree | undefined, top: Header, report: Report): Rule[] {
+  return childItems(spec, "presets").map((tree, index) => {
+    const header = headerOf(tree, top);
+    if (header.action === "Allow" && childText(tree, "action") !== "") {
+      report({
+        severity: "error",
+        where: whereOf(tree, "action"),
+        field: `spec.presets[${index}].action`,
+        message: 'Cannot use preset: must be "Audit" or "Block": current value is "Allow"',
+        hint: "a preset names what is refused; remove it to allow that",
+      });
+    }
+    const action = header.action === "Allow" ? "Block" : header.action;
+    const name = childText(tree, "name");
+    return otherRule("presets", "presets", index, name, { ...header, action }, tree.where);
+  });
+}
+
+function readAppArmor(spec: Tree | undefined, top: Header): Rule[] {
+  const value = child(spec, "apparmor") as ScalarTree | undefined;
+  const text = childText(spec, "apparmor").trim();
+  if (value === undefined || text === "") return [];
+  return [otherRule("apparmor", "apparmor", 0, text, top, value.where)];
+}
+
+function readTraffic(spec: Tree | undefined, top: Header, report: Report): Rule[] {
+  checkNetworkPolicy(spec, report);
+  return ["ingress", "egress"].flatMap((list) =>
+    childItems(spec, list).map((tree, index) => {
+      const peers = childItems(tree, list === "ingress" ? "from" : "to")
+        .map((peer) => childText(child(peer, "ipBlock"), "cidr"));
+      const ports = childItems(tree, "ports").map((port) => childText(port, "port"));
+      const text = [peers.join(",") || "any address", ports.join(",") || "any port"].join(" ");
+      return otherRule("network", list, index, text, headerOf(tree, top), tree.where);
+    })
+  );
+}
+
+/** The validations that the API server does in CEL. */
+function checkNetworkPolicy(spec: Tree | undefined, report: Report): void {
+  const selector = child(spec, "selector");
+  if (spec === undefined || selector === undefined) return;
+  const complain = (tree: Tree, field: string, message: string, hint: string) =>
+    report({ severity: "error", where: tree.where, field, message, hint });
+  if (child(spec, "nodeSelector") !== undefined) {
+    const message = "Cannot use policy: selector and nodeSelector exclude each other";
+    complain(selector, "spec.selector", message, "make two policies of it");
+  }
+  for (const list of ["ingress", "egress"]) {
+    childItems(spec, list).forEach((tree, index) => {
+      const missing = ["limit", "duration"].filter((name) => child(tree, name) === undefined);
+      if (tree.kind !== "map" || missing.length === 0) return;
+      const message = `Cannot use rule: it has no ${missing.join(" and no ")}`;
+      const hint = "policies for pods set quotas only; use nodeSelector for other rules";
+      complain(tree, `spec.${list}[${index}]`, message, hint);
+    });
+  }
+}
+
+function otherRule(
+  group: RuleGroup,
+  list: string,
+  index: number,
+  text: string,
+  header: Header,
+  where: Position,
+): Rule {
+  const features: Partial<Record<RuleGroup, string>> = {
+    presets: "presets",
+    apparmor: "AppArmor rules",
+    network: "network policies",
+  };
+  return {
+    group,
+    list,
+    index,
+    target: { kind: "other", list, text },
+    ...header,
+    readOnly: false,
+    fromSource: [],
+    where,
+    ...notEnforced([features[group]!]),
+  };
+}

@@ -1,0 +1,106 @@
+/** Reads `spec.selector` (and `spec.nodeSelector`) of a document that its schema has been compared with. */
+import type { Report } from "./diagnostic.ts";
+import type { PolicyKind } from "./policy.ts";
+import {
+  CONTAINER_NAME_KEY,
+  type ContainerNames,
+  hasCondition,
+  type LabelExpression,
+  parseContainerNames,
+  type Selector,
+} from "./selector.ts";
+import { child, childItems, childText, childTextMap, type Tree } from "./tree.ts";
+import { shorten, whereOf } from "./validate.ts";
+
+/** The selector of one policy; of a node selector only the labels. */
+export function readSelector(kind: PolicyKind, spec: Tree | undefined, report: Report): Selector {
+  const written = child(spec, "selector") ?? child(spec, "nodeSelector");
+  const { [CONTAINER_NAME_KEY]: containers, ...matchLabels } = childTextMap(written, "matchLabels");
+  const { names, pattern } = readContainerNames(written, containers, report);
+  const expressions = readExpressions(written, report);
+  const selector: Selector = {
+    matchLabels,
+    containerNames: names,
+    ...(pattern !== undefined && { containerPattern: pattern }),
+    ...(expressions.length > 0 && { matchExpressions: expressions }),
+  };
+  if (kind === "KubeArmorPolicy" && spec !== undefined && !hasCondition(selector)) {
+    warnUnconditional(spec, report);
+  }
+  return selector;
+}
+
+function readContainerNames(
+  selector: Tree | undefined,
+  value: string | undefined,
+  report: Report,
+): ContainerNames {
+  if (value === undefined) return { names: [] };
+  try {
+    return parseContainerNames(value);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    report({
+      severity: "error",
+      where: whereOf(child(selector, "matchLabels")!, CONTAINER_NAME_KEY),
+      field: `spec.selector.matchLabels["${CONTAINER_NAME_KEY}"]`,
+      message: `Cannot use value: must be a POSIX regular expression: current value is "${
+        shorten(value)
+      }": ${lowerFirst(error.message)}`,
+      hint: 'write a name, a list "[web, db]" or an expression such as "web-.*"',
+    });
+    return { names: [] };
+  }
+}
+
+/** JavaScript's own complaints begin with "Invalid regular expression: /.../u: "; what follows is the reason. */
+function lowerFirst(message: string): string {
+  const reason = message.replace(/^Invalid regular expression: .*\/[a-z]*: /s, "");
+  return reason.charAt(0).toLowerCase() + reason.slice(1);
+}
+
+function readExpressions(selector: Tree | undefined, report: Report): LabelExpression[] {
+  return childItems(selector, "matchExpressions").map((item, index) => {
+    const values = childItems(item, "values").flatMap((value) => {
+      if (value.kind !== "scalar" || typeof value.value !== "string") return [];
+      if (childText(item, "key") === "label" && !value.value.includes("=")) {
+        report({
+          severity: "error",
+          where: value.where,
+          field: `spec.selector.matchExpressions[${index}].values`,
+          message: `Cannot use value: must be a label as key=value: current value is "${
+            shorten(value.value)
+          }"`,
+          hint: `for example "app=${shorten(value.value)}"`,
+        });
+      }
+      return [value.value];
+    });
+    reportMissing(item, index, report);
+    return { operator: childText(item, "operator") === "NotIn" ? "NotIn" : "In", values };
+  });
+}
+
+/** The schema asks for none of them, as KubeArmor's does, but without them the expression says nothing. */
+function reportMissing(item: Tree, index: number, report: Report): void {
+  for (const name of ["key", "operator", "values"]) {
+    if (item.kind !== "map" || child(item, name) !== undefined) continue;
+    report({
+      severity: "error",
+      where: item.where,
+      field: `spec.selector.matchExpressions[${index}]`,
+      message: `Cannot use expression: it has no ${name}`,
+      hint: 'write "key: label", "operator: In" and "values: [app=web]"',
+    });
+  }
+}
+
+function warnUnconditional(spec: Tree, report: Report): void {
+  report({
+    severity: "warning",
+    where: whereOf(spec, "selector"),
+    field: "spec.selector",
+    message: "Found no label to select by: outside Kubernetes the policy selects no container",
+    hint: `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`,
+  });
+}
