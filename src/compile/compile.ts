@@ -1,3 +1,114 @@
-export { type CompiledImage, compileImage } from "./compile_image.ts";
-export type { HashKeys } from "./hash.ts";
-export { policyKey, type RuleRef } from "./rules.ts";
+import { createHash } from "node:crypto";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import type { Rule } from "../model/rule.ts";
+import { selects } from "../model/selector.ts";
+import type { Workload } from "../model/workload.ts";
+import { type CompiledImage, compileImage } from "./compile_image.ts";
+import type { HashKeys } from "./hash.ts";
+import { compareText, policyKey, type RuleRef, whyNotEnforced } from "./rules.ts";
+
+export { type CompiledImage, compileImage, type HashKeys, policyKey, type RuleRef };
+
+/** What became of a rule, apart from what the running kernel may lack. */
+export interface RuleStatus {
+  readonly policy: Policy;
+  readonly rule: Rule;
+  readonly state: "enforced" | "audited" | "not enforced";
+  /** Always there when not enforced. */
+  readonly reason?: string;
+}
+
+/** What the kernel should hold. */
+export interface DesiredState {
+  /** By image key; every image is some workload's. */
+  readonly images: ReadonlyMap<string, CompiledImage>;
+  /** Workload id to image key; undefined: no policy with an enforced rule selects it. */
+  readonly workloads: ReadonlyMap<string, string | undefined>;
+  /** Every rule of every policy, in the order given. */
+  readonly rules: readonly RuleStatus[];
+  /** policyKey() to ids of the workloads that it selects. Every policy has an entry. */
+  readonly selects: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Compiles all policies for all workloads. Workloads that the same policies select share an image, and an image that
+ * the call before this one made with the same keys is used again.
+ * @throws {RangeError} when an image would exceed the format's limits: keep the last state in force.
+ * @throws {Error} when two names have the same hash; new keys help.
+ */
+export function compile(
+  policies: readonly Policy[],
+  workloads: readonly Workload[],
+  posture: Posture,
+  keys: HashKeys,
+): DesiredState {
+  const earlier = imagesByKeys.get(keys);
+  const images = new Map<string, CompiledImage>();
+  const imageOf = new Map<string, string | undefined>();
+  const selected = new Map<string, string[]>(policies.map((policy) => [policyKey(policy), []]));
+  for (const workload of workloads) {
+    const own = policies.filter((policy) => selects(policy, workload));
+    for (const policy of own) selected.get(policyKey(policy))!.push(workload.id);
+    const effective = own.filter(hasEnforcedRule);
+    const key = effective.length === 0 ? undefined : imageKey(effective, posture);
+    imageOf.set(workload.id, key);
+    if (key === undefined || images.has(key)) continue;
+    const image = earlier?.get(key) ?? compileImage(effective, posture, keys);
+    if (image !== undefined) images.set(key, image);
+  }
+  imagesByKeys.set(keys, images);
+  return {
+    images,
+    workloads: imageOf,
+    rules: policies.flatMap((policy) =>
+      policy.rules.map((rule) => statusOf(policy, rule, posture))
+    ),
+    selects: selected,
+  };
+}
+
+/** The last call's images, so that a container's start costs no compilation when its policies are compiled already. */
+const imagesByKeys = new WeakMap<HashKeys, Map<string, CompiledImage>>();
+const policyDigests = new WeakMap<Policy, string>();
+
+/** Equal for equal sets of policies and equal posture. */
+function imageKey(policies: readonly Policy[], posture: Posture): string {
+  const digests = policies.map(digestOf).sort(compareText);
+  return digest(JSON.stringify([posture.file, digests]));
+}
+
+/** Of all that the policy says, its place in the file included, since an image's rules tell that too. */
+function digestOf(policy: Policy): string {
+  const known = policyDigests.get(policy) ?? digest(JSON.stringify(policy));
+  policyDigests.set(policy, known);
+  return known;
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+function hasEnforcedRule(policy: Policy): boolean {
+  return policy.rules.some((rule) => whyNotEnforced(policy, rule) === undefined);
+}
+
+function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
+  const reason = whyNotEnforced(policy, rule);
+  if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
+  if (rule.action === "Audit") return { policy, rule, state: "audited" };
+  if (rule.action === "Block" || posture.file === "block" || isReadOnlyFile(rule)) {
+    return { policy, rule, state: "enforced" };
+  }
+  return {
+    policy,
+    rule,
+    state: "audited",
+    reason: "posture.file is audit: what no rule allows passes and is reported",
+  };
+}
+
+/** Such a rule refuses to write whatever the posture. */
+function isReadOnlyFile(rule: Rule): boolean {
+  return rule.group === "file" && rule.readOnly;
+}

@@ -2,15 +2,8 @@ import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
   OP_CLASSES,
-  OP_CREDS,
-  OP_LINK,
-  OP_MOUNT,
-  OP_NOTIFY,
-  OP_RENAME,
   VERDICT_ALLOW,
-  VERDICT_BLOCK,
   VERDICT_NONE,
-  VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
@@ -19,7 +12,7 @@ import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
-import { hasVerdict, NO_RULE, packRow, verdictIn } from "./row_table.ts";
+import { NO_RULE, packRow, verdictIn } from "./row_table.ts";
 import { enforcedRules, policyKey, type RuleRef } from "./rules.ts";
 
 /** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
@@ -75,15 +68,10 @@ function factsOf(trie: PathTrie, policies: readonly Policy[], posture: Posture):
   return { unreachable, anonymous, opsLive: opsLive(trie, [unreachable, anonymous]) };
 }
 
-/**
- * Op classes that a hook cannot pass without a look. Where anything is refused, that includes the classes of the
- * guards: what could rename, link, cover or bypass a refused object.
- */
+/** A bit for each op class in which something is refused or reported: without it a hook returns before it walks. */
 function opsLive(trie: PathTrie, others: readonly bigint[]): number {
-  const rows = [...new Set([...trie.rows.map(({ bits }) => bits), ...others])];
-  const refuses = rows.some((bits) => hasVerdict(bits, VERDICT_BLOCK, VERDICT_POSTURE_BLOCK));
-  let live = refuses ? GUARDS_LIVE : 0;
-  for (const bits of rows) {
+  let live = 0;
+  for (const bits of new Set([...trie.rows.map((row) => row.bits), ...others])) {
     for (let op = 0; op < OP_CLASSES; op++) {
       const verdict = verdictIn(bits, op) & ~VERDICT_SOURCE;
       if (verdict !== VERDICT_NONE && verdict !== VERDICT_ALLOW) live |= 1 << op;
@@ -91,9 +79,6 @@ function opsLive(trie: PathTrie, others: readonly bigint[]): number {
   }
   return live;
 }
-
-const GUARDS_LIVE = [OP_RENAME, OP_LINK, OP_MOUNT, OP_NOTIFY, OP_CREDS]
-  .reduce((bits, op) => bits | (1 << op), 0);
 
 /** 32 bits of SHA-256 over the image and all that alerts say about its rules; 0 is taken, so that 1 stands for it. */
 function generationOf(bytes: Uint8Array, rules: readonly RuleRef[]): number {

@@ -6,16 +6,14 @@ import {
   OP_EXEC,
   OP_LOAD,
   OP_MMAP_EXEC,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
   VERDICT_NONE,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
   VERDICT_UNKNOWN_AUDIT,
   VERDICT_UNKNOWN_BLOCK,
-} from "../../ffi/generated/agent_api.ts";
-import {
-  VERDICT_AUDIT,
-  VERDICT_BLOCK,
-  VERDICT_POSTURE_AUDIT,
-  VERDICT_POSTURE_BLOCK,
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
@@ -59,8 +57,15 @@ export function evaluate(
   policies: readonly Policy[],
   posture: Posture,
 ): Judgement {
-  const { op, path, caller, parent } = question;
-  const rules = enforcedRules(policies);
+  return evaluateRules(question, enforcedRules(policies), posture);
+}
+
+/** The same for rules that are known to be all that is enforced, in the order of enforcedRules(). */
+export function evaluateRules(
+  { op, path, caller, parent }: Question,
+  rules: readonly RuleRef[],
+  posture: Posture,
+): Judgement {
   const own = judge(op, path, caller, rules, posture);
   if (!isParentJudged(op)) return own;
   const inherited = judge(op, path, parent, rules, posture);

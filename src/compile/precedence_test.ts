@@ -22,9 +22,10 @@ import {
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { compileImage } from "./compile.ts";
-import { evaluate, isParentJudged, type Judgement, type Question } from "./evaluate.ts";
+import { evaluate, evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
 import { PathHasher } from "./hash.ts";
-import { type Decision, ImageReader, lookup } from "./lookup.ts";
+import { ImageReader, lookup } from "./lookup.ts";
+import { enforcedRules } from "./rules.ts";
 import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 /** More runs find more: FAST_CHECK_RUNS=5000 for a long look. */
@@ -324,28 +325,24 @@ function* questions(paths: readonly string[]): Generator<Question> {
   }
 }
 
-function assertSame(
-  question: Question,
-  spec: Judgement,
-  decision: Decision,
-  image: { explain(row: number, op: number): unknown },
-): void {
-  assert.equal(say(decision.verdict), say(spec.verdict), tell(question));
-  assert.deepEqual(image.explain(decision.row, question.op), spec.rule, tell(question));
+function assertSame(policies: readonly Policy[], posture: Posture, paths: readonly string[]): void {
+  const { image, reader } = read(policies, posture);
+  const rules = enforcedRules(policies);
+  for (const question of questions(paths)) {
+    const spec = evaluateRules(question, rules, posture);
+    const { verdict, row } = lookup(reader, question);
+    const named = image.explain(row, question.op);
+    if (verdict === spec.verdict && named?.rule === spec.rule?.rule) continue;
+    // Equality is tested first because there are millions of questions, and words for them cost more than answers.
+    assert.equal(say(verdict), say(spec.verdict), tell(question));
+    assert.deepEqual(named, spec.rule, tell(question));
+  }
 }
 
 Deno.test("lookup() in the image equals evaluate() for every question, and explain() names its rule", () => {
   fc.assert(
     fc.property(anyPolicies, anyPosture, (policies, posture) => {
-      const { image, reader } = read(policies, posture);
-      for (const question of questions(PATHS)) {
-        assertSame(
-          question,
-          evaluate(question, policies, posture),
-          lookup(reader, question),
-          image,
-        );
-      }
+      assertSame(policies, posture, PATHS);
     }),
     { numRuns: RUNS },
   );
