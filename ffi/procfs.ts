@@ -1,0 +1,197 @@
+/**
+ * Files of /proc, /sys and bpffs. Deno's own functions open these only under --allow-all, so the shim does it.
+ *
+ * All calls are synchronous: these files have no disk behind them.
+ */
+
+import { EEXIST, ENOENT } from "../src/lib/errno.ts";
+import { BpfError, checked } from "./errors.ts";
+import { cString, type Shim } from "./load.ts";
+
+/** First try of `readFile`; it is doubled until the file fits. */
+const READ_BYTES = 16 << 10;
+/** More than any file of /proc has, but the symbol list, which `kernelHasSymbol` searches. */
+const READ_BYTES_MAX = 64 << 20;
+const LINK_BYTES_MAX = 4096;
+const NAMES_BYTES = 16 << 10;
+
+const decoder = new TextDecoder();
+
+/** The facts of stat(2). */
+export interface FileInfo {
+  readonly inode: bigint;
+  readonly device: bigint;
+  readonly mode: number;
+  readonly sizeBytes: bigint;
+}
+
+/** A kernel's files, as the shim sees them: those of the mount namespace of the agent. */
+export class KernelFiles {
+  readonly #shim: Shim;
+
+  constructor(shim: Shim) {
+    this.#shim = shim;
+  }
+
+  /** The whole file. @throws {BpfError} ENOENT, EACCES; ESRCH for a process that has ended */
+  readFile(path: string): Uint8Array<ArrayBuffer> {
+    const name = cString(path);
+    for (let size = READ_BYTES; size <= READ_BYTES_MAX; size *= 2) {
+      const bytes = new Uint8Array(size);
+      const length = this.#shim.symbols.ankylo_file_read(name, bytes, size);
+      if (checked(length, "Read", path) < size) return bytes.subarray(0, length);
+    }
+    throw new RangeError(`Read "${path}": file must have less than ${READ_BYTES_MAX} bytes`);
+  }
+
+  /** The whole file as text; what is not UTF-8 becomes U+FFFD. @throws {BpfError} as `readFile` */
+  readText(path: string): string {
+    return decoder.decode(this.readFile(path));
+  }
+
+  /** @throws {BpfError} ENOENT; EINVAL: not a symbolic link; EACCES */
+  readLink(path: string): string {
+    const target = new Uint8Array(LINK_BYTES_MAX);
+    const { symbols } = this.#shim;
+    const length = symbols.ankylo_link_read(cString(path), target, target.length);
+    return decoder.decode(target.subarray(0, checked(length, "Read link", path)));
+  }
+
+  /** @param follow whether a symbolic link's target is meant. @throws {BpfError} ENOENT, EACCES */
+  stat(path: string, follow = true): FileInfo {
+    const numbers = new BigUint64Array(4);
+    const result = this.#shim.symbols.ankylo_file_stat(cString(path), follow ? 1 : 0, numbers);
+    checked(result, "Stat", path);
+    const [inode, device, mode, sizeBytes] = numbers;
+    return { inode: inode!, device: device!, mode: Number(mode), sizeBytes: sizeBytes! };
+  }
+
+  /**
+   * The inode number of what a path leads to: a namespace's id for /proc/PID/ns/mnt, a cgroup's id for its directory.
+   *
+   * @throws {BpfError} ENOENT, EACCES
+   */
+  inodeOf(path: string): bigint {
+    return this.stat(path).inode;
+  }
+
+  exists(path: string): boolean {
+    try {
+      this.stat(path, false);
+      return true;
+    } catch (error) {
+      if (isErrno(error, ENOENT)) return false;
+      throw error;
+    }
+  }
+
+  /** Names in a directory, in no order. @throws {BpfError} ENOENT, ENOTDIR, EACCES */
+  listDir(path: string): string[] {
+    const { symbols } = this.#shim;
+    for (let size = NAMES_BYTES;; size *= 2) {
+      const names = new Uint8Array(size);
+      const needed = checked(symbols.ankylo_dir_list(cString(path), names, size), "List", path);
+      if (needed <= size) return decoder.decode(names.subarray(0, needed)).split("\0").slice(0, -1);
+    }
+  }
+
+  /** Makes a directory of mode 0700, and those above it; one that exists is left as it is. */
+  makeDir(path: string): void {
+    const parts = path.split("/");
+    for (let end = 2; end <= parts.length; end++) {
+      const dir = parts.slice(0, end).join("/");
+      const result = this.#shim.symbols.ankylo_dir_make(cString(dir), 0o700);
+      if (result !== -EEXIST) checked(result, "Make directory", dir);
+    }
+  }
+
+  /** Removes an empty directory. @throws {BpfError} ENOENT, ENOTEMPTY */
+  removeDir(path: string): void {
+    checked(this.#shim.symbols.ankylo_dir_remove(cString(path)), "Remove directory", path);
+  }
+
+  /** Removes a file, or a pin, and with the last pin of a link what it attached. @throws {BpfError} ENOENT */
+  remove(path: string): void {
+    checked(this.#shim.symbols.ankylo_file_remove(cString(path)), "Remove", path);
+  }
+
+  /** Gives a file or pin another name, in one step replacing what has it. @throws {BpfError} ENOENT */
+  rename(from: string, to: string): void {
+    const result = this.#shim.symbols.ankylo_file_rename(cString(from), cString(to));
+    checked(result, "Rename", `${from}" to "${to}`);
+  }
+
+  /** Whether a bpffs is mounted exactly there. */
+  isBpffs(path: string): boolean {
+    const result = this.#shim.symbols.ankylo_bpffs_mounted(cString(path));
+    if (result === -ENOENT) return false;
+    return checked(result, "Look for bpffs at", path) === 1;
+  }
+
+  /**
+   * Makes the directory if need be and mounts a bpffs of mode 0700 there, unless there is one.
+   *
+   * @returns whether it was mounted now
+   * @throws {BpfError} EPERM; ENODEV: the kernel has none
+   */
+  mountBpffs(path: string): boolean {
+    if (this.isBpffs(path)) return false;
+    this.makeDir(path);
+    checked(this.#shim.symbols.ankylo_bpffs_mount(cString(path)), "Mount bpffs at", path);
+    return true;
+  }
+
+  /** Unmounts what is mounted there; pins in a private bpffs go with it. @throws {BpfError} EINVAL: nothing is; EBUSY */
+  unmount(path: string): void {
+    checked(this.#shim.symbols.ankylo_unmount(cString(path)), "Unmount", path);
+  }
+
+  /** Where the cgroup2 hierarchy is mounted ("/sys/fs/cgroup"), or undefined when it is nowhere. */
+  cgroup2Mount(): string | undefined {
+    return cgroup2MountIn(this.readText("/proc/self/mountinfo"));
+  }
+
+  /** `uname -r`. */
+  kernelRelease(): string {
+    return this.readText("/proc/sys/kernel/osrelease").trim();
+  }
+
+  /** When a process began, in clock ticks since boot: with its pid its identity. @throws {BpfError} ENOENT, ESRCH */
+  processStartTicks(pid: number): bigint {
+    return startTicksIn(this.readText(`/proc/${pid}/stat`));
+  }
+}
+
+/**
+ * Mount point of the first cgroup2 file system of which the root is mounted, in the text of /proc/PID/mountinfo.
+ *
+ * @see proc(5): id, parent, device, root, mount point, options, optional fields, "-", type
+ */
+export function cgroup2MountIn(mountinfo: string): string | undefined {
+  for (const line of mountinfo.split("\n")) {
+    const [mount, filesystem] = line.split(" - ");
+    const [, , , root, mountPoint] = (mount ?? "").split(" ");
+    if (filesystem?.startsWith("cgroup2 ") && root === "/" && mountPoint !== undefined) {
+      return mountPoint.replace(/\\([0-7]{3})/g, (_, octal: string) => octalChar(octal));
+    }
+  }
+  return undefined;
+}
+
+/** Field 22 of /proc/PID/stat. The second, the name in parentheses, may hold anything, a ")" too. */
+export function startTicksIn(stat: string): bigint {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const ticks = fields[22 - 3];
+  if (ticks === undefined || !/^\d+$/.test(ticks)) {
+    throw new SyntaxError(`Read start time of a process: no field 22 in "${stat}"`);
+  }
+  return BigInt(ticks);
+}
+
+function octalChar(octal: string): string {
+  return String.fromCharCode(parseInt(octal, 8));
+}
+
+function isErrno(error: unknown, errno: number): boolean {
+  return error instanceof BpfError && error.errno === errno;
+}

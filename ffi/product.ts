@@ -1,0 +1,59 @@
+/**
+ * The files that the agent carries: kernel programs and the shim.
+ *
+ * The executable has them inside and says so before anything else runs (scripts/build_binary.ts); run from the sources,
+ * the agent takes what `deno task build` left under `.output/`.
+ */
+
+/** How the running agent was built. */
+export interface Product {
+  /** What `ankylo version` says: "deno compile", "launcher", or "sources". */
+  readonly packaging: string;
+  /** `.output/bpf/ankylo.bpf.o`. */
+  readonly bpfObject?: Uint8Array;
+  /** The shim's bytes, or the file that a launcher made of them. */
+  readonly shim?: Uint8Array | string;
+}
+
+let current: Product = { packaging: "sources" };
+
+/** Called once, by the executable's entry, before the agent's modules are evaluated. */
+export function setProduct(product: Product): void {
+  current = product;
+}
+
+/** How this agent was built: "deno compile", "launcher", or "sources". */
+export function packaging(): string {
+  return current.packaging;
+}
+
+/** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */
+export async function bpfObjectBytes(): Promise<Uint8Array> {
+  return current.bpfObject ?? await readBuilt("bpf/ankylo.bpf.o");
+}
+
+/** The shim as a file, which may be gone after it is disposed: by then it is loaded. */
+export function shimFile(): { path: string } & Disposable {
+  const { shim } = current;
+  if (shim instanceof Uint8Array) return temporaryFile(shim);
+  return { path: shim ?? builtPath("shim/libankylo_shim.so"), [Symbol.dispose]: () => {} };
+}
+
+function temporaryFile(bytes: Uint8Array): { path: string } & Disposable {
+  const path = Deno.makeTempFileSync({ prefix: "ankylo-", suffix: ".so" });
+  Deno.writeFileSync(path, bytes);
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path) };
+}
+
+async function readBuilt(name: string): Promise<Uint8Array> {
+  const path = builtPath(name);
+  try {
+    return await Deno.readFile(path);
+  } catch (cause) {
+    throw new Error(`Read "${path}": run deno task build first`, { cause });
+  }
+}
+
+function builtPath(name: string): string {
+  return new URL(`../.output/${name}`, import.meta.url).pathname;
+}
