@@ -44,7 +44,7 @@ export function compileImage(
   const rules = enforcedRules(policies);
   if (rules.length === 0) return undefined;
   const trie = buildPathTrie(rules, posture);
-  const facts = factsOf(trie, policies, posture);
+  const facts = factsOf(trie, rules, posture);
   const bytes = encodeImage(trie, new PathHasher(keys), facts);
   const generation = generationOf(bytes, rules);
   stampGeneration(bytes, generation);
@@ -61,10 +61,10 @@ export function compileImage(
   };
 }
 
-function factsOf(trie: PathTrie, policies: readonly Policy[], posture: Posture): ImageFacts {
+function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): ImageFacts {
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
-  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, policies, posture)));
-  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, policies, posture)));
+  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, rules, posture)));
+  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, rules, posture)));
   return { unreachable, anonymous, opsLive: opsLive(trie, [unreachable, anonymous]) };
 }
 

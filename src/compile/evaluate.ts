@@ -166,10 +166,9 @@ function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgeme
  */
 export function evaluateUnreachable(
   op: number,
-  policies: readonly Policy[],
+  rules: readonly RuleRef[],
   posture: Posture,
 ): number {
-  const rules = enforcedRules(policies);
   const possible = new Set(rules.map(({ rule }) => verdictOf(rule, op)));
   possible.add(postureVerdict(op, rules, posture));
   if (possible.has(VERDICT_BLOCK) || possible.has(VERDICT_POSTURE_BLOCK)) {
@@ -186,8 +185,8 @@ export function evaluateUnreachable(
  */
 export function evaluateAnonymous(
   op: number,
-  policies: readonly Policy[],
+  rules: readonly RuleRef[],
   posture: Posture,
 ): number {
-  return op === OP_EXEC ? evaluateUnreachable(op, policies, posture) : VERDICT_NONE;
+  return op === OP_EXEC ? evaluateUnreachable(op, rules, posture) : VERDICT_NONE;
 }

@@ -39,6 +39,7 @@ export class ImageReader {
   readonly header: ImageHeader;
   readonly #view: DataView;
   readonly #hasher: PathHasher;
+  readonly #classes = new Map<string, number>();
 
   /** @throws {TypeError} when the bytes are no image. */
   constructor(bytes: Uint8Array, hasher: PathHasher) {
@@ -54,9 +55,15 @@ export class ImageReader {
     }
   }
 
-  /** Source class of an executable, 0 when no rule names it. */
+  /** Source class of an executable, 0 when no rule names it. Remembered, as the kernel keeps it from exec on. */
   sourceClass(executable: string): number {
     if (this.header.sources === 0) return 0;
+    const known = this.#classes.get(executable) ?? this.#findClass(executable);
+    this.#classes.set(executable, known);
+    return known;
+  }
+
+  #findClass(executable: string): number {
     const slot = this.#find(this.#hasher.path(executable), NODE_SOURCES);
     return slot === undefined ? 0 : slot.next & NEXT_NODE;
   }
