@@ -76,7 +76,7 @@ export class BpfObject extends Handle {
     checked(result, operation, map);
   }
 
-  /** Has the programs use a map that exists already, before load. @throws {BpfError} EINVAL: of another layout */
+  /** Has the programs use a map that exists already, before load. @throws {BpfError} EINVAL: of another type or layout */
   reuseMap(name: string, map: BpfMap): void {
     const operation = "Reuse map";
     const handle = this.number(operation);
@@ -107,7 +107,7 @@ export class BpfObject extends Handle {
     return this.#names((...to) => symbols.ankylo_object_program_name(handle, ...to));
   }
 
-  /** Names, in the order of the file; the internal ones (".rodata") too. */
+  /** Names, the internal ones (".rodata") too. */
   maps(): string[] {
     const handle = this.number("List maps");
     const { symbols } = this.shim;

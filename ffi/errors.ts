@@ -6,9 +6,17 @@ import { getSystemErrorMap } from "node:util";
 /** The kernel's own number for "operation not supported", which escapes from bpf(2); no libc names it. */
 const ENOTSUPP = 524;
 
+/** libbpf's own numbers, from 4000 on. @see enum libbpf_errno */
+const LIBBPF_ERRNO_FIRST = 4000;
+const LIBBPF_ERRNOS = [
+  ...["LIBELF", "FORMAT", "KVERSION", "ENDIAN", "INTERNAL", "RELOC", "LOAD", "VERIFY"],
+  ...["PROG2BIG", "KVER", "PROGTYPE", "WRNGPID", "INVSEQ", "NLPARSE"],
+].map((name, i) => [LIBBPF_ERRNO_FIRST + i, `LIBBPF_${name}`] as const);
+
 const NAMES: ReadonlyMap<number, string> = new Map([
   ...Object.entries(constants.errno).map(([name, number]) => [number, name] as const),
   [ENOTSUPP, "ENOTSUPP"],
+  ...LIBBPF_ERRNOS,
 ]);
 
 /** A call of the shim failed. */

@@ -211,6 +211,8 @@ int ankylo_object_set_rodata(int handle, const uint8_t *variable, const uint8_t 
 	initial = map ? bpf_map__initial_value(map, &size) : NULL;
 	if (!info || !initial)
 		return -ENOENT;
+	if (bpf_map__fd(map) >= 0)
+		return -EBUSY; /* loaded: the kernel has its copy */
 	if (info->size != length || info->offset + length > size)
 		return -EINVAL;
 	section = malloc(size);
@@ -218,7 +220,7 @@ int ankylo_object_set_rodata(int handle, const uint8_t *variable, const uint8_t 
 		return -ENOMEM;
 	memcpy(section, initial, size);
 	memcpy(section + info->offset, value, length);
-	error = bpf_map__set_initial_value(map, section, size); /* -EBUSY after load */
+	error = bpf_map__set_initial_value(map, section, size);
 	free(section);
 	return error;
 }
@@ -237,11 +239,30 @@ int ankylo_object_set_max_entries(int handle, const uint8_t *name, uint32_t entr
 	return map ? bpf_map__set_max_entries(map, entries) : missing(handle);
 }
 
+/* libbpf takes any map, and the programs would then be verified against another layout than they were written for. */
+static int same_layout(const struct bpf_map *map, int map_fd)
+{
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+	int error = bpf_obj_get_info_by_fd(map_fd, &info, &size);
+
+	if (error)
+		return error;
+	return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+	       info.value_size == bpf_map__value_size(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
 int ankylo_object_reuse_map(int handle, const uint8_t *name, int map_fd)
 {
 	struct bpf_map *map = map_of(handle, name);
+	int same;
 
-	return map ? bpf_map__reuse_fd(map, map_fd) : missing(handle);
+	if (!map)
+		return missing(handle);
+	same = same_layout(map, map_fd);
+	if (same < 0)
+		return same;
+	return same ? bpf_map__reuse_fd(map, map_fd) : -EINVAL;
 }
 
 int ankylo_object_load(int handle)

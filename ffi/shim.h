@@ -32,7 +32,7 @@ SHIM_API int ankylo_object_close(int object);
 SHIM_API int ankylo_object_set_rodata(int object, const uint8_t *variable, const uint8_t *value, uint32_t length);
 SHIM_API int ankylo_object_set_autoload(int object, const uint8_t *program, int on);
 SHIM_API int ankylo_object_set_max_entries(int object, const uint8_t *map, uint32_t entries);
-/* The object's map will be this one, which must have the same layout.  Before load. */
+/* The object's map will be this one.  Before load.  -EINVAL: of another type, key size, value size or flags. */
 SHIM_API int ankylo_object_reuse_map(int object, const uint8_t *map, int map_fd);
 SHIM_API int ankylo_object_load(int object);
 /* After a failed load: the verifier's log of the program that it refused; returns its length, 0 for none. */

@@ -123,3 +123,28 @@ int refused(void *args)
 
 	return *value;
 }
+
+/* Counts tasks, and prints a byte for each. */
+SEC("?iter/task")
+int iterate(struct bpf_iter__task *context)
+{
+	__u32 key = 0;
+	__u64 *count = bpf_map_lookup_elem(&counts, &key);
+
+	if (context->task && count) {
+		(*count)++;
+		bpf_seq_write(context->meta->seq, "x", 1);
+	}
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int observe(void *context)
+{
+	__u32 key = 1;
+	__u64 *count = bpf_map_lookup_elem(&counts, &key);
+
+	if (count)
+		(*count)++;
+	return 0;
+}

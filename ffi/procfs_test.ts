@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { BpfError, openShim } from "./bpf.ts";
+import { BTF_KIND, kernelHasSymbol, kernelHasType } from "./features.ts";
+import { cgroup2MountIn, KernelFiles, startTicksIn } from "./procfs.ts";
+
+Deno.test("readFile() reads files whose size stat does not know, however long", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  assert.equal(files.readText("/proc/self/comm").trim(), "deno");
+  const path = Deno.makeTempFileSync();
+  try {
+    const bytes = new Uint8Array(100_000).map((_, i) => i * 7);
+    Deno.writeFileSync(path, bytes);
+    assert.deepEqual(files.readFile(path), bytes);
+    Deno.writeFileSync(path, bytes.subarray(0, 16 << 10));
+    assert.deepEqual(files.readFile(path), bytes.subarray(0, 16 << 10));
+    Deno.writeFileSync(path, new Uint8Array());
+    assert.equal(files.readFile(path).length, 0);
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("errors name the operation, the path and the errno", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const missing = "/proc/self/no-such-file";
+  assert.throws(() => files.readFile(missing), {
+    name: "BpfError",
+    code: "ENOENT",
+    message: `Read "${missing}": ENOENT: no such file or directory`,
+  });
+  assert.throws(() => files.readLink("/proc/self/comm"), (error) => {
+    return error instanceof BpfError && error.code === "EINVAL";
+  });
+  assert.throws(() => files.readFile("/proc/\0"), TypeError);
+});
+
+Deno.test("inodeOf() gives a namespace's id", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const link = files.readLink("/proc/self/ns/mnt");
+  assert.equal(link, `mnt:[${files.inodeOf("/proc/self/ns/mnt")}]`);
+});
+
+Deno.test("listDir() lists more names than its first buffer holds", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const dir = Deno.makeTempDirSync();
+  try {
+    const names = Array.from({ length: 300 }, (_, i) => `${"n".repeat(100)}${i}`);
+    for (const name of names) Deno.writeTextFileSync(`${dir}/${name}`, "");
+    assert.deepEqual(files.listDir(dir).sort(), names.sort());
+    Deno.mkdirSync(`${dir}/empty`);
+    assert.deepEqual(files.listDir(`${dir}/empty`), []);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("makeDir() makes what is missing above, and leaves what is there", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const dir = Deno.makeTempDirSync();
+  try {
+    files.makeDir(`${dir}/a/b`);
+    files.makeDir(`${dir}/a/b`);
+    assert.equal(files.exists(`${dir}/a/b`), true);
+    files.removeDir(`${dir}/a/b`);
+    assert.equal(files.exists(`${dir}/a/b`), false);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("cgroup2MountIn() finds the root of cgroup2 wherever it is mounted", () => {
+  const hybrid = [
+    "24 1 0:22 / /sys/fs/cgroup ro shared:7 - tmpfs tmpfs ro",
+    "25 24 0:23 / /sys/fs/cgroup/unified\\040two rw,nosuid shared:8 master:1 - cgroup2 cgroup2 rw",
+    "26 24 0:24 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu",
+  ].join("\n");
+  assert.equal(cgroup2MountIn(hybrid), "/sys/fs/cgroup/unified two");
+  const bindOnly = "25 24 0:23 /system.slice /mnt rw - cgroup2 cgroup2 rw";
+  assert.equal(cgroup2MountIn(bindOnly), undefined);
+  assert.equal(cgroup2MountIn(""), undefined);
+});
+
+Deno.test("startTicksIn() is not confused by a process's name", () => {
+  const rest = Array.from({ length: 40 }, (_, i) => i === 22 - 3 ? "12345" : "0").join(" ");
+  assert.equal(startTicksIn(`77 (a) b) (c) ${rest}`), 12345n);
+  assert.throws(() => startTicksIn("77 (short) S"), SyntaxError);
+});
+
+Deno.test("processStartTicks() is the same for one process each time", () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const ticks = files.processStartTicks(Deno.pid);
+  assert.ok(ticks > 0n);
+  assert.equal(files.processStartTicks(Deno.pid), ticks);
+});
+
+Deno.test("kernelHasType() and kernelHasSymbol() know what every kernel has", () => {
+  using shim = openShim();
+  assert.equal(kernelHasType(shim, "task_struct", BTF_KIND.STRUCT), true);
+  assert.equal(kernelHasType(shim, "no_such_struct", BTF_KIND.STRUCT), false);
+  assert.equal(kernelHasType(shim, "vfs_read"), true);
+  assert.equal(kernelHasSymbol(shim, "vfs_read"), true);
+  assert.equal(kernelHasSymbol(shim, "vfs_rea"), false);
+});
+
+Deno.test("bootTimeNs() is the clock that /proc/uptime shows", () => {
+  using shim = openShim();
+  const before = shim.bootTimeNs();
+  const uptime = Number(new KernelFiles(shim).readText("/proc/uptime").split(" ")[0]);
+  const after = shim.bootTimeNs();
+  // /proc/uptime has hundredths of a second.
+  assert.ok(Number(before) / 1e9 - 0.01 <= uptime && uptime <= Number(after) / 1e9 + 0.01);
+});
