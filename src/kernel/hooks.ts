@@ -1,0 +1,91 @@
+/** The kernel programs: where each attaches, and what is lost where a kernel lacks the place. */
+
+/** A hook whose program decides: a stub that is attached, and the program in its slot. */
+export interface DecidingHook {
+  /** The kernel's name, without `security_`. */
+  readonly name: string;
+  /**
+   * `rules`: without it, rules of `groups` are not enforced. `guard`: without it they are, and `loss` says how a container
+   * gets round Block rules. `variant`: not on every kernel; another hook does its work there.
+   */
+  readonly need: "rules" | "guard" | "variant";
+  readonly groups: readonly ("process" | "file")[];
+  readonly loss: string;
+}
+
+/** In the order in which they are attached. */
+export const DECIDING_HOOKS: readonly DecidingHook[] = [
+  rules("bprm_check_security", ["process"], "nothing is decided about programs"),
+  rules("mmap_file", ["process"], "the dynamic loader runs blocked programs"),
+  rules("file_open", ["file"], "nothing is decided about opening files"),
+  rules("path_truncate", ["file"], "files are truncated whatever the rules say"),
+  {
+    name: "file_truncate",
+    need: "variant",
+    groups: ["file"],
+    loss: "path_truncate decides about open files too on this kernel",
+  },
+  rules("path_rename", ["process", "file"], "objects of rules get other names"),
+  rules("path_link", ["process", "file"], "objects of rules get other names"),
+  rules("path_unlink", ["file"], "files are deleted whatever the rules say"),
+  guard("sb_mount", "a bind mount gives objects another path"),
+  guard("move_mount", "a moved mount gives objects another path"),
+  guard("sb_pivotroot", "pivot_root gives objects another path"),
+  guard("sb_kern_mount", "an overlay of the container's own gives objects another path"),
+  guard("path_notify", "fanotify marks hand out descriptors of blocked files"),
+  guard("uring_override_creds", "io_uring personalities hide opens from the rules"),
+];
+
+/** Programs that say which container a task belongs to. All must be there before anything is decided. */
+export const IDENTITY_PROGRAMS: readonly AttachedProgram[] = [
+  { program: "identity_task_alloc", lsmHook: "task_alloc" },
+  { program: "identity_newtask" },
+  { program: "identity_committed_creds", lsmHook: "bprm_committed_creds" },
+  { program: "identity_attach" },
+  { program: "identity_cgroup_mkdir" },
+  { program: "identity_cgroup_rmdir" },
+];
+
+/** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */
+export const MONITOR_PROGRAMS: readonly AttachedProgram[] = [
+  { program: "monitor_exec" },
+  { program: "monitor_exit" },
+];
+
+/** Run once after the others are attached; never attached itself. */
+export const ITERATOR_PROGRAM = "identity_iterate";
+
+/** A program without a slot. */
+export interface AttachedProgram {
+  readonly program: string;
+  /** The LSM hook in its section; absent for a tracepoint. */
+  readonly lsmHook?: string;
+}
+
+/** What is attached at a hook. */
+export function stubOf(hook: string): string {
+  return `hook_${hook}`;
+}
+
+/** What decides, in the hook's slot. */
+export function deciderOf(hook: string): string {
+  return `decide_${hook}`;
+}
+
+export function slotOf(hook: string): string {
+  return `slot_${hook}`;
+}
+
+/** Every LSM hook that the agent uses. */
+export const LSM_HOOKS: readonly string[] = [
+  ...IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? []),
+  ...DECIDING_HOOKS.map(({ name }) => name),
+];
+
+function rules(name: string, groups: DecidingHook["groups"], loss: string): DecidingHook {
+  return { name, need: "rules", groups, loss };
+}
+
+function guard(name: string, loss: string): DecidingHook {
+  return { name, need: "guard", groups: ["process", "file"], loss };
+}

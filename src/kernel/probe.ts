@@ -1,0 +1,140 @@
+/** What a kernel can do for Ankylo, from facts about it; pure. */
+
+import { DECIDING_HOOKS, IDENTITY_PROGRAMS } from "./hooks.ts";
+
+/** As `readFacts` finds them, or as a test makes them up. */
+export interface KernelFacts {
+  /** `uname -r`. */
+  readonly release: string;
+  /** Active security modules in their order, or undefined where securityfs can't be read. */
+  readonly lsms: readonly string[] | undefined;
+  /** The kernel describes its own types. */
+  readonly btf: boolean;
+  /** Of LSM_HOOKS: those that BPF programs can attach to. */
+  readonly hooks: ReadonlySet<string>;
+  /** Of KERNEL_SYMBOLS: those that the kernel lists. */
+  readonly symbols: ReadonlySet<string>;
+  /** Where the unified cgroup hierarchy is mounted. */
+  readonly cgroup2: string | undefined;
+  readonly bpffs: boolean;
+  readonly root: boolean;
+}
+
+/** Locks whose counters tell the path walker that a path changed under it. */
+export const KERNEL_SYMBOLS = ["rename_lock", "mount_lock"] as const;
+
+/**
+ * `ok`; `missing`: nothing is enforced without it; `weaker`: the rest is enforced; `absent`: not there and not needed.
+ */
+export type FeatureState = "ok" | "missing" | "weaker" | "absent";
+
+export interface Feature {
+  readonly name: string;
+  readonly state: FeatureState;
+  /** What was found. */
+  readonly found: string;
+  /** What it means and what to do; there unless ok. */
+  readonly hint?: string;
+}
+
+export interface ProbeReport {
+  readonly release: string;
+  readonly features: readonly Feature[];
+  /** LSM hooks of DECIDING_HOOKS with their states. */
+  readonly hooks: readonly Feature[];
+  readonly canEnforce: boolean;
+}
+
+/** The report on a kernel. */
+export function probe(facts: KernelFacts): ProbeReport {
+  const features = [
+    feature("root", facts.root, "running as root", "not root", "run as root"),
+    lsmFeature(facts),
+    feature(
+      "BTF",
+      facts.btf,
+      "/sys/kernel/btf/vmlinux",
+      "none",
+      "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+    ),
+    feature(
+      "cgroup2",
+      facts.cgroup2 !== undefined,
+      facts.cgroup2 ?? "",
+      "not mounted",
+      "containers are told apart by cgroup2: boot with systemd.unified_cgroup_hierarchy=1",
+    ),
+    feature(
+      "bpffs",
+      facts.bpffs,
+      "available",
+      "not available",
+      "use a kernel built with CONFIG_BPF_SYSCALL=y",
+    ),
+    ...KERNEL_SYMBOLS.map((symbol) => symbolFeature(symbol, facts)),
+    identityFeature(facts),
+  ];
+  const hooks = DECIDING_HOOKS.map((hook) => {
+    const found = facts.hooks.has(hook.name);
+    if (found) return { name: hook.name, state: "ok", found: "attachable" } as const;
+    const state = hook.need === "variant" ? "absent" : "weaker";
+    return { name: hook.name, state, found: "not in this kernel", hint: hook.loss } as const;
+  });
+  const canEnforce = features.every(({ state }) => state !== "missing");
+  return { release: facts.release, features, hooks, canEnforce };
+}
+
+function feature(
+  name: string,
+  ok: boolean,
+  found: string,
+  notFound: string,
+  hint: string,
+): Feature {
+  return ok ? { name, state: "ok", found } : { name, state: "missing", found: notFound, hint };
+}
+
+/** Without `bpf` in the list the kernel attaches LSM programs and never calls them. */
+function lsmFeature({ lsms }: KernelFacts): Feature {
+  const found = lsms?.join(",") ?? "unknown";
+  if (lsms === undefined) {
+    const hint = "mount securityfs: mount -t securityfs securityfs /sys/kernel/security";
+    return { name: "BPF LSM", state: "missing", found, hint };
+  }
+  if (lsms.includes("bpf")) return { name: "BPF LSM", state: "ok", found };
+  // `capability` is always on and is not named on the command line.
+  const wanted = [...lsms.filter((lsm) => lsm !== "capability"), "bpf"].join(",");
+  const hint = `add "lsm=${wanted}" to the kernel command line and reboot ` +
+    "(the kernel must have CONFIG_BPF_LSM=y)";
+  return { name: "BPF LSM", state: "missing", found, hint };
+}
+
+function symbolFeature(symbol: string, { symbols }: KernelFacts): Feature {
+  const hint =
+    "paths can't be read safely without it: use a kernel built with CONFIG_KALLSYMS_ALL=y";
+  return feature(symbol, symbols.has(symbol), "in kallsyms", "not in kallsyms", hint);
+}
+
+function identityFeature({ hooks }: KernelFacts): Feature {
+  const missing = IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? [])
+    .filter((hook) => !hooks.has(hook));
+  const found = missing.length === 0 ? "attachable" : `no ${missing.join(", ")}`;
+  return feature("identity hooks", missing.length === 0, found, found, "use a newer kernel");
+}
+
+/** The report as a table, with what to do at the end. */
+export function probeText(report: ProbeReport): string {
+  const rows = [...report.features, ...report.hooks];
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  const line = ({ name, state, found }: Feature) =>
+    `  ${state.padEnd(7)}  ${name.padEnd(width)}  ${found}\n`;
+  const hints = rows.filter(({ hint, state }) => hint !== undefined && state !== "absent")
+    .map(({ name, hint }) => `  ${name}: ${hint}\n`);
+  const verdict = report.canEnforce
+    ? "Ankylo can enforce here.\n"
+    : "Ankylo cannot enforce here. It still runs: it checks policies, lists workloads and says what is missing.\n";
+  return `Kernel ${report.release}\n${report.features.map(line).join("")}` +
+    `LSM hooks\n${report.hooks.map(line).join("")}${verdict}${
+      hints.length > 0 ? `What to do\n${hints.join("")}` : ""
+    }`;
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { DECIDING_HOOKS, LSM_HOOKS } from "./hooks.ts";
+import { type KernelFacts, probe, probeText } from "./probe.ts";
+
+const GOOD: KernelFacts = {
+  release: "6.12.0",
+  lsms: ["capability", "landlock", "apparmor", "bpf"],
+  btf: true,
+  hooks: new Set(LSM_HOOKS),
+  symbols: new Set(["rename_lock", "mount_lock"]),
+  cgroup2: "/sys/fs/cgroup",
+  bpffs: true,
+  root: true,
+};
+
+function without(hook: string): KernelFacts {
+  return { ...GOOD, hooks: new Set(LSM_HOOKS.filter((name) => name !== hook)) };
+}
+
+Deno.test("probe() finds nothing wrong with a good kernel", () => {
+  const report = probe(GOOD);
+  assert.equal(report.canEnforce, true);
+  assert.ok([...report.features, ...report.hooks].every(({ state }) => state === "ok"));
+  assert.doesNotMatch(probeText(report), /What to do/);
+});
+
+Deno.test("probe() gives the command line that is wanted when bpf is not among the LSMs", () => {
+  const report = probe({ ...GOOD, lsms: ["capability", "landlock", "apparmor"] });
+  assert.equal(report.canEnforce, false);
+  assert.match(
+    probeText(report),
+    /cannot enforce.*\nWhat to do\n {2}BPF LSM: add "lsm=landlock,apparmor,bpf"/s,
+  );
+});
+
+const FATAL: readonly [string, Partial<KernelFacts>][] = [
+  ["securityfs", { lsms: undefined }],
+  ["BTF", { btf: false }],
+  ["cgroup2", { cgroup2: undefined }],
+  ["bpffs", { bpffs: false }],
+  ["rename_lock", { symbols: new Set(["mount_lock"]) }],
+  ["task_alloc", without("task_alloc")],
+  ["root", { root: false }],
+];
+
+for (const [name, facts] of FATAL) {
+  Deno.test(`probe() says that nothing is enforced without ${name}, and what to do`, () => {
+    const report = probe({ ...GOOD, ...facts });
+    assert.equal(report.canEnforce, false);
+    const bad = report.features.filter(({ state }) => state === "missing");
+    assert.equal(bad.length, 1);
+    assert.ok(bad[0]!.hint);
+  });
+}
+
+Deno.test("probe() calls file_truncate absent on a kernel that has it in path_truncate", () => {
+  const report = probe(without("file_truncate"));
+  assert.equal(report.hooks.find(({ name }) => name === "file_truncate")!.state, "absent");
+  assert.doesNotMatch(probeText(report), /What to do/);
+});
+
+for (const { name } of DECIDING_HOOKS.filter(({ need }) => need !== "variant")) {
+  Deno.test(`probe() names what is lost without ${name}`, () => {
+    const report = probe(without(name));
+    assert.equal(report.canEnforce, true);
+    assert.match(
+      probeText(report),
+      new RegExp(`weaker +${name} +not in this kernel[^]*  ${name}: `),
+    );
+  });
+}
