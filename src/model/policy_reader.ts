@@ -8,6 +8,7 @@ import type { Policy, PolicyKind } from "./policy.ts";
 import type { Rule } from "./rule.ts";
 import { readRules } from "./rule_reader.ts";
 import { object, type ObjectSchema, text, textMap } from "./schema.ts";
+import { CONTAINER_NAME_KEY, hasCondition, type Selector } from "./selector.ts";
 import { readSelector } from "./selector_reader.ts";
 import { child, childItems, childText, type MapTree, type Tree } from "./tree.ts";
 import { shorten, validate, whereOf } from "./validate.ts";
@@ -75,10 +76,13 @@ function readPolicy(document: Tree, report: Report): Policy | undefined {
   for (const finding of findings) if (finding.severity === "error") failed.add(finding.field);
 
   const spec = child(document, "spec");
-  const selector = readSelector(definition.kind, spec, collect);
+  const selector = readSelector(spec, collect);
   const rules = readRules(definition.kind, spec, collect);
-  // A rule with an error is not among the rules, and "no rules" would mislead.
-  if (!hasErrors(findings)) warnEmpty(document, spec, rules, collect);
+  // What has an error is missing here, and "no rules" or "no label" would mislead.
+  if (!hasErrors(findings)) {
+    if (definition.kind === "KubeArmorPolicy") warnUnconditional(document, selector, collect);
+    warnEmpty(document, rules, collect);
+  }
   findings.forEach(report);
   if (hasErrors(findings)) return undefined;
 
@@ -148,13 +152,19 @@ function findKind(document: MapTree, report: Report): (typeof KINDS)[number] | u
   return definition;
 }
 
-function warnEmpty(
-  document: MapTree,
-  spec: Tree | undefined,
-  rules: readonly Rule[],
-  report: Report,
-): void {
-  if (spec === undefined || rules.length > 0) return;
+function warnUnconditional(document: MapTree, selector: Selector, report: Report): void {
+  if (hasCondition(selector)) return;
+  report({
+    severity: "warning",
+    where: whereOf(child(document, "spec")!, "selector"),
+    field: "spec.selector",
+    message: "Found no label to select by: outside Kubernetes the policy selects no container",
+    hint: `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`,
+  });
+}
+
+function warnEmpty(document: MapTree, rules: readonly Rule[], report: Report): void {
+  if (rules.length > 0) return;
   report({
     severity: "warning",
     where: whereOf(document, "spec"),

@@ -1,10 +1,8 @@
 /** Reads `spec.selector` (and `spec.nodeSelector`) of a document that its schema has been compared with. */
 import type { Report } from "./diagnostic.ts";
-import type { PolicyKind } from "./policy.ts";
 import {
   CONTAINER_NAME_KEY,
   type ContainerNames,
-  hasCondition,
   type LabelExpression,
   parseContainerNames,
   type Selector,
@@ -13,21 +11,17 @@ import { child, childItems, childText, childTextMap, type Tree } from "./tree.ts
 import { shorten, whereOf } from "./validate.ts";
 
 /** The selector of one policy; of a node selector only the labels. */
-export function readSelector(kind: PolicyKind, spec: Tree | undefined, report: Report): Selector {
+export function readSelector(spec: Tree | undefined, report: Report): Selector {
   const written = child(spec, "selector") ?? child(spec, "nodeSelector");
   const { [CONTAINER_NAME_KEY]: containers, ...matchLabels } = childTextMap(written, "matchLabels");
   const { names, pattern } = readContainerNames(written, containers, report);
   const expressions = readExpressions(written, report);
-  const selector: Selector = {
+  return {
     matchLabels,
     containerNames: names,
     ...(pattern !== undefined && { containerPattern: pattern }),
     ...(expressions.length > 0 && { matchExpressions: expressions }),
   };
-  if (kind === "KubeArmorPolicy" && spec !== undefined && !hasCondition(selector)) {
-    warnUnconditional(spec, report);
-  }
-  return selector;
 }
 
 function readContainerNames(
@@ -93,14 +87,4 @@ function reportMissing(item: Tree, index: number, report: Report): void {
       hint: 'write "key: label", "operator: In" and "values: [app=web]"',
     });
   }
-}
-
-function warnUnconditional(spec: Tree, report: Report): void {
-  report({
-    severity: "warning",
-    where: whereOf(spec, "selector"),
-    field: "spec.selector",
-    message: "Found no label to select by: outside Kubernetes the policy selects no container",
-    hint: `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`,
-  });
 }
