@@ -49,7 +49,8 @@ async function fillRootfs(root: string, rootfs: string): Promise<void> {
   for (const [path, text] of Object.entries(FILES)) {
     await Deno.writeTextFile(`${rootfs}/${path}`, text);
   }
-  const busybox = `${rootfs}/bin/busybox`;
+  await Deno.chmod(`${rootfs}/etc/shadow`, 0o600);
+  const busybox = `${rootfs}//bin/busybox`;
   await Deno.copyFile(`${root}/usr/bin/busybox`, busybox);
   // Hard links, as in the official image: each applet then has a path of its own for policies to name.
   for (const applet of (await capture([busybox, "--list"])).trim().split("\n")) {

@@ -40,7 +40,7 @@ export interface VmOptions {
   icount?: boolean;
   /** What listens in the guest must do so on 0.0.0.0 or 10.0.2.15. */
   forwards?: readonly Forward[];
-  /** The agent's binary, mounted at /usr/local/bin/ankylo; `.output/ankylo` by default, if it is there. */
+  /** The agent's binary, mounted at /usr/local/bin/ankylo; by default `ANKYLO_BINARY` or `.output/ankylo`, if there. */
   binary?: string;
 }
 
@@ -92,7 +92,8 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   try {
     const disks = { job: `${dir}/job`, binary: `${dir}/binary`, console: `${dir}/console.log` };
     await writeJobDisk(options.jobDir, disks.job);
-    const hasBinary = await writeBinaryDisk(options.binary ?? `${outputDir}/ankylo`, disks.binary);
+    const binary = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
+    const hasBinary = await writeBinaryDisk(binary, disks.binary);
     const qemu = await restore(machine, template, disks, options.forwards ?? []);
     return new RunningVm(qemu, dir, hasBinary, options.timeoutS ?? 300);
   } catch (error) {
