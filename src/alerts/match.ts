@@ -1,15 +1,11 @@
 /** Which rule an event is told with. The kernel decided; nothing here changes a verdict. */
+import type { RuleRef } from "../compile/compile.ts";
 import { OP_EXEC } from "../events/decode.ts";
 import type { DecisionEvent } from "../events/event.ts";
-import type { Policy } from "../model/policy.ts";
-import type { Rule } from "../model/rule.ts";
 
-export interface RuleRef {
-  readonly policy: Policy;
-  readonly rule: Rule;
-}
+export type { RuleRef };
 
-/** What a policy image can tell about its own decisions. */
+/** What a policy image (`CompiledImage`) can tell about its own decisions. */
 export interface RuleTable {
   /** The rule behind `row` for `op` (`enum op_class`); undefined for posture. */
   explain(row: number, op: number): RuleRef | undefined;

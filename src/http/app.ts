@@ -1,0 +1,99 @@
+/**
+ * The HTTP API. It only reads: every method but GET and HEAD is refused, so there is nothing that a forged request
+ * could change.
+ */
+import { type Context, Hono } from "hono";
+import type { Log } from "../lib/log.ts";
+import { isLoopback } from "./loopback.ts";
+import { didYouMean } from "./negotiate.ts";
+import { ProblemError, problemResponse } from "./problem.ts";
+import { addEventRoutes } from "./routes/events.ts";
+import { addHealthRoutes } from "./routes/health.ts";
+import { addMetricsRoute } from "./routes/metrics.ts";
+import { addPolicyRoutes } from "./routes/policies.ts";
+import type { AgentState } from "./state.ts";
+
+/** What there is, for the index and for who mistypes a path. */
+const ROUTES: Readonly<Record<string, string>> = {
+  "/healthz": "200 while the agent runs",
+  "/readyz": "200 once the policies are in force, else 503 with what is missing",
+  "/v1/status": "kernel, hooks, sources, counters, limits",
+  "/v1/policies": "loaded policies and the errors in their files",
+  "/v1/policies/{name}": "one policy: what became of each rule, and what it selects",
+  "/v1/workloads": "known containers and their policies",
+  "/v1/alerts": "alerts as server-sent events; ?policy= ?container= ?action= ?operation=",
+  "/v1/events": "execs and exits as server-sent events; ?container= ?operation=",
+  "/metrics": "Prometheus metrics",
+};
+
+export interface AppOptions {
+  /** For faults of the agent's own, which the client is told of without detail. */
+  readonly log?: Log;
+}
+
+/** The application over `state`; give its `fetch` to {@linkcode serve}, or call `request` in a test. */
+export function createApp(state: AgentState, options: AppOptions = {}): Hono {
+  const app = new Hono();
+  app.use(async (c, next) => {
+    requireLocalHost(c);
+    requireReading(c);
+    await next();
+    c.res.headers.set("cache-control", "no-store");
+    c.res.headers.set("x-content-type-options", "nosniff");
+  });
+  app.get("/", (c) => c.json({ name: "ankylo", version: state.about.version, paths: ROUTES }));
+  addHealthRoutes(app, state);
+  addPolicyRoutes(app, state);
+  addEventRoutes(app, state);
+  addMetricsRoute(app, state);
+  app.notFound((c) => problemResponse(notFound(c.req.path)));
+  app.onError((error, c) => {
+    if (error instanceof ProblemError) return problemResponse(error.problem);
+    options.log?.error("Cannot answer a request", { path: c.req.path, error });
+    const detail = "The agent's log has the details";
+    return problemResponse({ status: 500, title: "Internal error", detail });
+  });
+  return app;
+}
+
+/**
+ * A web page can make a browser resolve its own name to 127.0.0.1 and then read what it gets from there; the Host
+ * header still names the page. Over the unix socket, which no browser speaks, the name is free.
+ */
+function requireLocalHost(c: Context): void {
+  if ((c.env as ServeEnvironment | undefined)?.transport === "unix") return;
+  const host = c.req.header("host");
+  if (host === undefined || isLoopback(host.replace(/:\d+$/, ""))) return;
+  throw new ProblemError({
+    status: 421,
+    title: "Misdirected request",
+    detail: `Host must name this machine's loopback: current value is "${host}"`,
+    hint: "use http://127.0.0.1 or http://localhost",
+  });
+}
+
+/** Given to the application with each request. */
+export interface ServeEnvironment {
+  readonly transport: "tcp" | "unix";
+}
+
+function requireReading(c: Context): void {
+  const { method } = c.req.raw;
+  if (method === "GET" || method === "HEAD" || !isKnown(c.req.path)) return;
+  throw new ProblemError({
+    status: 405,
+    title: "Method not allowed",
+    detail: `${c.req.path} can only be read: method is ${method}`,
+    hint: "policies change by their files, settings by flags, environment or configuration file",
+    headers: { allow: "GET, HEAD" },
+  });
+}
+
+function isKnown(path: string): boolean {
+  return path === "/" || path in ROUTES || /^\/v1\/policies\/[^/]+$/.test(path);
+}
+
+function notFound(path: string) {
+  const hint = didYouMean(path, Object.keys(ROUTES)) ?? "GET / lists all paths";
+  return { status: 404, title: "Not found", detail: `There is nothing at ${path}`, hint };
+}

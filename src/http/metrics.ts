@@ -1,0 +1,136 @@
+/** Prometheus metrics. Everything is read from the agent's state when it is scraped, so nothing is counted twice. */
+import { Counter, Gauge, Registry } from "prom-client";
+import type { AgentState } from "./state.ts";
+import { countRules, countWorkloads } from "./views.ts";
+
+/** Help for the kernel's counters; one that is not here still gets a metric. */
+const KERNEL_HELP: Readonly<Record<string, string>> = {
+  denied: "Operations that the kernel refused",
+  audited: "Operations that passed and were reported",
+  alerts_lost: "Decisions whose record found the alert ring full; the decisions stood",
+  events_lost: "Telemetry records that found the event ring full",
+  second_opens: "Opens by overlayfs itself, not judged because the user's open was",
+  unreachable: "Objects that have no path in the container",
+  gave_up: "Paths that never stood still long enough to be read",
+  walk_retries: "Path walks begun anew because a rename or mount came between",
+  image_missing: "Judgements without a readable policy image, refused",
+  identity_failed: "Forks refused because there was no memory for the task's identity",
+  staged: "Tasks that entered a container from outside",
+  armed: "Tasks that became the container's own by their exec",
+  pending: "Judgements passed because no runtime had described the container yet",
+  index_exhausted: "Containers that came when no index was free",
+  empty_slot: "Operations refused because a hook's program was not there",
+};
+
+type Row = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+/** Text in Prometheus' exposition format. */
+export function metricsOf(state: AgentState): { contentType: string; text(): Promise<string> } {
+  const registry = new Registry();
+  addAgent(registry, state);
+  addPolicies(registry, state);
+  addStreams(registry, state);
+  addKernel(registry, state);
+  return { contentType: registry.contentType, text: () => registry.metrics() };
+}
+
+function addAgent(registry: Registry, state: AgentState): void {
+  const { version, buildId, startedAt } = state.about;
+  const release = state.kernel()?.kernel ?? "";
+  gauge(registry, "info", "What runs here", [[{ version, build: buildId, kernel: release }, 1]]);
+  gauge(registry, "ready", "1: the policies are in force", [[
+    {},
+    +(state.notReady().length === 0),
+  ]]);
+  gauge(registry, "start_time_seconds", "Start of the agent, Unix time", [
+    [{}, startedAt.getTime() / 1000],
+  ]);
+  gauge(registry, "generation", "States applied to the kernel", [[{}, state.generation()]]);
+  const hooks = state.kernel()?.hooks ?? [];
+  const on = (state: string) => +(state === "attached" || state === "adopted");
+  gauge(
+    registry,
+    "hook_attached",
+    "1: the kernel calls the program",
+    hooks.map((hook) => [{ hook: hook.name }, on(hook.state)]),
+  );
+  gauge(
+    registry,
+    "source_connected",
+    "1: the agent hears from the source",
+    state.sources().map(({ name, connected }) => [{ source: name }, +connected]),
+  );
+  const limits = Object.entries(state.limits());
+  gauge(registry, "limit_used", "What is used", limits.map(([name, u]) => [{ name }, u.used]));
+  gauge(registry, "limit_max", "What there is", limits.map(([name, u]) => [{ name }, u.max]));
+}
+
+function addPolicies(registry: Registry, state: AgentState): void {
+  const rules = countRules(state.rules());
+  const workloads = countWorkloads(state.workloads());
+  const errors = state.diagnostics().filter(({ severity }) => severity === "error").length;
+  gauge(registry, "policies", "Loaded policies", [[{}, state.policies().length]]);
+  gauge(registry, "policy_errors", "Errors in policy files", [[{}, errors]]);
+  gauge(registry, "rules", "Rules of loaded policies", [
+    [{ state: "enforced" }, rules.enforced],
+    [{ state: "audited" }, rules.audited],
+    [{ state: "not_enforced" }, rules.notEnforced],
+  ]);
+  gauge(registry, "workloads", "Known containers", [[{}, workloads.count]]);
+  gauge(registry, "workloads_policed", "Containers that a policy is enforced on", [
+    [{}, workloads.policed],
+  ]);
+}
+
+function addStreams(registry: Registry, state: AgentState): void {
+  const streams = { alerts: state.alerts.counts, events: state.events.counts };
+  const rows = (field: keyof typeof streams.alerts) =>
+    Object.entries(streams).map(([stream, counts]): Row => [{ stream }, counts[field]]);
+  counter(registry, "published_total", "Records given to subscribers", rows("published"));
+  gauge(registry, "subscribers", "Open event streams", rows("subscribers"));
+  counter(
+    registry,
+    "subscriber_lost_total",
+    "Records that subscribers were too slow for",
+    rows("dropped"),
+  );
+  counter(registry, "subscribers_refused_total", "Streams refused: too many", rows("refused"));
+  const { malformed, unexplained } = state.pipeline();
+  const { entries, evicted, unknown } = state.processes();
+  counter(registry, "records_malformed_total", "Kernel records that made no sense", [
+    [{}, malformed],
+  ]);
+  counter(registry, "alerts_unexplained_total", "Alerts whose exec record never came", [
+    [{}, unexplained],
+  ]);
+  gauge(registry, "process_tree_entries", "Images held in the process tree", [[{}, entries]]);
+  counter(registry, "process_tree_evicted_total", "Images dropped at a limit", [[{}, evicted]]);
+  counter(registry, "process_tree_unknown_total", "Look-ups without an answer", [[{}, unknown]]);
+}
+
+function addKernel(registry: Registry, state: AgentState): void {
+  for (const [name, value] of Object.entries(state.counters())) {
+    const help = KERNEL_HELP[name] ?? "Counter of the kernel programs";
+    counter(registry, `kernel_${name}_total`, help, [[{}, Number(value)]]);
+  }
+}
+
+function gauge(registry: Registry, name: string, help: string, rows: readonly Row[]): void {
+  const metric = new Gauge({
+    name: `ankylo_${name}`,
+    help,
+    labelNames: Object.keys(rows[0]?.[0] ?? {}),
+    registers: [registry],
+  });
+  for (const [labels, value] of rows) metric.set(labels, value);
+}
+
+function counter(registry: Registry, name: string, help: string, rows: readonly Row[]): void {
+  const metric = new Counter({
+    name: `ankylo_${name}`,
+    help,
+    labelNames: Object.keys(rows[0]?.[0] ?? {}),
+    registers: [registry],
+  });
+  for (const [labels, value] of rows) metric.inc(labels, value);
+}

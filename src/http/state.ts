@@ -1,0 +1,88 @@
+/**
+ * What the HTTP API shows, as getters: the agent implements them over its rooms, tests over plain values.
+ * Each is called per request and answers from memory.
+ */
+import type { PipelineCounts } from "../alerts/pipeline.ts";
+import type { RuleStatus } from "../compile/compile.ts";
+import type { ProcessTreeCounts } from "../events/process_tree.ts";
+import type { Diagnostic } from "../model/diagnostic.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Workload } from "../model/workload.ts";
+import type { SseHub } from "../sinks/sse_hub.ts";
+
+export interface AgentState {
+  readonly about: AgentAbout;
+  /** What is missing until the policies are in force, as sentences for people; empty: ready. */
+  notReady(): readonly string[];
+  /** Undefined until the programs are in the kernel. */
+  kernel(): KernelStatus | undefined;
+  /** Counts the states that were applied to the kernel; 0: none yet. */
+  generation(): number;
+  sources(): readonly SourceStatus[];
+  /** Loaded policies, those without an enforced rule too. */
+  policies(): readonly Policy[];
+  /** Of every file that was read, in force or not. */
+  diagnostics(): readonly Diagnostic[];
+  /** Of every rule of every loaded policy, with what this kernel lacks taken into account. */
+  rules(): readonly RuleStatus[];
+  /** Ids of the workloads that the policy selects. */
+  selectedBy(policy: Policy): readonly string[];
+  workloads(): readonly WorkloadStatus[];
+  /** The kernel programs' counters by name, for example `denied`. */
+  counters(): Readonly<Record<string, bigint>>;
+  pipeline(): PipelineCounts;
+  processes(): ProcessTreeCounts;
+  /** What may fill up, by name. */
+  limits(): Readonly<Record<string, Usage>>;
+  readonly alerts: SseHub;
+  readonly events: SseHub;
+}
+
+export interface AgentAbout {
+  readonly version: string;
+  /** SHA-256 of the kernel programs, in hex. */
+  readonly buildId: string;
+  readonly startedAt: Date;
+  readonly hostName: string;
+  readonly clusterName: string;
+}
+
+export interface KernelStatus {
+  /** As `uname -r` says. */
+  readonly kernel: string;
+  readonly lsm: readonly string[];
+  /** Whether the programs were put there by this agent, were found from one before, or replaced others. */
+  readonly mode: "installed" | "adopted" | "replaced";
+  readonly hooks: readonly HookStatus[];
+  /** What this kernel lacks, as sentences for people. */
+  readonly missing: readonly string[];
+}
+
+export interface HookStatus {
+  readonly name: string;
+  readonly state: "attached" | "adopted" | "missing" | "refused";
+  readonly reason?: string;
+}
+
+export interface SourceStatus {
+  /** For example `policy files`, `containerd`. */
+  readonly name: string;
+  readonly connected: boolean;
+  /** Where it reads, or why it does not. */
+  readonly detail: string;
+}
+
+export interface WorkloadStatus {
+  readonly workload: Workload;
+  /** Container index in the kernel; undefined while it has none. */
+  readonly container: number | undefined;
+  /** Of its policy image; undefined: no policy is enforced on it. */
+  readonly generation: number | undefined;
+  /** Names of the policies that select it. */
+  readonly policies: readonly string[];
+}
+
+export interface Usage {
+  readonly used: number;
+  readonly max: number;
+}
