@@ -37,7 +37,9 @@ export const PATH: Grammar = {
   explain: (text) =>
     text.startsWith("/") ? { wanted: 'not end with "/"', hint: FILE_HINT } : {
       wanted: 'start with "/"',
-      hint: 'write the path as the container sees it, for example "/usr/bin/curl"',
+      hint: `write the path as the container sees it, for example "/${
+        text.replace(/^[./]+/, "").slice(0, 60) || "usr/bin/curl"
+      }"`,
     },
 };
 

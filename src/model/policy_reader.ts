@@ -16,6 +16,7 @@ import { shorten, validate, whereOf } from "./validate.ts";
 /** What the API server checks by itself, for files. Other fields of `metadata` are its own business. */
 const METADATA: ObjectSchema = {
   type: "object",
+  description: "Name and namespace.",
   properties: {
     name: text("Name of the policy, unique in its namespace.", {
       pattern: OBJECT_NAME.pattern,

@@ -68,10 +68,16 @@ function validateObject(tree: Tree, schema: ObjectSchema, field: string, report:
       where: tree.where,
       field,
       message: `Cannot find field "${name}": it is required here`,
-      ...(properties?.[name]?.description !== undefined &&
-        { hint: `add "${name}": ${properties[name].description}` }),
+      hint: `add "${name}"${explanation(properties?.[name])}`,
     });
   }
+}
+
+/** A description as part of a sentence. */
+function explanation(schema: Schema | undefined): string {
+  const { description = "" } = schema ?? {};
+  const words = description.replace(/\.$/, "");
+  return words === "" ? "" : `: ${words.charAt(0).toLowerCase()}${words.slice(1)}`;
 }
 
 function fieldsHint(schema: ObjectSchema): string {
@@ -85,14 +91,36 @@ function unknownField(
   key: string,
   properties: Readonly<Record<string, Schema>>,
 ): { message: string; hint: string } {
+  const message = `Cannot use field "${shorten(key)}": no such field exists here`;
+  const parent = Object.keys(properties).find((name) => hasField(properties[name]!, key));
+  if (parent !== undefined) {
+    return { message, hint: `it belongs below "${parent}": check the indentation` };
+  }
   const names = Object.keys(properties);
-  const meant = key.length > SUGGESTION_LENGTH_MAX ? undefined : closest(key, names);
-  return {
-    message: `Cannot use field "${shorten(key)}": no such field exists here`,
-    hint: meant === undefined
-      ? `the fields here are ${names.join(", ")}`
-      : `did you mean "${meant}"?`,
-  };
+  const synonym = SYNONYMS.get(key);
+  const meant = synonym !== undefined && names.includes(synonym)
+    ? synonym
+    : key.length > SUGGESTION_LENGTH_MAX
+    ? undefined
+    : closest(key, names);
+  const hint = meant === undefined
+    ? `the fields here are ${names.join(", ")}`
+    : `did you mean "${meant}"?`;
+  return { message, hint };
+}
+
+/** Fields that people write for another that is spelt quite differently. */
+const SYNONYMS: ReadonlyMap<string, string> = new Map([
+  ["directory", "dir"],
+  ["folder", "dir"],
+  ["labels", "matchLabels"],
+  ["path", "dir"],
+  ["source", "fromSource"],
+]);
+
+function hasField(schema: Schema, key: string): boolean {
+  return schema.type === "object" && schema.properties !== undefined &&
+    Object.hasOwn(schema.properties, key);
 }
 
 function validateList(tree: Tree, schema: ListSchema, field: string, report: Report): void {

@@ -1,9 +1,23 @@
 /** Reads the documents of a YAML or JSON text into trees, each on its own, so that an error in one hides no other. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+} from "yaml";
 import type { Alias, Node, Pair, YAMLError, YAMLMap, YAMLWarning } from "yaml";
 import type { Position, Report } from "./diagnostic.ts";
 import { ALIASES_MAX, DEPTH_MAX, NODES_MAX } from "./limits.ts";
-import type { MapEntry, Tree } from "./tree.ts";
+import { isNull, type MapEntry, type Tree } from "./tree.ts";
+
+const TOO_DEEP: [message: string, hint: string] = [
+  "Cannot read YAML: it is nested too deeply",
+  "a policy needs 8 levels: look for brackets that are not closed",
+];
 
 /** One document's text and the line before its first. */
 interface Slice {
@@ -74,29 +88,35 @@ class DocumentReader {
     this.#budget = budget;
   }
 
+  /** The document's tree, or undefined when it is empty or was reported. */
   read(): Tree | undefined {
     try {
-      this.#document = parseDocument(this.#slice.text, {
-        lineCounter: this.#lines,
-        prettyErrors: false,
-        stringKeys: false,
-      });
+      return this.#read();
     } catch (error) {
-      // The library recurses, so that thousands of nested brackets exhaust the stack; anything else is its own defect.
+      // The library recurses, so that thousands of nested brackets may exhaust the stack; anything else is a defect.
       if (!(error instanceof RangeError)) throw error;
-      this.#fail(0, "Cannot read document: it is nested too deeply");
+      this.#fail(0, ...TOO_DEEP);
       return undefined;
     }
+  }
+
+  #read(): Tree | undefined {
+    this.#document = parseDocument(this.#slice.text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+    });
     const finding = this.#document.errors[0] ?? this.#document.warnings[0];
     if (finding !== undefined) {
+      const unclosed = finding.code === "MISSING_CHAR";
+      const end = finding.pos[0];
+      const offset = unclosed ? openQuote(this.#document.contents, end) : end;
       // What follows the first syntax error is mostly noise that it caused.
-      this.#fail(finding.pos[0], ...syntaxMessage(finding, this.#slice.text));
+      this.#fail(offset, ...syntaxMessage(finding, this.#slice.text));
       return undefined;
     }
     if (this.#document.contents === null) return undefined;
     const tree = this.#tree(this.#document.contents, 0);
-    if (this.#failed || (tree.kind === "scalar" && tree.value === null)) return undefined;
-    return tree;
+    return this.#failed || isNull(tree) ? undefined : tree;
   }
 
   #where(offset: number): Position {
@@ -206,6 +226,18 @@ function scalarValue(value: unknown): string | number | boolean | null {
   return String(value);
 }
 
+/** Where the quote opens that is still open at `end`: the library complains at the end, the user looks at the start. */
+function openQuote(contents: Node | null, end: number): number {
+  let start = end;
+  visit(contents, {
+    Scalar(_, scalar) {
+      const quoted = scalar.type === "QUOTE_DOUBLE" || scalar.type === "QUOTE_SINGLE";
+      if (quoted && scalar.range?.[1] === end) start = scalar.range[0];
+    },
+  });
+  return start;
+}
+
 /** Message and hint in our words for the errors that people make; the library's words for the rest. */
 function syntaxMessage(
   finding: YAMLError | YAMLWarning,
@@ -230,14 +262,16 @@ function syntaxMessage(
       ];
     case "MISSING_CHAR":
       return [
-        `Cannot read YAML: ${lowerFirst(finding.message)} before the document ends`,
-        "close the quote or bracket where its value ends",
+        "Cannot read YAML: a quote or bracket is not closed",
+        "close it where its value ends",
       ];
     case "BAD_SCALAR_START":
       return [
         `Cannot read YAML: ${lowerFirst(finding.message)}`,
         "put the value in quotes",
       ];
+    case "RESOURCE_EXHAUSTION":
+      return TOO_DEEP;
     case "TAG_RESOLVE_FAILED":
       return [`Cannot read YAML: ${lowerFirst(finding.message)}`, "remove the tag"];
     default:
