@@ -419,3 +419,98 @@ Deno.test(`lookup() equals evaluate() for all ${PAIRS} pairs of rules of a small
   }
   assert.equal(count, PAIRS);
 });
+
+Deno.test("the order of policies changes nothing in the image", () => {
+  fc.assert(
+    fc.property(anyPolicies, anyPosture, (policies, posture) => {
+      const forth = compileImage(policies, posture, KEYS)!;
+      const back = compileImage([...policies].reverse(), posture, KEYS)!;
+      assert.equal(back.generation, forth.generation);
+      assert.deepEqual(back.bytes, forth.bytes);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+Deno.test("the order of rules in a policy changes no verdict", () => {
+  fc.assert(
+    fc.property(fc.array(anyRule, { minLength: 1, maxLength: 6 }), anyPosture, (rules, posture) => {
+      const forth = read([policy("p", ...rules)], posture).reader;
+      const back = read([policy("p", ...rules.toReversed())], posture).reader;
+      for (const question of questions(EVERYTHING)) {
+        const { verdict } = lookup(forth, question);
+        if (lookup(back, question).verdict !== verdict) assert.fail(tell(question));
+      }
+    }),
+    { numRuns: Math.ceil(RUNS / 3) },
+  );
+});
+
+const blockRule = anyRule.map((text): RuleText => ({ ...text, action: "Block" }));
+
+/** Adding Block rules to Block rules must open nothing, but for reading what a more specific readOnly rule names. */
+function assertMonotonic(fewer: readonly RuleText[], more: readonly RuleText[]): void {
+  const before = read([policy("p", ...fewer)], BLOCK).reader;
+  const after = read([policy("p", ...fewer), policy("q", ...more)], BLOCK).reader;
+  const exempt = more.some(({ group, readOnly }) => group === "file" && readOnly);
+  for (const question of questions(EVERYTHING)) {
+    if (exempt && question.op === OP_READ) continue;
+    const refused = isBlock(lookup(before, question).verdict);
+    if (refused && !isBlock(lookup(after, question).verdict)) assert.fail(tell(question));
+  }
+}
+
+function isBlock(verdict: number): boolean {
+  return (verdict & ~SOURCE) === DENY;
+}
+
+Deno.test("a Block rule more never weakens a set of Block rules", () => {
+  const rules = fc.array(blockRule, { minLength: 1, maxLength: 4 });
+  fc.assert(fc.property(rules, rules, assertMonotonic), { numRuns: Math.ceil(RUNS / 3) });
+});
+
+const NAME_SIZES = [1, 31, 32, 33, 40, 254, 255];
+const LONG_NAMES = [
+  ...NAME_SIZES.map((bytes) => "n".repeat(bytes)),
+  "größe",
+  "é".repeat(127) + "x",
+  "文件",
+  "🦔",
+];
+
+for (const name of LONG_NAMES) {
+  const bytes = new TextEncoder().encode(name).length;
+  Deno.test(`a name of ${bytes} bytes, ${name.slice(0, 8)}, is told from its neighbours`, () => {
+    const policies = [policy("p", file(`/${name}`), file(`/d/${name}//`))];
+    const { reader } = read(policies, AUDIT);
+    const others = [name.slice(0, -1), name + "x", name.slice(0, -1) + "y", "y" + name.slice(1)]
+      .filter((other) => other !== name && other !== "" && !other.includes("\ud83e\udd94x"))
+      .filter((other) => new TextEncoder().encode(other).length <= 255);
+    for (const [prefix, suffix] of [["/", ""], ["/d/", ""], ["/d/", "/x"], ["/d/", "/x/y"]]) {
+      for (const [text, verdict] of [[name, DENY], ...others.map((other) => [other, NONE])]) {
+        const question = {
+          op: OP_READ,
+          path: `${prefix}${text}${suffix}`,
+          caller: "/bin/cat",
+          parent: "/bin/sh",
+        };
+        assert.equal(lookup(reader, question).verdict, verdict, tell(question));
+        assert.equal(evaluate(question, policies, AUDIT).verdict, verdict, tell(question));
+      }
+    }
+  });
+}
+
+Deno.test("a path of 64 names is told from its neighbours, and what is deeper belongs to the directory", () => {
+  const deep = "/d".repeat(64);
+  const { reader } = read([policy("p", file(deep), file(`${"/e".repeat(64)}//`))], AUDIT);
+  const ask = (path: string) =>
+    lookup(reader, { op: OP_READ, path, caller: "/", parent: "/" }).verdict;
+  assert.equal(ask(deep), DENY);
+  assert.equal(ask("/d".repeat(63)), NONE);
+  assert.equal(ask("/d".repeat(65)), NONE);
+  assert.equal(ask("/e".repeat(64)), DENY);
+  assert.equal(ask("/e".repeat(65)), DENY);
+  assert.equal(ask("/e".repeat(200)), DENY);
+  assert.equal(ask("/e".repeat(63)), NONE);
+});

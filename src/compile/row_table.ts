@@ -46,7 +46,11 @@ export class RowTable {
   readonly #numbers = new Map<Row, number>();
   readonly #blocking = new Set<Row>();
 
-  constructor() {
+  readonly #rowsMax: number;
+
+  /** `rowsMax`: what an index can name; smaller in tests only. */
+  constructor(rowsMax = ROW_INDEX) {
+    this.#rowsMax = rowsMax;
     this.reference([this.intern(Array(OP_CLASSES).fill(0), Array(OP_CLASSES).fill(NO_RULE))]);
   }
 
@@ -88,9 +92,9 @@ export class RowTable {
     const known = places.get(key);
     if (known !== undefined) return known;
     const index = this.#rows.length;
-    if (index + rows.length > ROW_INDEX) {
+    if (index + rows.length > this.#rowsMax) {
       throw new RangeError(
-        `Cannot compile policies: more than ${ROW_INDEX} verdict rows are needed: ` +
+        `Cannot compile policies: more than ${this.#rowsMax} verdict rows are needed: ` +
           "name fewer executables in fromSource, or fewer paths",
       );
     }

@@ -56,6 +56,7 @@ export function groupOf(op: number): "process" | "file" | undefined {
  * What a rule says about an op class when it is the one that decides; VERDICT_NONE when the class is not its business.
  *
  * OP_MMAP_EXEC is the business of exact paths only: a directory that must not be executed from may well hold libraries.
+ * An exact Allow speaks too, since a program that one source may execute must not fail when it is mapped.
  */
 export function verdictOf(rule: Rule, op: number): number {
   if (groupOf(op) !== rule.group) return VERDICT_NONE;

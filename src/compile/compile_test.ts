@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { OP_READ } from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Workload } from "../model/workload.ts";
+import { compile, policyKey } from "./compile.ts";
+import { whyNotEnforced } from "./rules.ts";
+import { AUDIT, BLOCK, KEYS, keysFrom, policy, type RuleText } from "./test_policies.ts";
+
+function workload(id: string, labels: Record<string, string>): Workload {
+  return {
+    id,
+    name: id,
+    runtimeNamespace: "default",
+    namespace: "container_namespace",
+    podName: id,
+    image: "docker.io/library/busybox:latest",
+    labels,
+    pid: 1000,
+    cgroupPath: `/default/${id}`,
+    cgroupId: 1n,
+  };
+}
+
+function selecting(labels: Record<string, string>, from: Policy): Policy {
+  return { ...from, selector: { matchLabels: labels, containerNames: [] } };
+}
+
+const web = selecting({ app: "web" }, policy("web", { at: "/secret" }));
+const all = selecting({ tier: "front" }, policy("front", { at: "/tmp//", group: "process" }));
+const one = workload("one", { app: "web", tier: "front" });
+const two = workload("two", { tier: "front", app: "web" });
+const three = workload("three", { tier: "front" });
+const four = workload("four", { app: "other" });
+
+Deno.test("compile() shares an image between workloads that the same policies select", () => {
+  const state = compile([web, all], [one, two, three, four], AUDIT, KEYS);
+  const keyOf = (id: string) => state.workloads.get(id);
+  assert.equal(state.images.size, 2);
+  assert.equal(keyOf("one"), keyOf("two"));
+  assert.notEqual(keyOf("one"), keyOf("three"));
+  assert.equal(state.workloads.has("four"), true);
+  assert.equal(keyOf("four"), undefined);
+  assert.deepEqual(
+    new Set(state.images.keys()),
+    new Set([keyOf("one"), keyOf("three")]),
+  );
+});
+
+Deno.test("compile() says which workloads each policy selects", () => {
+  const none = selecting({ app: "nobody" }, policy("none", { at: "/x" }));
+  const { selects } = compile([web, all, none], [one, two, three, four], AUDIT, KEYS);
+  assert.deepEqual(selects.get(policyKey(web)), ["one", "two"]);
+  assert.deepEqual(selects.get(policyKey(all)), ["one", "two", "three"]);
+  assert.deepEqual(selects.get(policyKey(none)), []);
+});
+
+Deno.test("compile() gives no image to a workload whose policies have no enforced rule", () => {
+  const later = selecting(
+    { app: "web" },
+    policy("later", { at: "/a", notEnforced: "owner is not compared yet" }),
+  );
+  const state = compile([later], [one], BLOCK, KEYS);
+  assert.equal(state.workloads.get("one"), undefined);
+  assert.equal(state.images.size, 0);
+  assert.deepEqual(state.selects.get(policyKey(later)), ["one"]);
+});
+
+Deno.test("compile() uses the images of the call before, unless policies, posture or keys are others", () => {
+  const keys = keysFrom(7n);
+  const imageOf = (policies: Policy[], posture = AUDIT, with_ = keys) => {
+    const state = compile(policies, [one], posture, with_);
+    return state.images.get(state.workloads.get("one")!);
+  };
+  const first = imageOf([web, all]);
+  assert.equal(imageOf([all, web]), first);
+  assert.equal(imageOf([structuredClone(web), all]), first);
+  assert.notEqual(imageOf([web, all], BLOCK), first);
+  assert.notEqual(imageOf([web, all], AUDIT, keysFrom(8n)), first);
+  const changed = imageOf([web]);
+  assert.notEqual(changed, first);
+  // The call in between dropped it: what no workload needs is not kept.
+  const again = imageOf([web, all]);
+  assert.notEqual(again, first);
+  assert.equal(again?.generation, first?.generation);
+});
+
+Deno.test("compile() reports every rule in the order given", () => {
+  const mixed = policy(
+    "mixed",
+    { at: "/a" },
+    { at: "/b", action: "Audit" },
+    { at: "/c", action: "Allow" },
+    { at: "/d", action: "Allow", readOnly: true },
+    { at: "/e", notEnforced: "owner is not compared yet" },
+  );
+  const states = (posture: typeof AUDIT) =>
+    compile([mixed], [], posture, KEYS).rules.map(({ rule, state, reason }) => [
+      rule.target.kind === "other" ? "" : rule.target.path,
+      state,
+      reason,
+    ]);
+  const allowAudit = "posture.file is audit: what no rule allows passes and is reported";
+  assert.deepEqual(states(AUDIT), [
+    ["/a", "enforced", undefined],
+    ["/b", "audited", undefined],
+    ["/c", "audited", allowAudit],
+    ["/d", "enforced", undefined],
+    ["/e", "not enforced", "owner is not compared yet"],
+  ]);
+  assert.deepEqual(states(BLOCK)[2], ["/c", "enforced", undefined]);
+});
+
+Deno.test("compile() reports a policy that is not enforced with its reason, rule by rule", () => {
+  const host: Policy = { ...web, kind: "KubeArmorHostPolicy", notEnforced: "hosts are not judged" };
+  const state = compile([host], [one], AUDIT, KEYS);
+  assert.deepEqual(state.rules.map(({ state, reason }) => [state, reason]), [
+    ["not enforced", "hosts are not judged"],
+  ]);
+  assert.equal(state.workloads.get("one"), undefined);
+});
+
+Deno.test("compile() names policies of the right object in explain()", () => {
+  const state = compile([web, all], [one], AUDIT, KEYS);
+  const image = state.images.get(state.workloads.get("one")!)!;
+  const rows = Array.from({ length: 40 }, (_, row) => image.explain(row, OP_READ)?.policy);
+  assert.ok(rows.includes(web));
+  assert.ok(!rows.includes(all));
+});
+
+const UNENFORCEABLE: [RuleText, string][] = [
+  [{ at: "/d".repeat(65) }, `path "${"/d".repeat(65)}" has 65 names: the kernel compares 64`],
+  [{ at: "/a/../b" }, 'path "/a/../b" contains "." or ".."'],
+  [
+    { at: `/${"é".repeat(128)}` },
+    `path "/${"é".repeat(128)}" has a name of 256 bytes: file systems allow 255`,
+  ],
+  [{ at: "/a", from: ["cat"] }, 'path "cat" does not start with "/"'],
+];
+
+for (const [text, reason] of UNENFORCEABLE) {
+  Deno.test(`a rule that the kernel could never meet is not enforced: ${reason.slice(-50)}`, () => {
+    const from = policy("p", text);
+    assert.equal(whyNotEnforced(from, from.rules[0]!), reason);
+  });
+}
+
+Deno.test("a rule of another group or kind of target is not enforced", () => {
+  const from = policy("p", { at: "/a" });
+  const file = from.rules[0]!;
+  const pattern = {
+    ...file,
+    list: "matchPatterns",
+    target: { kind: "other", list: "matchPatterns", text: "/*" },
+  } as const;
+  assert.equal(whyNotEnforced(from, pattern), "the engine does not judge file.matchPatterns");
+  const network = { ...file, group: "network", list: "matchProtocols" } as const;
+  assert.equal(whyNotEnforced(from, network), "the engine does not judge network.matchProtocols");
+  assert.equal(whyNotEnforced(from, file), undefined);
+});
