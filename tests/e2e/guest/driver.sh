@@ -1,0 +1,211 @@
+# Runs a scenario inside the VM: functions for the generated script `plan.sh`, which names containers and acts.
+# What happened is reported line by line on standard output, each line beginning with "@":
+#   @act ID STATUS OUTPUT      status and base64 of the output; STATUS is "lost" when the act never ended
+#   @window ID FROM TO         numbers of the alerts that had arrived before the act, and when its wait ended
+#   @alert JSON                at the end, every alert in order of arrival
+#   @log BASE64                at the end, what the agent wrote
+#   @fatal TEXT                the scenario could not be run
+set -u
+image=docker.io/library/busybox:latest
+work=/run/e2e
+alerts=$work/alerts
+agent_log=$work/agent.log
+agent_url=http://127.0.0.1:8420
+# Emulation on a busy machine is slow; an act or an alert that takes longer than this never comes.
+patience=${PATIENCE:-30}
+mkdir -p $work /etc/ankylo/policies
+: >$alerts
+: >$agent_log
+cp -r /job/policies/. /etc/ankylo/policies/
+
+fatal() {
+  echo "@fatal $*"
+  finish
+  exit 1
+}
+
+encode() { base64 -w0 <<<"$1"; }
+
+# Repeats a command until it succeeds, or fails after $patience seconds.
+wait_until() {
+  local end=$((SECONDS + patience))
+  until "$@"; do
+    [ $SECONDS -lt $end ] || return 1
+    sleep 0.05
+  done
+}
+
+# --- containers ---------------------------------------------------------------------------------------------------
+
+# start_container NAME RUNTIME [CTR OPTION...]
+start_container() {
+  local name=$1 runtime=$2 output
+  shift 2
+  runtime_of[$name]=$runtime
+  output=$(ctr run -d --runc-binary "$runtime" --mount type=bind,src=/job/files,dst=/files,options=rbind:ro \
+    "$@" $image "$name" /bin/sleep 1000000 2>&1 </dev/null) || fatal "start container $name: $output"
+}
+
+declare -A runtime_of=()
+limit=()
+
+# enter_container NAME USER EXEC_ID PROGRAM [ARGUMENT...]: replaces the process; ${limit[@]} may be a timeout.
+# Another user than root is given to the runtime itself: for `ctr task exec --user`, containerd 1.6 mounts the
+# container's overlay a second time to read /etc/passwd, and the kernel then loses the work directory of the first.
+enter_container() {
+  local name=$1 user=$2 id=$3
+  shift 3
+  if [ "$user" = 0 ]; then
+    exec "${limit[@]}" ctr task exec --exec-id "$id" "$name" "$@"
+  else
+    exec "${limit[@]}" "${runtime_of[$name]}" --root /run/containerd/runc/default exec --user "$user:$user" "$name" "$@"
+  fi
+}
+
+# A session is a shell inside a container, entered as by `kubectl exec`; acts are commands typed into it.
+declare -A session_in=() session_out=() session_pid=()
+
+open_session() {
+  local key=$1:$2 pipes=$work/session-${#session_pid[@]}-$RANDOM in out
+  mkfifo $pipes.in $pipes.out
+  # Opened for both directions, so that neither side waits for the other to open its end.
+  exec {in}<>$pipes.in {out}<>$pipes.out
+  enter_container "$1" "$2" "${pipes##*/}" /bin/sh <$pipes.in >$pipes.out 2>&1 {in}<&- {out}<&- &
+  session_pid[$key]=$!
+  session_in[$key]=$in
+  session_out[$key]=$out
+}
+
+close_sessions() {
+  local key fd
+  for key in "${!session_pid[@]}"; do
+    fd=${session_in[$key]}
+    echo exit >&"$fd"
+    wait "${session_pid[$key]}"
+    exec {fd}<&-
+    fd=${session_out[$key]}
+    exec {fd}<&-
+  done
+  session_in=() session_out=() session_pid=()
+}
+
+# in_session CONTAINER USER COMMAND: sets $status and $output.
+in_session() {
+  local key=$1:$2 quoted line fd end=$((SECONDS + patience))
+  [ -n "${session_pid[$key]:-}" ] || open_session "$1" "$2"
+  quoted=${3//\'/\'\\\'\'}
+  fd=${session_in[$key]}
+  printf "( eval '%s' ) </dev/null 2>&1; printf '\\\\036%%d\\\\n' \$?\n" "$quoted" >&"$fd"
+  fd=${session_out[$key]}
+  output="" status=lost
+  while [ $SECONDS -lt $end ]; do
+    if ! IFS= read -r -t 1 line <&"$fd"; then
+      output+=$line
+      kill -0 "${session_pid[$key]}" 2>/dev/null && continue
+      wait "${session_pid[$key]}"
+      status=$?
+      break
+    fi
+    case $line in
+      *$'\x1e'*)
+        output+=${line%%$'\x1e'*} status=${line##*$'\x1e'}
+        return
+        ;;
+    esac
+    output+=$line$'\n'
+  done
+  # The shell is gone or stuck: the next act gets a new one.
+  kill "${session_pid[$key]}" 2>/dev/null
+  unset "session_pid[$key]"
+}
+
+prepare() {
+  in_session "$1" 0 "$2"
+  [ "$status" = 0 ] || fatal "prepare container $1: status $status: $output"
+}
+
+# --- the agent ----------------------------------------------------------------------------------------------------
+
+agent_is_ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' $agent_url/readyz)" = 200 ]; }
+
+follow_alerts() {
+  while kill -0 "$(<$work/agent.pid)" 2>/dev/null; do
+    curl -sN -D $work/headers $agent_url/v1/alerts | sed -un 's/^data: \?//p' >>$alerts
+  done
+}
+
+# start_agent [OPTION...]: returns when the agent is ready and its alerts are being followed.
+start_agent() {
+  ankylo run --policies /etc/ankylo/policies "$@" >>$agent_log 2>&1 </dev/null &
+  echo $! >$work/agent.pid
+  local end=$((SECONDS + 2 * patience))
+  until agent_is_ready; do
+    agent_runs || fatal "start the agent: it ended: $(tail -n 5 $agent_log)"
+    [ $SECONDS -lt $end ] || fatal "start the agent: not ready in time: $(tail -n 5 $agent_log)"
+    sleep 0.1
+  done
+  rm -f $work/headers
+  follow_alerts &
+  wait_until grep -qs 200 $work/headers || fatal "follow alerts: no answer from $agent_url/v1/alerts"
+}
+
+agent_runs() { kill -0 "$(<$work/agent.pid)" 2>/dev/null; }
+agent_is_gone() { ! agent_runs; }
+
+# stop_agent [SIGNAL]: returns when the process is gone.
+stop_agent() {
+  kill "-${1:-TERM}" "$(<$work/agent.pid)" 2>/dev/null
+  wait_until agent_is_gone
+}
+
+agent_knows() { curl -s $agent_url/v1/workloads | grep -qF "\"$1\""; }
+
+# --- acts ---------------------------------------------------------------------------------------------------------
+
+alert_count() { wc -l <$alerts; }
+
+# act ID CONTAINER USER COMMAND; the container "host" is this machine, with the functions above.
+act() {
+  local id=$1 from
+  from=$(alert_count)
+  if [ "$2" = host ]; then
+    output=$(eval "$4" 2>&1 </dev/null)
+    status=$?
+  else
+    in_session "$2" "$3" "$4"
+  fi
+  report "$id" "$from"
+}
+
+# act_exec ID CONTAINER USER PROGRAM [ARGUMENT...]: entered anew, without a shell.
+act_exec() {
+  local id=$1 container=$2 user=$3 from limit=(timeout "$patience")
+  shift 3
+  from=$(alert_count)
+  output=$(enter_container "$container" "$user" "act-$id" "$@" 2>&1 </dev/null)
+  status=$?
+  report "$id" "$from"
+}
+
+report() {
+  echo "@act $1 $status $(encode "$output")"
+  window_id=$1 window_from=$2
+}
+
+# await_alert [TEXT...]: waits until an alert that contains all the texts has arrived since the last act began.
+await_alert() { wait_until alert_arrived "$@"; }
+
+alert_arrived() {
+  local lines text
+  lines=$(tail -n "+$((window_from + 1))" $alerts)
+  for text in "$@"; do lines=$(grep -F -e "$text" <<<"$lines") || return 1; done
+  [ -n "$lines" ]
+}
+
+end_window() { echo "@window $window_id $window_from $(alert_count)"; }
+
+finish() {
+  if [ -e $work/agent.pid ]; then stop_agent TERM; fi
+  sed 's/^/@alert /' $alerts
+  echo "@log $(base64 -w0 $agent_log)"
+}

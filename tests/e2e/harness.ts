@@ -1,0 +1,110 @@
+/** Turns a scenario into tests: one for each act and kernel, all from one VM. See scenario.ts for what to write. */
+
+import assert from "node:assert/strict";
+import { KERNELS, type KernelSeries, parseKernelSeries, startVm } from "../../scripts/vm/vm.ts";
+import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
+import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
+
+export type { Act, AlertPattern, ContainerSpec, Expectation, Scenario } from "./scenario.ts";
+
+/** The variable by which run.ts names the kernels, separated by commas. */
+export const KERNELS_VARIABLE = "ANKYLO_E2E_KERNELS";
+
+/** A scenario that takes longer than this hangs. */
+const TIMEOUT_S = 600;
+
+/** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
+export function scenario(scenario: Scenario): void {
+  const acts = planActs(scenario.acts);
+  for (const kernel of chosenKernels().filter((k) => scenario.kernels?.includes(k) ?? true)) {
+    let run: Promise<Outcome> | undefined;
+    const outcome = () => run ??= runScenario(scenario, acts, kernel);
+    for (const act of acts) {
+      Deno.test(`${kernel} ${scenario.name}: ${act.claim}`, async () => {
+        checkAct(act, acts, await outcome());
+      });
+    }
+    if (scenario.otherAlerts !== "ignore") {
+      Deno.test(`${kernel} ${scenario.name}: no alert but those expected`, async () => {
+        checkNoOtherAlerts(acts, await outcome());
+      });
+    }
+  }
+}
+
+function chosenKernels(): KernelSeries[] {
+  const text = Deno.env.get(KERNELS_VARIABLE) ?? "6.12";
+  return text === "matrix"
+    ? Object.keys(KERNELS).map(parseKernelSeries)
+    : text.split(",").map(parseKernelSeries);
+}
+
+async function runScenario(
+  scenario: Scenario,
+  acts: readonly PlannedAct[],
+  kernel: KernelSeries,
+): Promise<Outcome> {
+  const jobDir = await Deno.makeTempDir({ prefix: "ankylo-e2e-" });
+  try {
+    await writeJob(scenario, acts, jobDir);
+    await using vm = await startVm({
+      kernel,
+      jobDir,
+      timeoutS: TIMEOUT_S,
+      ...scenario.memMiB === undefined ? {} : { memMiB: scenario.memMiB },
+    });
+    const lines = await Array.fromAsync(vm.lines);
+    await vm.status;
+    return parseOutcome(lines);
+  } finally {
+    await Deno.remove(jobDir, { recursive: true });
+  }
+}
+
+async function writeJob(scenario: Scenario, acts: readonly PlannedAct[], dir: string) {
+  await Deno.mkdir(`${dir}/policies`);
+  await Deno.mkdir(`${dir}/files`);
+  for (const [name, text] of Object.entries(scenario.policies)) {
+    await Deno.writeTextFile(`${dir}/policies/${name}`, text);
+  }
+  for (const path of scenario.files ?? []) {
+    await Deno.copyFile(path, `${dir}/files/${path.split("/").at(-1)}`);
+  }
+  const driver = await Deno.readTextFile(new URL("guest/driver.sh", import.meta.url));
+  await Deno.writeTextFile(`${dir}/run.sh`, `${driver}\n${planScript(scenario, acts)}`);
+}
+
+function checkAct(act: PlannedAct, acts: readonly PlannedAct[], outcome: Outcome): void {
+  if (outcome.fatal) assert.fail(`${outcome.fatal}\n${agentLog(outcome)}`);
+  const happened = outcome.acts.get(act.id);
+  assert.ok(happened, `the act was not reached\n${agentLog(outcome)}`);
+  const found = difference(act.expect, happened);
+  if (found !== undefined) assert.fail(`${where(act)}: ${found}\n${agentLog(outcome)}`);
+  const missing = matchAlerts(acts, outcome).missing.get(act.id) ?? [];
+  if (missing.length === 0) return;
+  const arrived = outcome.alerts.slice(happened.alertsBefore, happened.alertsAfter);
+  assert.fail(
+    `${where(act)}: expected alert ${missing.map(show).join(" and ")}:\n` +
+      `found ${arrived.map(show).join("\n") || "none"}\n${agentLog(outcome)}`,
+  );
+}
+
+function checkNoOtherAlerts(acts: readonly PlannedAct[], outcome: Outcome): void {
+  if (outcome.fatal) assert.fail(outcome.fatal);
+  const { unexpected } = matchAlerts(acts, outcome);
+  if (unexpected.length > 0) assert.fail(`unexpected:\n${unexpected.map(show).join("\n")}`);
+}
+
+function where(act: PlannedAct): string {
+  return `in ${act.in}, ${JSON.stringify(act.run)}`;
+}
+
+/** An alert or a pattern, as JSON, with regular expressions as they were written. */
+function show(value: unknown): string {
+  return JSON.stringify(value, (_, item) => item instanceof RegExp ? `${item}` : item);
+}
+
+function agentLog(outcome: Outcome): string {
+  const lines = outcome.agentLog.trim().split("\n").slice(-15);
+  return `--- the agent's last lines\n${lines.join("\n")}`;
+}

@@ -1,0 +1,45 @@
+/** Command `deno task test:e2e`: runs the scenarios on one kernel or on all. */
+
+import { Command } from "@commander-js/extra-typings";
+import { KERNELS, parseKernelSeries } from "../../scripts/vm/vm.ts";
+import { outputDir, repositoryDir } from "../../scripts/vm/store.ts";
+import { KERNELS_VARIABLE } from "./harness.ts";
+
+const command = new Command("test:e2e")
+  .description("Run the end-to-end scenarios of tests/e2e in VMs.")
+  .argument("[filter]", "run only tests whose name contains this, or matches /this/")
+  .option("--kernel <series>", `${Object.keys(KERNELS).join(", ")}, or matrix for all`, "6.12")
+  .parse();
+
+const [filter] = command.processedArgs;
+const { kernel } = command.opts();
+if (kernel !== "matrix") kernel.split(",").forEach(parseKernelSeries);
+
+const binary = Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
+if (!await Deno.stat(binary).then(() => true, () => false)) {
+  console.error(`Run end-to-end tests: "${binary}" is missing: run "deno task build" first`);
+  Deno.exit(1);
+}
+const scenarios = (await Array.fromAsync(Deno.readDir(`${repositoryDir}/tests/e2e/scenarios`)))
+  .map((entry) => `tests/e2e/scenarios/${entry.name}`).filter((path) => path.endsWith(".ts"))
+  .sort();
+const report = `${outputDir}/e2e.xml`;
+const { code } = await new Deno.Command(Deno.execPath(), {
+  args: [
+    ...["test", "-A", `--junit-path=${report}`],
+    ...filter === undefined ? [] : ["--filter", filter],
+    ...scenarios,
+  ],
+  cwd: repositoryDir,
+  env: { [KERNELS_VARIABLE]: kernel },
+}).spawn().status;
+console.log(await summary(report));
+Deno.exit(code);
+
+/** "N passed, N failed", from the attributes of the report's first element. */
+async function summary(path: string): Promise<string> {
+  const [head] = /<testsuites [^>]*>/.exec(await Deno.readTextFile(path)) ?? [""];
+  const count = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
+  const failed = count("failures") + count("errors");
+  return `${count("tests") - failed} passed, ${failed} failed`;
+}
