@@ -10,6 +10,7 @@ import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
 import {
+  ARGUMENTS_MAX,
   commandLine,
   cwdText,
   dataFields,
@@ -53,7 +54,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     Type: "MatchedPolicy",
     Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
     Operation: operationOf(event),
-    Resource: orAbsent(isExec ? commandLine(event.path, event.args, event.truncated) : event.path),
+    Resource: orAbsent(isExec ? refusedCommand(event) : event.path),
     ...dataFields(dataWords(event)),
     Enforcer: "BPFLSM",
     Action: actionOf(event),
@@ -65,6 +66,11 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     NodeID: orAbsent(reporter.nodeId),
     Ankylo: ankyloFields(input),
   };
+}
+
+/** The kernel reads no more than 20 arguments behind argv[0], and can't tell whether there were others. */
+function refusedCommand({ path, args, truncated }: DecisionEvent): string {
+  return commandLine(path, args, truncated || args.length > ARGUMENTS_MAX);
 }
 
 function policyFields(ref: RuleRef | undefined) {
@@ -109,10 +115,16 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   uring_override_creds: "URING_OVERRIDE_CREDS",
 };
 
-/** The new name of a rename or link comes last: it may hold spaces. */
+/** The other object comes last: its path may hold spaces. */
 function dataWords(event: DecisionEvent): (readonly [string, string])[] {
   const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
-  return event.path2 === undefined ? [lsm] : [lsm, ["newpath", event.path2]];
+  return event.path2 === undefined ? [lsm] : [lsm, [otherName(event), event.path2]];
+}
+
+function otherName({ hook, opName }: DecisionEvent): string {
+  if (hook === "move_mount") return "source";
+  if (hook === "sb_pivotroot") return "putold";
+  return opName === "create" ? "oldpath" : "newpath";
 }
 
 /** What a reader of the alert asks first when no rule names the object. */
@@ -141,7 +153,6 @@ function ankyloFields(input: AlertInput) {
     Rule: rule === undefined ? undefined : ruleText(rule),
     FromSource: event.bySource ? true : undefined,
     Caller: event.opName === "exec" ? orAbsent(actor.exe) : undefined,
-    NewPath: event.path2,
     ContainerIndex: workload === undefined ? event.container : undefined,
     Generation: event.generation,
     Staging: event.staging ? true : undefined,

@@ -12,7 +12,7 @@ const UPDATE = Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1";
 /** One alert of each hook and of each reason, named as its file. */
 const CASES: Readonly<Record<string, AlertInput>> = {
   "exec": exec(["sleep", "1"]),
-  "exec-of-21-arguments": exec(["sleep", ...Array.from({ length: 21 }, (_, i) => String(i))]),
+  "exec-of-20-arguments": exec(["sleep", ...Array.from({ length: 20 }, (_, i) => String(i))]),
   "exec-audit": exec(["sleep", "1"], { verdict: api.VERDICT_AUDIT, header: { flags: 0 } }),
   "exec-from-source": exec(["sleep"], { verdict: api.VERDICT_BLOCK | api.VERDICT_SOURCE }),
   "exec-default-posture-block": posture(api.VERDICT_POSTURE_BLOCK, api.EVENT_DENIED),
@@ -27,6 +27,13 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "truncate": hook(api.HOOK_PATH_TRUNCATE, api.OP_WRITE, "/etc/shadow"),
   "ftruncate": hook(api.HOOK_FILE_TRUNCATE, api.OP_WRITE, "/etc/shadow"),
   "rename": hook(api.HOOK_PATH_RENAME, api.OP_RENAME, "/etc/shadow", {}, "/tmp/a b"),
+  "rename-onto": hook(
+    api.HOOK_PATH_RENAME,
+    api.OP_CREATE,
+    "/etc/shadow",
+    {},
+    "/tmp/a b",
+  ),
   "link": hook(api.HOOK_PATH_LINK, api.OP_LINK, "/etc/shadow", {}, "/tmp/s"),
   "unlink": hook(api.HOOK_PATH_UNLINK, api.OP_DELETE, "/etc/shadow"),
   "ancestor": hook(api.HOOK_PATH_RENAME, api.OP_RENAME, "/etc", {
@@ -40,15 +47,19 @@ const CASES: Readonly<Record<string, AlertInput>> = {
     verdict: api.VERDICT_UNKNOWN_BLOCK,
   }),
   "gave-up": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/a/b", { reason: api.REASON_GAVE_UP }),
-  "stacking": hook(api.HOOK_SB_KERN_MOUNT, api.OP_MOUNT, "/overlay", {
+  "stacking": hook(api.HOOK_SB_KERN_MOUNT, api.OP_MOUNT, "", {
     reason: api.REASON_STACKING,
   }),
   "alias-bind": hook(api.HOOK_SB_MOUNT, api.OP_MOUNT, "/etc", {
     reason: api.REASON_ALIAS,
     openFlags: 4096 | 16384,
   }),
-  "alias-move": hook(api.HOOK_MOVE_MOUNT, api.OP_MOUNT, "/etc", { reason: api.REASON_ALIAS }),
-  "alias-pivot": hook(api.HOOK_SB_PIVOTROOT, api.OP_MOUNT, "/etc", { reason: api.REASON_ALIAS }),
+  "alias-move": hook(api.HOOK_MOVE_MOUNT, api.OP_MOUNT, "/etc", {
+    reason: api.REASON_ALIAS,
+  }, "/mnt"),
+  "alias-pivot": hook(api.HOOK_SB_PIVOTROOT, api.OP_MOUNT, "/new", {
+    reason: api.REASON_ALIAS,
+  }, "/new/old"),
   "notify": hook(api.HOOK_PATH_NOTIFY, api.OP_NOTIFY, "/etc/hosts", { reason: api.REASON_NOTIFY }),
   "credentials": hook(api.HOOK_URING_OVERRIDE_CREDS, api.OP_CREDS, "/", {
     reason: api.REASON_CREDS,

@@ -13,7 +13,7 @@ export interface Reporter {
 }
 
 /** Arguments shown behind a program's path. KubeArmor's number. */
-const ARGUMENTS_MAX = 20;
+export const ARGUMENTS_MAX = 20;
 
 /** As Go's `omitempty` does: an empty text is not in the JSON at all. */
 export function orAbsent(text: string): string | undefined {

@@ -85,7 +85,7 @@ function decodeDecisionEvent(view: DataView): DecisionEvent | undefined {
     bySource: (fixed.verdict & api.VERDICT_SOURCE) !== 0,
     hook,
     reason,
-    path: text.path(pathBytes),
+    path: pathBytes === 0 && WITHOUT_OBJECT.has(hook) ? "" : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
     args: text.words(argsBytes),
@@ -164,6 +164,9 @@ class TextParts {
     return textOf(this.#bytes, this.#at, this.#at += bytes);
   }
 }
+
+/** Their records name no object, and no names at all would read as the root. */
+const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set(["sb_kern_mount", "uring_override_creds"]);
 
 const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_EXEC]: "exec",

@@ -40,6 +40,13 @@ Deno.test("decodeEvent() reads no names as the root and no second path as undefi
   assert.deepEqual([event.path, event.path2, event.cwd], ["/", undefined, "/"]);
 });
 
+Deno.test("decodeEvent() gives no path to a hook without an object", () => {
+  const hook = api.HOOK_URING_OVERRIDE_CREDS;
+  const event = decodeEvent(decisionRecord({ path: new Uint8Array() }, { hook }));
+  assert(event?.type === "decision");
+  assert.equal(event.path, "");
+});
+
 Deno.test("decodeEvent() gives exec, exit and container events", () => {
   const exec = decodeEvent(execRecord({ path: "/bin/cat", cwd: "/root", args: ["cat", "x"] }));
   assert(exec?.type === "exec");

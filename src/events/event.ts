@@ -115,9 +115,12 @@ export interface DecisionEvent extends TaskEvent {
   readonly bySource: boolean;
   readonly hook: HookName;
   readonly reason: ReasonName;
-  /** The object, as the container's mount namespace names it. */
+  /** The object, as the container's mount namespace names it. Empty for a hook that has none. */
   readonly path: string;
-  /** New name of a rename or link. */
+  /**
+   * The other object. Of a rename or link the new name, or the old one when the new name was judged (`create`); of a moved
+   * mount what moves; of pivot_root where the old root goes.
+   */
   readonly path2: string | undefined;
   readonly cwd: string;
   /** argv, argv[0] first: of the refused program for an exec, else of the acting one. Empty when the record has none. */

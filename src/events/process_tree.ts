@@ -85,7 +85,8 @@ export class ProcessTree {
   /** Takes a new image in. The one that the process ran before retires. */
   onExec(event: ExecEvent): ProcessEntry {
     const { exec, parent, container, uid, path, args, cwd } = event;
-    const parentExe = this.#find(parent)?.exe;
+    // A parent outside every container is in no record; it is asked for while it lives, once an image.
+    const parentExe = this.#find(parent)?.exe ?? this.#procfs.exe(event.ppid);
     const base = { ref: exec, parent, container, uid, exe: path, parentExe };
     const entry = event.found
       ? { ...base, args: this.#procfs.cmdline(event.pid) ?? [], cwd: this.#procfs.cwd(event.pid) }
