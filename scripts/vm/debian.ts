@@ -11,7 +11,7 @@ const LISTS_AGE_MAX_MS = 12 * 3_600_000;
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/** An apt for one suite and its security updates. */
+/** An apt for some suites. */
 export class Apt {
   readonly #dir: string;
   readonly #options: readonly string[];
@@ -36,18 +36,21 @@ export class Apt {
   }
 
   /**
-   * Opens the apt of a suite, fetching its lists when they are older than half a day.
+   * Opens the apt of some suites, fetching their lists when they are older than half a day.
    *
-   * @param suite a Debian code name, such as "bookworm"
+   * @param suites names such as "bookworm", "bookworm-security"
    * @throws {Error} when the machine has no Debian archive to ask
    */
-  static async open(suite: string): Promise<Apt> {
-    const dir = `${cacheDir()}/apt/${suite}`;
+  static async open(suites: readonly string[]): Promise<Apt> {
+    const dir = `${cacheDir()}/apt/${suites.join("+")}`;
     for (const sub of ["lists/partial", "archives/partial", "nothing/partial"]) {
       await Deno.mkdir(`${dir}/${sub}`, { recursive: true });
     }
     const apt = new Apt(dir);
-    await apt.#writeSources(suite);
+    // Two processes that update the same lists would spoil each other's.
+    using lock = await Deno.open(`${dir}/lock`, { create: true, write: true });
+    await lock.lock(true);
+    await apt.#writeSources(suites);
     await apt.#update();
     return apt;
   }
@@ -93,13 +96,13 @@ export class Apt {
     return ["apt-get", ...this.#options];
   }
 
-  async #writeSources(suite: string): Promise<void> {
+  async #writeSources(suites: readonly string[]): Promise<void> {
     const mirrors = await machineMirrors();
-    const lines = [
-      `deb [signed-by=${KEYRING}] ${mirrors.main} ${suite} main`,
-      `deb [signed-by=${KEYRING}] ${mirrors.security} ${suite}-security main`,
-    ];
-    await Deno.writeTextFile(`${this.#dir}/sources.list`, lines.join("\n") + "\n");
+    const lines = suites.map((suite) => {
+      const mirror = suite.endsWith("-security") ? mirrors.security : mirrors.main;
+      return `deb [signed-by=${KEYRING}] ${mirror} ${suite} main\n`;
+    });
+    await Deno.writeTextFile(`${this.#dir}/sources.list`, lines.join(""));
   }
 
   async #update(): Promise<void> {

@@ -2,17 +2,9 @@
 
 import { captureBytes, run } from "./command.ts";
 import { Apt, unpack } from "./debian.ts";
+import { KERNELS, type KernelSeries } from "./kernels.ts";
 import { step } from "./progress.ts";
 import { cached, ownText } from "./store.ts";
-
-/** Where each kernel series comes from. To add one, add a line: nothing else knows the series. */
-export const KERNELS = {
-  "6.1": { suite: "bookworm", package: "linux-image-cloud-amd64" },
-  "6.12": { suite: "bookworm", package: "linux-image-6.12-cloud-amd64" },
-} as const satisfies Record<string, { suite: string; package: string }>;
-
-/** A series of {@linkcode KERNELS}. */
-export type KernelSeries = keyof typeof KERNELS;
 
 /** A kernel in the cache. */
 export interface Kernel {
@@ -47,15 +39,6 @@ const PAYLOADS = [
 
 const VMLINUX_BYTES_MIN = 10_000_000;
 
-/** Reads a series as a person types it. @throws {RangeError} naming the known ones */
-export function parseKernelSeries(text: string): KernelSeries {
-  if (Object.hasOwn(KERNELS, text)) return text as KernelSeries;
-  const known = Object.keys(KERNELS).join(", ");
-  throw new RangeError(
-    `Choose a kernel: series must be one of ${known}: current value is "${text}"`,
-  );
-}
-
 /**
  * Returns a kernel of the series, downloading and unpacking it when the cache has none.
  *
@@ -81,8 +64,8 @@ export async function vmlinuxPath(series: KernelSeries): Promise<string> {
 }
 
 async function build(series: KernelSeries, dir: string): Promise<void> {
-  const { suite, package: metaPackage } = KERNELS[series];
-  const apt = await Apt.open(suite);
+  const { suites, package: metaPackage } = KERNELS[series];
+  const apt = await Apt.open(suites);
   const tree = `${dir}/tree`;
   await Deno.mkdir(`${tree}/usr/lib`, { recursive: true });
   // Debs of some series carry lib/, others usr/lib/: with the link both land in one place.

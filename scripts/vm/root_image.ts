@@ -6,7 +6,7 @@ import { Apt, unpack } from "./debian.ts";
 import { step } from "./progress.ts";
 import { cached, ownText } from "./store.ts";
 
-const SUITE = "bookworm";
+const SUITES = ["bookworm", "bookworm-security"];
 
 const PACKAGES = [
   // What Debian marks essential, as far as the VM uses it.
@@ -41,7 +41,7 @@ export async function prepareRootImage(): Promise<string> {
 async function build(dir: string): Promise<void> {
   const root = `${dir}/root`;
   await makeMergedUsr(root);
-  const apt = await Apt.open(SUITE);
+  const apt = await Apt.open(SUITES);
   for (const deb of await apt.download(PACKAGES)) await unpack(deb, root);
   await apt.clean();
   await configure(root);

@@ -9,7 +9,8 @@
  */
 
 import { run } from "./command.ts";
-import { type KernelSeries, prepareKernel } from "./kernel.ts";
+import { prepareKernel } from "./kernel.ts";
+import type { KernelSeries } from "./kernels.ts";
 import {
   BINARY_DISK_BYTES,
   type Forward,
@@ -21,8 +22,8 @@ import { prepareRootImage } from "./root_image.ts";
 import { outputDir } from "./store.ts";
 import { prepareTemplate, restore } from "./template.ts";
 
-export { KERNELS, type KernelSeries, parseKernelSeries, prepareKernel } from "./kernel.ts";
-export { vmlinuxPath } from "./kernel.ts";
+export { prepareKernel, vmlinuxPath } from "./kernel.ts";
+export { KERNELS, type KernelSeries, parseKernelSeries } from "./kernels.ts";
 export type { Forward } from "./qemu.ts";
 
 /** What {@linkcode startVm} takes. */
