@@ -1,0 +1,139 @@
+/** Tells when something in a folder may have changed, also when the folder itself comes and goes. */
+import { basename, dirname, resolve } from "node:path";
+import { type Clock, systemClock } from "../lib/clock.ts";
+
+export interface ChangeOptions {
+  readonly signal: AbortSignal;
+  /** Quiet time after a change before it is told: editors write in several steps. Default 50 ms. */
+  readonly debounceMs?: number;
+  /** Told at least this often, because some changes go unseen (see below). Default 30 s. */
+  readonly relistMs?: number;
+  readonly clock?: Clock;
+}
+
+const DEBOUNCE_MS = 50;
+const RELIST_MS = 30_000;
+
+/** A folder that never stands still is told of after this many quiet times nevertheless. */
+const DEBOUNCES_MAX = 20;
+
+/**
+ * Watches a folder, which need not exist, without its subfolders.
+ *
+ * inotify watches an inode, and `Deno.watchFs` says nothing when that inode is gone for good. So the folder above is
+ * watched too (the nearest that exists), everything is watched anew whenever the folder itself came or went, and
+ * everything is told and watched anew every `relistMs`: files behind links into other folders change unseen.
+ */
+export class FolderChanges {
+  readonly #folder: string;
+  readonly #signal: AbortSignal;
+  readonly #clock: Clock;
+  readonly #debounceMs: number;
+  readonly #relistMs: number;
+  #watchers: Deno.FsWatcher[] = [];
+  #stale = true;
+  #pending = false;
+  #wake = () => {};
+  #failure: string | undefined;
+
+  constructor(folder: string, options: ChangeOptions) {
+    this.#folder = resolve(folder);
+    this.#signal = options.signal;
+    this.#clock = options.clock ?? systemClock;
+    this.#debounceMs = options.debounceMs ?? DEBOUNCE_MS;
+    this.#relistMs = options.relistMs ?? RELIST_MS;
+  }
+
+  /** Why changes are only seen every `relistMs`, for example because the node has run out of inotify watches. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** Begins to watch. Call it before reading the folder: what changes after this is told by the next `next`. */
+  arm(): void {
+    this.#pending = false;
+    if (!this.#stale) return;
+    this.#stale = false;
+    this.#failure = undefined;
+    this.close();
+    try {
+      // The folder may have come between the look and the watch; then the next look finds it.
+      let seen: string;
+      do {
+        this.close();
+        seen = nearestExisting(this.#folder);
+        this.#watch(seen);
+        if (dirname(seen) !== seen) this.#watch(dirname(seen));
+      } while (nearestExisting(this.#folder) !== seen);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.close();
+      this.#failure = error.message;
+      this.#stale = true;
+    }
+  }
+
+  /** Settles after the next change and the quiet time behind it, after `relistMs`, or when the signal aborts. */
+  async next(): Promise<void> {
+    if (!this.#pending && await this.#changedWithin(this.#relistMs) === false) {
+      this.#stale = true;
+      return;
+    }
+    for (let round = 0; round < DEBOUNCES_MAX; round++) {
+      this.#pending = false;
+      if (await this.#changedWithin(this.#debounceMs) === false) return;
+    }
+  }
+
+  /** Stops watching. Idempotent. */
+  close(): void {
+    for (const watcher of this.#watchers.splice(0)) watcher.close();
+  }
+
+  async #changedWithin(ms: number): Promise<boolean> {
+    const timer = new AbortController();
+    const signal = AbortSignal.any([timer.signal, this.#signal]);
+    const changed = new Promise<void>((resolve) => this.#wake = resolve);
+    if (!this.#pending) await Promise.race([changed, this.#clock.sleep(ms, signal)]);
+    timer.abort();
+    return this.#pending && !this.#signal.aborted;
+  }
+
+  #watch(path: string): void {
+    const watcher = Deno.watchFs(path, { recursive: false });
+    this.#watchers.push(watcher);
+    // A watcher that fails later leaves the re-listing.
+    this.#follow(watcher, path).catch((error) => {
+      this.#failure = String(error);
+      this.#stale = true;
+    });
+  }
+
+  async #follow(watcher: Deno.FsWatcher, path: string): Promise<void> {
+    for await (const event of watcher) {
+      // Reading the folder must not be taken for a change of it.
+      if (event.kind === "access") continue;
+      // The way to the folder itself, or the folder: what is watched may be gone, or there may be more to watch.
+      const onTheWay = event.paths.some((changed) => `${this.#folder}/`.startsWith(`${changed}/`));
+      if (onTheWay) this.#stale = true;
+      if (onTheWay || path === this.#folder) this.#told();
+    }
+  }
+
+  #told(): void {
+    this.#pending = true;
+    this.#wake();
+  }
+}
+
+/** The folder, or the nearest above it that exists. */
+function nearestExisting(folder: string): string {
+  for (let path = folder;; path = dirname(path)) {
+    try {
+      Deno.statSync(path);
+      return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound) || basename(path) === "") throw error;
+    }
+  }
+}

@@ -1,0 +1,247 @@
+/** Policies from the files of a folder, read again whenever they change. */
+import { join } from "node:path";
+import { compareDiagnostics, type Diagnostic } from "../model/diagnostic.ts";
+import { isGood, type Parsed, parsePolicies, withoutDuplicates } from "../model/parse.ts";
+import type { Policy } from "../model/policy.ts";
+import { type ChangeOptions, FolderChanges } from "./change.ts";
+
+/** What the files of a folder ask for. */
+export interface PolicySet {
+  /** In force: the valid ones, and those of the last good version of files that are bad now. By file, then place. */
+  readonly policies: readonly Policy[];
+  readonly diagnostics: readonly Diagnostic[];
+  /** Paths of the files that were considered, sorted. */
+  readonly files: readonly string[];
+}
+
+/** A ConfigMap holds at most 1 MiB in all; no one writes more by hand. */
+const FILE_BYTES_MAX = 1 << 20;
+
+/** Files of one folder. Behind it the folder is more likely the wrong one. */
+const FILES_MAX = 1_000;
+
+/**
+ * Reads the folder, which need not exist yet, and then again after every change: a write in place, a rename, a
+ * ConfigMap's swap, a folder removed and made anew. Yields first at once, later only when the result differs.
+ *
+ * A file that becomes bad keeps its last good version in force; one that is deleted takes its policies with it. A
+ * folder that vanishes keeps its policies, because that is no way to delete one policy and a good way to lose them all.
+ *
+ * Ends when the signal aborts. Never throws for what the folder holds.
+ */
+export async function* watchPolicies(
+  folder: string,
+  options: ChangeOptions,
+): AsyncGenerator<PolicySet, void, void> {
+  const changes = new FolderChanges(folder, options);
+  const reader = new PolicyFolder(folder);
+  let last: string | undefined;
+  try {
+    while (!options.signal.aborted) {
+      changes.arm();
+      const set = await reader.read(changes.failure);
+      // Values of a few kilobytes; comparing them is cheaper than applying them.
+      const now = JSON.stringify(set);
+      if (now !== last && !options.signal.aborted) yield set;
+      last = now;
+      await changes.next();
+    }
+  } finally {
+    changes.close();
+  }
+}
+
+/** Whether a file of this name holds policies: YAML or JSON, and not hidden, as editors' and ConfigMaps' own files are. */
+export function isPolicyFile(name: string): boolean {
+  return /^[^.#].*\.(ya?ml|json)$/i.test(name);
+}
+
+/** One file as it was last read. */
+interface PolicyFile {
+  readonly text: string;
+  readonly parsed: Parsed;
+  /** The last version without an error, if there was one. */
+  readonly good: Parsed | undefined;
+}
+
+/** A folder of policy files that remembers the last good version of each. */
+export class PolicyFolder {
+  readonly #folder: string;
+  #files = new Map<string, PolicyFile>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Reads what changed since the last call. `watchFailure` is shown among the findings. */
+  async read(watchFailure?: string): Promise<PolicySet> {
+    const findings: Diagnostic[] = [];
+    if (watchFailure !== undefined) findings.push(watchFinding(this.#folder, watchFailure));
+    const names = await this.#list(findings);
+    if (names !== undefined) this.#files = await this.#readAll(names, findings);
+    return this.#set(findings);
+  }
+
+  async #readAll(
+    names: readonly string[],
+    findings: Diagnostic[],
+  ): Promise<Map<string, PolicyFile>> {
+    const files = new Map<string, PolicyFile>();
+    for (const name of names) {
+      const file = await this.#file(name, findings);
+      if (file !== undefined) files.set(name, file);
+    }
+    return files;
+  }
+
+  /** Names of the files to read, or undefined when the folder cannot be listed. */
+  async #list(findings: Diagnostic[]): Promise<string[] | undefined> {
+    try {
+      const names = await listPolicyFiles(this.#folder);
+      if (names.length > FILES_MAX) findings.push(tooManyFiles(this.#folder, names));
+      return names.slice(0, FILES_MAX);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const kept = [...this.#files.values()].flatMap((file) => inForce(file).policies).length;
+      findings.push(folderFinding(this.#folder, error, kept));
+      return undefined;
+    }
+  }
+
+  async #file(name: string, findings: Diagnostic[]): Promise<PolicyFile | undefined> {
+    const path = join(this.#folder, name);
+    const before = this.#files.get(name);
+    const text = await readPolicyText(path).catch((error) => {
+      if (!(error instanceof Error)) throw error;
+      return error;
+    });
+    if (text instanceof Error) {
+      findings.push(fileFinding(path, text));
+      return before;
+    }
+    if (before?.text === text) return before;
+    const parsed = parsePolicies(text, path);
+    return { text, parsed, good: isGood(parsed) ? parsed : before?.good };
+  }
+
+  #set(findings: Diagnostic[]): PolicySet {
+    const files = [...this.#files].sort(([a], [b]) => a < b ? -1 : 1);
+    const policies: Policy[] = [];
+    for (const [name, file] of files) {
+      policies.push(...inForce(file).policies);
+      findings.push(...file.parsed.diagnostics);
+      if (inForce(file) !== file.parsed) findings.push(keptFinding(join(this.#folder, name), file));
+    }
+    const unique = withoutDuplicates(policies, (finding) => findings.push(finding));
+    return {
+      policies: unique,
+      diagnostics: findings.sort(compareDiagnostics),
+      files: files.map(([name]) => join(this.#folder, name)),
+    };
+  }
+}
+
+/** The last good version, or of a file that never was good the documents without an error. */
+function inForce(file: PolicyFile): Parsed {
+  return file.good ?? file.parsed;
+}
+
+/** Names of the policy files in a folder, sorted. @throws {Deno.errors.NotFound} and others of `Deno.readDir` */
+export async function listPolicyFiles(folder: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    if (!entry.isDirectory && isPolicyFile(entry.name)) names.push(entry.name);
+  }
+  return names.sort();
+}
+
+/**
+ * The text of a policy file; links are followed.
+ *
+ * @throws {Error} when it is no regular file, too large, no UTF-8 or unreadable
+ */
+export async function readPolicyText(path: string): Promise<string> {
+  const info = await Deno.stat(path);
+  // Opening a named pipe would wait for ever.
+  if (!info.isFile) throw new Error("it is no regular file");
+  if (info.size > FILE_BYTES_MAX) {
+    throw new RangeError(`it has ${info.size} bytes, and at most ${FILE_BYTES_MAX} are read`);
+  }
+  const bytes = await Deno.readFile(path);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new TypeError("it is not encoded in UTF-8", { cause });
+  }
+}
+
+// ---- findings about files and folders --------------------------------------------------------------------------------
+
+function finding(
+  severity: Diagnostic["severity"],
+  file: string,
+  message: string,
+  hint: string,
+): Diagnostic {
+  return { severity, where: { file, line: 1, column: 1 }, field: "", message, hint };
+}
+
+/** A file that cannot be read: what `check` and the watcher say about it. */
+export function fileFinding(path: string, error: Error): Diagnostic {
+  const message = `Cannot read file: ${reasonOf(error)}`;
+  const hint = error instanceof RangeError
+    ? "split it into several files"
+    : "the last version that was read stays in force, if there was one";
+  return finding("error", path, message, hint);
+}
+
+function keptFinding(path: string, file: PolicyFile): Diagnostic {
+  const names = inForce(file).policies.map((policy) => policy.name).join(", ") || "no policy";
+  const message = `Found errors in this file: keeping its last good version, with ${names}`;
+  return finding(
+    "warning",
+    path,
+    message,
+    "correct the errors below; the file is read again at once",
+  );
+}
+
+function folderFinding(folder: string, error: Error, kept: number): Diagnostic {
+  const missing = error instanceof Deno.errors.NotFound;
+  if (missing && kept === 0) {
+    return finding(
+      "warning",
+      folder,
+      "Found no such folder: waiting for it",
+      "make it with mkdir -p",
+    );
+  }
+  const reason = missing ? "it is gone" : reasonOf(error);
+  const message = `Cannot list folder: ${reason}: keeping its ${kept} policies`;
+  return finding("error", folder, message, "make it again; an empty folder has no policies");
+}
+
+function tooManyFiles(folder: string, names: readonly string[]): Diagnostic {
+  const message = `Cannot read all files: at most ${FILES_MAX} are read: it has ${names.length}`;
+  return finding("error", folder, message, `"${names[FILES_MAX]}" and what follows is left out`);
+}
+
+function watchFinding(folder: string, reason: string): Diagnostic {
+  const message = `Cannot watch folder: ${reason}: reading it again from time to time`;
+  return finding(
+    "warning",
+    folder,
+    message,
+    "raise fs.inotify.max_user_watches or max_user_instances",
+  );
+}
+
+/** Deno's messages name the system call's path and number behind a colon or a bracket; the file is known already. */
+function reasonOf(error: Error): string {
+  const words: [new () => Error, string][] = [
+    [Deno.errors.NotFound, "it does not exist, or is a link to nothing"],
+    [Deno.errors.PermissionDenied, "permission denied"],
+    [Deno.errors.NotADirectory, "it is no folder"],
+  ];
+  return words.find(([type]) => error instanceof type)?.[1] ?? error.message;
+}
