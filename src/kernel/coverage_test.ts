@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import type { RuleStatus } from "../compile/compile.ts";
+import type { Action, RuleGroup } from "../model/rule.ts";
+import { coverRules } from "./coverage.ts";
+import { DECIDING_HOOKS } from "./hooks.ts";
+
+function status(group: RuleGroup, action: Action = "Block"): RuleStatus {
+  const where = { file: "p.yaml", line: 1, column: 1 };
+  const rule = {
+    group,
+    list: "matchPaths",
+    index: 0,
+    target: { kind: "path", path: "/x" } as const,
+    action,
+    readOnly: false,
+    fromSource: [],
+    severity: 1,
+    tags: [],
+    message: "",
+    where,
+  };
+  const selector = { matchLabels: {}, containerNames: [] };
+  const kind = "KubeArmorPolicy" as const;
+  const policy = { kind, namespace: "default", name: "p", selector, rules: [rule], where };
+  return { policy, rule, state: action === "Audit" ? "audited" : "enforced" };
+}
+
+function hooksBut(...missing: string[]) {
+  return DECIDING_HOOKS.map(({ name }) => ({
+    name,
+    state: missing.includes(name) ? "missing" as const : "attached" as const,
+  }));
+}
+
+Deno.test("coverRules() leaves rules alone on a kernel that has every hook", () => {
+  const rules = [status("process"), status("file", "Audit")];
+  assert.deepEqual(coverRules(rules, hooksBut()), rules);
+  assert.deepEqual(coverRules(rules, hooksBut("file_truncate")), rules);
+});
+
+Deno.test("coverRules() takes the groups that a missing hook decides about, and no other", () => {
+  const rules = coverRules([status("process"), status("file")], hooksBut("file_open"));
+  assert.equal(rules[0]!.state, "enforced");
+  assert.equal(rules[1]!.state, "not enforced");
+  assert.match(rules[1]!.reason!, /no hook file_open/);
+});
+
+Deno.test("coverRules() says how a container gets round Block rules without a guard", () => {
+  const [block, audit] = coverRules(
+    [status("file"), status("file", "Audit")],
+    hooksBut("sb_mount"),
+  );
+  assert.equal(block!.state, "enforced");
+  assert.match(block!.reason!, /bind mount.*no hook sb_mount/);
+  assert.equal(audit!.reason, undefined);
+});
+
+Deno.test("coverRules() enforces nothing where the kernel can't, and keeps the rules' own reasons", () => {
+  const own: RuleStatus = { ...status("network"), state: "not enforced", reason: "not yet" };
+  const [first, second] = coverRules([status("file"), own], [], "no BPF LSM");
+  assert.equal(first!.reason, "no BPF LSM");
+  assert.equal(second!.reason, "not yet");
+});

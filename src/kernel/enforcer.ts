@@ -1,0 +1,290 @@
+/** Brings policies into the kernel and keeps them there. Everything about it outlives the agent but this object. */
+
+import type { BpfMap, Shim } from "../../ffi/bpf.ts";
+import { KernelFiles } from "../../ffi/procfs.ts";
+import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.ts";
+import type { Workload } from "../model/workload.ts";
+import { apply } from "./apply.ts";
+import type { Prefix } from "./engine_maps.ts";
+import { readFacts } from "./facts.ts";
+import { buildIdOf, type HookState, Installation } from "./installation.ts";
+import { Installed } from "./installed.ts";
+import { type InstallationPins, PinDirectory } from "./pins.ts";
+import { plan, type Step } from "./plan.ts";
+import { type KernelFacts, probe } from "./probe.ts";
+import { readWord } from "./word.ts";
+
+/** The running kernel can't enforce; the message says what it lacks. */
+export class NotSupportedError extends Error {
+  override name = "NotSupportedError";
+  /** What is missing, one sentence each, with what to do. */
+  readonly missing: readonly string[];
+
+  constructor(missing: readonly string[]) {
+    super(`Cannot enforce on this kernel: ${missing.join("; ")}`);
+    this.missing = missing;
+  }
+}
+
+export interface KernelReport {
+  /** `uname -r`. */
+  readonly kernel: string;
+  readonly lsm: readonly string[];
+  /** `installed`: by this agent; `adopted`: from one before; `replaced`: by this agent, beside an older one until it enforced. */
+  readonly mode: "installed" | "adopted" | "replaced";
+  readonly hooks: readonly HookState[];
+  /** What this kernel lacks, one sentence each. */
+  readonly missing: readonly string[];
+  /** SHA-256 of the programs, in hex. */
+  readonly buildId: string;
+}
+
+/** What one call of `apply` changed. */
+export interface ApplyResult {
+  readonly steps: readonly Step[];
+  /** Containers that share a cgroup with another one, whose policy governs both. */
+  readonly shadowed: readonly Workload[];
+}
+
+/** Images of former policies that are still known by their generation, for events that come late. */
+const FORMER_IMAGES_MIN = 16;
+
+export interface EnforcerOptions {
+  /** The pin directory, for example `/sys/fs/bpf/ankylo`. */
+  readonly bpffs: string;
+  /** The kernel programs. */
+  readonly objectBytes: Uint8Array;
+}
+
+export class Enforcer {
+  readonly #installation: Installation;
+  readonly #facts: KernelFacts;
+  readonly #mode: KernelReport["mode"];
+  /** Installations to remove as soon as this one enforces. */
+  #older: readonly InstallationPins[];
+  #installed: Installed;
+  /** Container index → who it is, also a while after it is gone: its last events are still to come. */
+  readonly #owners = new Map<number, Workload>();
+  /** Generation → image, the latest used last. */
+  readonly #images = new Map<number, CompiledImage>();
+
+  private constructor(parts: {
+    installation: Installation;
+    facts: KernelFacts;
+    mode: KernelReport["mode"];
+    older: readonly InstallationPins[];
+  }) {
+    this.#installation = parts.installation;
+    this.#facts = parts.facts;
+    this.#mode = parts.mode;
+    this.#older = parts.older;
+    try {
+      this.#installed = Installed.read(parts.installation.maps);
+    } catch (error) {
+      parts.installation.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes over what an agent of the same programs left in the kernel, else loads the programs beside what is there. A new
+   * installation enforces from the first `apply` on. At most one Enforcer may be open on a pin directory.
+   * @throws {NotSupportedError} the kernel lacks what everything depends on
+   * @throws {BpfError} the kernel refuses the programs; what was there stays in force
+   */
+  static open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
+    const facts = readFacts(shim);
+    requireSupport(facts);
+    const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
+    const found = directory.installations();
+    const buildId = buildIdOf(objectBytes);
+    for (const pins of found) {
+      const installation = Installation.adopt(shim, pins, buildId, facts);
+      if (installation === undefined) continue;
+      const older = found.filter((other) => other !== pins);
+      const enforcer = new Enforcer({ installation, facts, mode: "adopted", older });
+      enforcer.#removeOlder();
+      return enforcer;
+    }
+    const mode = found.some((pins) => pins.links().length > 0) ? "replaced" : "installed";
+    const installation = Installation.load(shim, directory.create(), objectBytes, facts);
+    return new Enforcer({ installation, facts, mode, older: found });
+  }
+
+  /** For the compiler: components are hashed with these, now and as long as the installation lives. */
+  get keys(): HashKeys {
+    return this.#installation.settings.keys;
+  }
+
+  /** Whether the programs are attached. */
+  get enforces(): boolean {
+    return this.#installation.enforces;
+  }
+
+  get report(): KernelReport {
+    const { hooks, settings } = this.#installation;
+    const missing = hooks.filter(({ name, state }) =>
+      state === "refused" || this.#isLoss(name, state)
+    )
+      .map(({ name, reason }) => `hook ${name}: ${reason}`);
+    return {
+      kernel: this.#facts.release,
+      lsm: this.#facts.lsms ?? [],
+      mode: this.#mode,
+      hooks,
+      missing,
+      buildId: settings.buildId.toHex(),
+    };
+  }
+
+  #isLoss(name: string, state: HookState["state"]): boolean {
+    if (state !== "missing") return false;
+    return probe(this.#facts).hooks.some((hook) => hook.name === name && hook.state === "weaker");
+  }
+
+  /** Where runtimes make containers' cgroups; before the first `apply`, so that no container is missed. */
+  setPrefixes(prefixes: readonly Prefix[]): void {
+    this.#installation.maps.setPrefixes(prefixes);
+  }
+
+  /**
+   * Brings the kernel from what it holds to `desired`; each container changes in one step, and those that are not among
+   * `workloads` keep what they have. Idempotent. The first call of a new installation attaches it.
+   * @throws {ApplyError} the kernel refused a step: containers behind it keep their former policies
+   * @throws {CapacityError} too many images or containers: nothing has changed
+   */
+  apply(desired: DesiredState, workloads: readonly Workload[]): ApplyResult {
+    const { maps } = this.#installation;
+    const { containers, shadowed } = containersOf(desired, workloads);
+    const images = [...containers.values()].map(({ image }) => image);
+    this.#remember(images.filter((image) => image !== undefined));
+    this.#installed.refresh(maps, containers.keys());
+    const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));
+    const steps = plan(wanted, this.#installed, this.#installed.freeable(maps));
+    apply(steps, maps, this.#installed);
+    for (const [cgroupId, { workload }] of containers) {
+      this.#owners.set(this.#installed.cgroups.get(cgroupId)!, workload);
+    }
+    if (!this.enforces) this.#enforce();
+    return { steps, shadowed };
+  }
+
+  /** Attaches, gives running tasks their identities, and lets go of what enforced before. */
+  #enforce(): void {
+    this.#installation.attach();
+    this.#installation.maps.identify();
+    this.#removeOlder();
+  }
+
+  #removeOlder(): void {
+    for (const pins of this.#older) pins.remove();
+    this.#older = [];
+  }
+
+  /** The kernel said that a container's cgroup came or went. `index` 0: it found no free one. */
+  onContainerEvent(index: number, cgroupId: bigint, gone: boolean): void {
+    this.#installed.follow(index, cgroupId, gone);
+    if (!gone && this.#owners.get(index)?.cgroupId !== cgroupId) this.#owners.delete(index);
+    if (gone) this.sweep();
+  }
+
+  /** Frees indices and images that nothing uses any more. @throws {ApplyError} */
+  sweep(): void {
+    const { maps } = this.#installation;
+    apply(plan(new Map(), this.#installed, this.#installed.freeable(maps)), maps, this.#installed);
+  }
+
+  /** Reads the kernel's state anew: events that tell of containers were lost. */
+  resync(): void {
+    this.#installed = Installed.read(this.#installation.maps);
+    this.sweep();
+  }
+
+  /** Whose index it is or, until it is given out again, was. */
+  containerOf(index: number): Workload | undefined {
+    return this.#owners.get(index);
+  }
+
+  /** Index and generation of a described container; the generation is undefined where no policy is enforced. */
+  placeOf(workload: Workload): { index: number; generation: number | undefined } | undefined {
+    const index = this.#installed.cgroups.get(workload.cgroupId);
+    if (index === undefined) return undefined;
+    const word = this.#installed.words.get(index);
+    return { index, generation: word === undefined ? undefined : readWord(word)?.generation };
+  }
+
+  /** The image of a generation in use or of one of the last ones. */
+  imageOf(generation: number): CompiledImage | undefined {
+    return this.#images.get(generation);
+  }
+
+  /** Kernel counters since the installation, by name. */
+  counters(): Record<string, bigint> {
+    return this.#installation.maps.counters();
+  }
+
+  /** What is used of the kernel's tables. */
+  usage(): { containers: number; images: number } {
+    return { containers: this.#installed.words.size, images: this.#installed.slots.size };
+  }
+
+  /** For a RingReader. */
+  ring(name: "ring_alerts" | "ring_events"): BpfMap {
+    return this.#installation.maps.ring(name);
+  }
+
+  /** Leaves everything enforced. Idempotent. */
+  close(): void {
+    this.#installation.close();
+  }
+
+  /** The latest used go to the end; of the rest the newest are kept. */
+  #remember(images: readonly CompiledImage[]): void {
+    for (const image of images) {
+      this.#images.delete(image.generation);
+      this.#images.set(image.generation, image);
+    }
+    const kept = Math.max(FORMER_IMAGES_MIN, 3 * new Set(images).size);
+    for (const generation of this.#images.keys()) {
+      if (this.#images.size <= kept) break;
+      this.#images.delete(generation);
+    }
+  }
+}
+
+/** Removes every installation. Returns what was removed, for people; empty: there was none. */
+export function uninstall(shim: Shim, bpffs: string): string[] {
+  return PinDirectory.find(new KernelFiles(shim), bpffs)?.removeAll() ?? [];
+}
+
+function requireSupport(facts: KernelFacts): void {
+  const missing = probe(facts).features.filter(({ state }) => state === "missing");
+  if (missing.length === 0) return;
+  throw new NotSupportedError(
+    missing.map(({ name, found, hint }) => `${name} is ${found || "missing"}: ${hint}`),
+  );
+}
+
+interface Placed {
+  readonly workload: Workload;
+  readonly image: CompiledImage | undefined;
+}
+
+/**
+ * The workload that governs each cgroup. Two may share one when they were configured so: the kernel can't tell them apart,
+ * so the one with a policy governs.
+ */
+function containersOf(desired: DesiredState, workloads: readonly Workload[]) {
+  const containers = new Map<bigint, Placed>();
+  const shadowed: Workload[] = [];
+  for (const workload of workloads) {
+    const key = desired.workloads.get(workload.id);
+    const image = key === undefined ? undefined : desired.images.get(key);
+    const other = containers.get(workload.cgroupId);
+    if (other !== undefined) shadowed.push(image === undefined ? workload : other.workload);
+    if (other === undefined || image !== undefined) {
+      containers.set(workload.cgroupId, { workload, image });
+    }
+  }
+  return { containers, shadowed };
+}

@@ -1,0 +1,187 @@
+/** The real maps behind KernelMaps. */
+
+import { BpfMap, type BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
+import {
+  CGROUP_PREFIX_BYTES,
+  CGROUP_PREFIXES_MAX,
+  CONTAINERS_MAX,
+  COUNTER_NAMES,
+  COUNTERS,
+  decodeContainerUse,
+  encodeCgroupPrefix,
+  encodeContainerUse,
+  IMAGE_ENTRY_BYTES,
+  IMAGES_MAX,
+  WORD_FREE,
+} from "../../ffi/generated/agent_api.ts";
+import type { ContainerUse, ImageHandle, KernelMaps } from "./kernel_maps.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Maps of an installation that the agent reads or writes, by name; all are pinned. */
+export const ENGINE_MAPS = [
+  "tasks",
+  "cgroups",
+  "containers",
+  "container_use",
+  "images",
+  "counters",
+  "cgroup_prefixes",
+  "ring_alerts",
+  "ring_events",
+] as const;
+export type EngineMapName = typeof ENGINE_MAPS[number];
+
+/** Where a runtime makes cgroups: see `struct cgroup_prefix`. */
+export interface Prefix {
+  readonly text: string;
+  readonly depth: number;
+}
+
+export class EngineMaps implements KernelMaps {
+  readonly #shim: Shim;
+  readonly #maps: Readonly<Record<EngineMapName, BpfMap>>;
+  readonly #iterator: BpfProgram;
+
+  /** Takes over the handles. */
+  constructor(shim: Shim, maps: Readonly<Record<EngineMapName, BpfMap>>, iterator: BpfProgram) {
+    this.#shim = shim;
+    this.#maps = maps;
+    this.#iterator = iterator;
+  }
+
+  /** For a RingReader, which maps its pages. */
+  ring(name: "ring_alerts" | "ring_events"): BpfMap {
+    return this.#maps[name];
+  }
+
+  words(): Map<number, bigint> {
+    const words = new Map<number, bigint>();
+    for (let index = 1; index < CONTAINERS_MAX; index++) {
+      const word = u64Of(this.#maps.containers.lookup(u32Bytes(index))!);
+      if (word !== WORD_FREE) words.set(index, word);
+    }
+    return words;
+  }
+
+  setWord(index: number, word: bigint): void {
+    this.#maps.containers.update(u32Bytes(index), u64Bytes(word));
+  }
+
+  use(index: number): ContainerUse {
+    const bytes = this.#maps.container_use.lookup(u32Bytes(index))!;
+    const { tasks, gone } = decodeContainerUse(new DataView(bytes.buffer));
+    return { tasks, gone: gone !== 0 };
+  }
+
+  resetUse(index: number): void {
+    this.#maps.container_use.update(u32Bytes(index), encodeContainerUse({ tasks: 0, gone: 0 }));
+  }
+
+  cgroups(): Map<bigint, number> {
+    const cgroups = new Map<bigint, number>();
+    for (const key of this.#maps.cgroups.keys()) {
+      const index = this.indexOf(u64Of(key));
+      if (index !== undefined) cgroups.set(u64Of(key), index);
+    }
+    return cgroups;
+  }
+
+  indexOf(cgroupId: bigint): number | undefined {
+    const value = this.#maps.cgroups.lookup(u64Bytes(cgroupId));
+    return value && u32Of(value);
+  }
+
+  setIndex(cgroupId: bigint, index: number): void {
+    this.#maps.cgroups.update(u64Bytes(cgroupId), u32Bytes(index));
+  }
+
+  deleteIndex(cgroupId: bigint): void {
+    this.#maps.cgroups.delete(u64Bytes(cgroupId));
+  }
+
+  slots(): number[] {
+    const slots: number[] = [];
+    for (let slot = 0; slot < IMAGES_MAX; slot++) {
+      if (this.#maps.images.lookup(u32Bytes(slot)) !== undefined) slots.push(slot);
+    }
+    return slots;
+  }
+
+  createImage(bytes: Uint8Array): ImageHandle {
+    const entries = bytes.length / IMAGE_ENTRY_BYTES;
+    const image = BpfMap.createInner(this.#shim, "image", IMAGE_ENTRY_BYTES, entries);
+    try {
+      const keys = Uint32Array.from({ length: entries }, (_, entry) => entry);
+      image.updateBatch(new Uint8Array(keys.buffer), bytes as Bytes);
+      image.freeze();
+      return image;
+    } catch (error) {
+      image.close();
+      throw error;
+    }
+  }
+
+  putImage(slot: number, image: ImageHandle): void {
+    this.#maps.images.setMap(slot, image as BpfMap);
+  }
+
+  clearImage(slot: number): void {
+    this.#maps.images.delete(u32Bytes(slot));
+  }
+
+  identify(): void {
+    this.#iterator.runIterator();
+  }
+
+  /** Replaces all prefixes. @throws {RangeError} more than CGROUP_PREFIXES_MAX, or a text that is too long */
+  setPrefixes(prefixes: readonly Prefix[]): void {
+    if (prefixes.length > CGROUP_PREFIXES_MAX) {
+      throw new RangeError(`Cannot set cgroup prefixes: ${prefixes.length} are too many`);
+    }
+    for (let i = 0; i < CGROUP_PREFIXES_MAX; i++) {
+      this.#maps.cgroup_prefixes.update(u32Bytes(i), prefixBytes(prefixes[i]));
+    }
+  }
+
+  /** Since the installation, summed over CPUs; by name, for example `alerts_lost`. */
+  counters(): Record<string, bigint> {
+    const counters: Record<string, bigint> = {};
+    for (let i = 0; i < COUNTERS; i++) {
+      const perCpu = new BigUint64Array(this.#maps.counters.lookup(u32Bytes(i))!.buffer);
+      const name = COUNTER_NAMES[i]!.replace(/^COUNT_/, "").toLowerCase();
+      counters[name] = perCpu.reduce((sum, count) => sum + count, 0n);
+    }
+    return counters;
+  }
+
+  close(): void {
+    this.#iterator.close();
+    for (const name of ENGINE_MAPS) this.#maps[name].close();
+  }
+}
+
+function prefixBytes(prefix: Prefix | undefined): Bytes {
+  const text = new Uint8Array(CGROUP_PREFIX_BYTES - 2);
+  if (prefix === undefined) return encodeCgroupPrefix({ length: 0, depth: 0, text });
+  const bytes = new TextEncoder().encode(prefix.text);
+  if (bytes.length > text.length) {
+    throw new RangeError(`Cannot set cgroup prefix "${prefix.text}": over ${text.length} bytes`);
+  }
+  text.set(bytes);
+  return encodeCgroupPrefix({ length: bytes.length, depth: prefix.depth, text });
+}
+
+function u64Bytes(value: bigint): Bytes {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value, true);
+  return bytes;
+}
+
+function u64Of(bytes: Bytes): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+}
+
+function u32Of(bytes: Bytes): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+}

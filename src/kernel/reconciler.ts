@@ -1,0 +1,159 @@
+/** Brings policies and workloads, as they change, into the kernel: one state at a time, the latest wins. */
+
+import { compile, type DesiredState, type HashKeys } from "../compile/compile.ts";
+import { Backoff } from "../lib/backoff.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import type { Workload } from "../model/workload.ts";
+import type { Step } from "./plan.ts";
+
+/** Where states go: the Enforcer, or nothing where the kernel can't enforce. */
+export interface ReconcileTarget {
+  readonly keys: HashKeys;
+  apply(
+    desired: DesiredState,
+    workloads: readonly Workload[],
+  ): { readonly steps: readonly Step[]; readonly shadowed: readonly Workload[] };
+}
+
+export interface ReconcilerOptions {
+  readonly target: ReconcileTarget;
+  readonly posture: Posture;
+  readonly clock: Clock;
+  readonly onApplied: (steps: readonly Step[], shadowed: readonly Workload[]) => void;
+  /** The state before stays in force, and attempts go on. Told once for each reason. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/**
+ * Changes that come together are applied together. Not longer: a container starts meanwhile, and its policy has to be
+ * there before its program is.
+ */
+const GATHER_MS = 2;
+const RETRY = { firstMs: 500, limitMs: 30_000 };
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #closed = new AbortController();
+  readonly #backoff = new Backoff(RETRY);
+  /** By runtime's namespace and id. */
+  readonly #workloads = new Map<string, Workload>();
+  #policies: readonly Policy[] | undefined;
+  #listed = false;
+  #changed = false;
+  #running: Promise<void> | undefined;
+  /** Ends the wait before another attempt: what changed may be what was wrong. */
+  #retry = new AbortController();
+  #desired: DesiredState | undefined;
+  #failure: Error | undefined;
+  #generation = 0;
+  readonly #applied = Promise.withResolvers<void>();
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+  }
+
+  /** All policies that should be in force. */
+  setPolicies(policies: readonly Policy[]): void {
+    this.#policies = policies;
+    this.#change();
+  }
+
+  setWorkload(workload: Workload): void {
+    this.#workloads.set(keyOf(workload.runtimeNamespace, workload.id), workload);
+    this.#change();
+  }
+
+  /** Its image stays in the kernel until its last task is gone. */
+  deleteWorkload(runtimeNamespace: string, id: string): void {
+    if (this.#workloads.delete(keyOf(runtimeNamespace, id))) this.#change();
+  }
+
+  /**
+   * All workloads that run are known, or can't be: before this and the first policies nothing is applied, because a
+   * new installation must be complete before it replaces an older one.
+   */
+  setListed(): void {
+    this.#listed = true;
+    this.#change();
+  }
+
+  /** Settles once a first state is in force. */
+  get applied(): Promise<void> {
+    return this.#applied.promise;
+  }
+
+  /** The state in force, or the one compiled last where nothing can be enforced. */
+  get desired(): DesiredState | undefined {
+    return this.#desired;
+  }
+
+  get workloads(): readonly Workload[] {
+    return [...this.#workloads.values()];
+  }
+
+  /** States applied that changed something, the first included; 0: none yet. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Why the latest state is not in force; undefined: it is. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** What is under way is finished; nothing begins any more. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#running;
+  }
+
+  #change(): void {
+    this.#changed = true;
+    this.#retry.abort();
+    if (this.#policies === undefined || !this.#listed || this.#closed.signal.aborted) return;
+    this.#running ??= this.#run().finally(() => this.#running = undefined);
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#options;
+    while (this.#changed) {
+      await clock.sleep(GATHER_MS, this.#closed.signal);
+      if (this.#closed.signal.aborted) return;
+      this.#changed = false;
+      this.#retry = new AbortController();
+      this.#failure = this.#reconcile();
+      if (this.#failure === undefined) {
+        this.#backoff.reset();
+        continue;
+      }
+      const either = AbortSignal.any([this.#closed.signal, this.#retry.signal]);
+      await clock.sleep(this.#backoff.next(), either);
+    }
+  }
+
+  /** Compiles and applies the present state. Returns what hindered it. */
+  #reconcile(): Error | undefined {
+    const { target, posture, onApplied, onFailure } = this.#options;
+    const workloads = this.workloads;
+    try {
+      const desired = compile(this.#policies!, workloads, posture, target.keys);
+      const { steps, shadowed } = target.apply(desired, workloads);
+      this.#desired = desired;
+      if (steps.length > 0 || this.#generation === 0) this.#generation++;
+      onApplied(steps, shadowed);
+      this.#applied.resolve();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#changed = true;
+      if (error.message !== this.#failure?.message) onFailure(error);
+      return error;
+    }
+  }
+}
+
+function keyOf(runtimeNamespace: string, id: string): string {
+  return `${runtimeNamespace}/${id}`;
+}
