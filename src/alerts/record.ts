@@ -22,18 +22,26 @@ export function orAbsent(text: string): string | undefined {
 
 export function timeFields(unixNs: bigint, reporter: Reporter) {
   return {
-    Timestamp: Number(unixNs / 1_000_000_000n),
+    Timestamp: Number(unixNs / NS_PER_SECOND),
     UpdatedTime: rfc3339Micros(unixNs),
     ClusterName: orAbsent(reporter.clusterName),
     HostName: orAbsent(reporter.hostName),
   };
 }
 
+const NS_PER_SECOND = 1_000_000_000n;
+/** The last second's text: events come thousands to a second, and a Date's text costs as much as the rest of an alert. */
+let [textSecond, secondText] = [-1n, ""];
+
 /** RFC 3339 in UTC with six digits, as `2023-10-11T15:33:42.211351Z`. `unixNs`: since the epoch, not negative. */
 export function rfc3339Micros(unixNs: bigint): string {
-  const micros = unixNs / 1_000n;
-  const seconds = new Date(Number(micros / 1_000n)).toISOString().slice(0, -1);
-  return `${seconds}${String(micros % 1_000n).padStart(3, "0")}Z`;
+  const second = unixNs / NS_PER_SECOND;
+  if (second !== textSecond) {
+    secondText = new Date(Number(second) * 1000).toISOString().slice(0, -"000Z".length);
+    textSecond = second;
+  }
+  const micros = Number(unixNs - second * NS_PER_SECOND) / 1_000;
+  return `${secondText}${String(Math.floor(micros)).padStart(6, "0")}Z`;
 }
 
 type WorkloadFields = ReturnType<typeof buildWorkloadFields>;
