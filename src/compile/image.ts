@@ -1,7 +1,6 @@
 import {
   AGENT_FORMAT,
   BUCKET_SLOTS,
-  decodeImageHeader,
   encodeImageHeader,
   IMAGE_BLOCKS,
   IMAGE_ENTRY_BYTES,
@@ -200,9 +199,4 @@ function randomNumbers(): () => number {
 function slotOffset(place: number): number {
   const entry = 1 + Math.floor(place / BUCKET_SLOTS);
   return entry * IMAGE_ENTRY_BYTES + (place % BUCKET_SLOTS) * IMAGE_SLOT_SIZE;
-}
-
-/** The header of an encoded image. */
-export function headerOf(bytes: Uint8Array) {
-  return decodeImageHeader(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 }

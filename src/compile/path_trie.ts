@@ -93,7 +93,6 @@ const FACETS: readonly (readonly number[])[] = [[OP_EXEC, OP_LOAD], [OP_MMAP_EXE
 
 /** What the rules on one identical selector say together: the strictest for each op class, the first of equals. */
 interface Cell {
-  readonly id: number;
   readonly verdicts: number[];
   readonly rules: number[];
 }
@@ -115,7 +114,6 @@ interface Node {
 }
 
 const NO_CELLS: Cells = FACETS.map(() => undefined);
-let cellIds = 0;
 
 function newNode(): Node {
   return { children: new Map(), selectors: new Map() };
@@ -164,7 +162,6 @@ function selectorKind(
 
 function newCell(): Cell {
   return {
-    id: ++cellIds,
     verdicts: Array(OP_CLASSES).fill(VERDICT_NONE),
     rules: Array(OP_CLASSES).fill(NO_RULE),
   };
@@ -233,6 +230,7 @@ class TrieWriter {
   readonly #sources: number;
   readonly #table = new RowTable();
   readonly #resolved = new Map<string, Row>();
+  readonly #cellIds = new Map<Cell, number>();
   readonly #edges: Edge[] = [];
   #lastNode = NODE_SOURCES;
 
@@ -308,10 +306,18 @@ class TrieWriter {
       if (named !== undefined) return { cell: named, flag: VERDICT_SOURCE };
       return { cell: decidingCell(scopes.get(0), place, facet), flag: 0 };
     });
-    const key = decided.map(({ cell, flag }) => `${cell?.id ?? 0}/${flag}`).join();
+    const key = decided.map(({ cell, flag }) => `${this.#cellId(cell)}/${flag}`).join();
     const known = this.#resolved.get(key) ?? this.#resolve(decided);
     this.#resolved.set(key, known);
     return known;
+  }
+
+  /** Numbers cells in the order of their first use; 0 is none. */
+  #cellId(cell: Cell | undefined): number {
+    if (cell === undefined) return 0;
+    const id = this.#cellIds.get(cell) ?? this.#cellIds.size + 1;
+    this.#cellIds.set(cell, id);
+    return id;
   }
 
   #resolve(decided: readonly { cell: Cell | undefined; flag: number }[]): Row {
