@@ -74,6 +74,11 @@ export class FakeContainerd {
     return fake;
   }
 
+  /** Connections that clients hold open. */
+  get connections(): number {
+    return this.#sessions.size;
+  }
+
   /** As if killed: connections break, the socket's file is gone. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

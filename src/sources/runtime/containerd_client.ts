@@ -26,7 +26,7 @@ export type RuntimeEvent =
   | { readonly kind: "namespace"; readonly namespace: string }
   /** A container was created, or its labels changed; it may have no process. */
   | { readonly kind: "described" | "removed"; readonly namespace: string; readonly id: string }
-  /** Its first process is there (and may still wait for its start), or ended. */
+  /** Its first process is there (and may still wait for its start); this process of it, the first or another, ended. */
   | {
     readonly kind: "running" | "ended";
     readonly namespace: string;
@@ -187,13 +187,11 @@ export function readEvent({ namespace, topic, event }: Envelope): RuntimeEvent |
     }
     case "/tasks/exit":
     case "/tasks/delete": {
-      const { containerId, id, pid } = (topic === "/tasks/exit" ? TaskExit : TaskDelete).decode(
+      // Also of a process that exec started, whose pid is not the first one's.
+      const { containerId, pid } = (topic === "/tasks/exit" ? TaskExit : TaskDelete).decode(
         content,
       );
-      // The id of a process that `exec` started is its own.
-      return id === "" || id === containerId
-        ? { kind: "ended", namespace, id: containerId, pid }
-        : undefined;
+      return { kind: "ended", namespace, id: containerId, pid };
     }
     case "/containers/create":
     case "/containers/update":

@@ -8,6 +8,11 @@ import { frame } from "./grpc_frames.ts";
 import { GrpcStatus } from "./grpc_status.ts";
 import type { Procfs } from "./procfs.ts";
 
+/** A change or an answer that does not come must end the test. */
+function test(name: string, run: () => Promise<void>): void {
+  Deno.test(name, { timeout: 30_000 }, run);
+}
+
 /** A host on which process `pid` is in cgroup `path`, whose id is `1000 + pid`. */
 class FakeHost implements Procfs {
   readonly processes = new Map<number, string>();
@@ -140,7 +145,7 @@ function runContainer(
   server.startTask(namespace, id, pid);
 }
 
-Deno.test("watchContainerd() lists what runs in every namespace, and nothing else", async () => {
+test("watchContainerd() lists what runs in every namespace, and nothing else", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "default", "web", 11);
@@ -158,7 +163,7 @@ Deno.test("watchContainerd() lists what runs in every namespace, and nothing els
   );
 });
 
-Deno.test("watchContainerd() reports a container when its process is made, and once", async () => {
+test("watchContainerd() reports a container when its process is made, and once", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   bench.watch();
@@ -190,7 +195,7 @@ Deno.test("watchContainerd() reports a container when its process is made, and o
   await bench.expect("Delete default/web", "Apply default/db pid 12 in /default/db = 1012");
 });
 
-Deno.test("watchContainerd() asks for nothing when a known container starts", async () => {
+test("watchContainerd() asks for nothing when a known container starts", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   server.create("default", { id: "web" });
@@ -203,7 +208,7 @@ Deno.test("watchContainerd() asks for nothing when a known container starts", as
   assert.deepEqual(server.calls, []);
 });
 
-Deno.test("watchContainerd() tells a restarted container from its former self", async () => {
+test("watchContainerd() tells a restarted container from its former self", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "default", "web", 11);
@@ -227,7 +232,7 @@ Deno.test("watchContainerd() tells a restarted container from its former self", 
   );
 });
 
-Deno.test("watchContainerd() keeps containers of one id in two namespaces apart", async () => {
+test("watchContainerd() keeps containers of one id in two namespaces apart", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "a", "web", 11);
@@ -245,7 +250,7 @@ Deno.test("watchContainerd() keeps containers of one id in two namespaces apart"
   await bench.expect("Delete a/web");
 });
 
-Deno.test("watchContainerd() follows changed labels", async () => {
+test("watchContainerd() follows changed labels", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "default", "web", 11);
@@ -264,7 +269,7 @@ Deno.test("watchContainerd() follows changed labels", async () => {
   }, 11]);
 });
 
-Deno.test("watchContainerd() gives a pod's containers the labels of its sandbox", async () => {
+test("watchContainerd() gives a pod's containers the labels of its sandbox", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   bench.watch();
@@ -296,7 +301,7 @@ Deno.test("watchContainerd() gives a pod's containers the labels of its sandbox"
   ]);
 });
 
-Deno.test("watchContainerd() loses no event between its list and its subscription", async () => {
+test("watchContainerd() loses no event between its list and its subscription", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   server.createNamespace("default");
@@ -315,7 +320,7 @@ Deno.test("watchContainerd() loses no event between its list and its subscriptio
   );
 });
 
-Deno.test("watchContainerd() finds by comparing what no event told", async () => {
+test("watchContainerd() finds by comparing what no event told", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "default", "web", 11);
@@ -342,7 +347,7 @@ Deno.test("watchContainerd() finds by comparing what no event told", async () =>
   await bench.expectAfter(COMPARE_MS, "Namespaces other", "Delete default/db");
 });
 
-Deno.test("watchContainerd() outlives a restart: lists anew, and deletes what vanished meanwhile", async () => {
+test("watchContainerd() outlives a restart: lists anew, and deletes what vanished meanwhile", async () => {
   await using bench = await Bench.open();
   const before = await bench.serve();
   runContainer(bench, before, "default", "web", 11);
@@ -375,7 +380,7 @@ Deno.test("watchContainerd() outlives a restart: lists anew, and deletes what va
   await again;
 });
 
-Deno.test("watchContainerd() notices a stream of events that ends without a word, or in order", async () => {
+test("watchContainerd() notices a stream of events that ends without a word, or in order", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   bench.watch();
@@ -409,6 +414,12 @@ const nonsense: [
     (call) => call.end(GrpcStatus.INTERNAL, "bolt is broken"),
     /bolt is broken/,
   ],
+  [
+    "a socket of something else",
+    containerd.version.path,
+    (call) => call.end(GrpcStatus.UNIMPLEMENTED, "no such service"),
+    /Cannot reach containerd: .*no such service/,
+  ],
   ["garbage for a list", containerd.listTasks.path, (call) => {
     call.write(frame(Uint8Array.of(0x0a, 0xff)));
     call.end(GrpcStatus.OK);
@@ -434,7 +445,7 @@ const nonsense: [
   }, /Namespaces\/List: INTERNAL: stream ended within a message/],
 ];
 for (const [what, path, act, reason] of nonsense) {
-  Deno.test(`watchContainerd() survives ${what}, and lists again once it is over`, async () => {
+  test(`watchContainerd() survives ${what}, and lists again once it is over`, async () => {
     await using bench = await Bench.open();
     const server = await bench.serve();
     runContainer(bench, server, "default", "web", 11);
@@ -450,10 +461,11 @@ for (const [what, path, act, reason] of nonsense) {
     );
     assert.equal(inWords(change), "Apply default/web pid 11 in /default/web = 1011");
     await bench.expect("InitDone");
+    assert.equal(server.connections, 1, "the broken connection is closed");
   });
 }
 
-Deno.test("watchContainerd() lists 400 containers, and takes a burst of their ends while the reader is slow", async () => {
+test("watchContainerd() lists 400 containers, and takes a burst of their ends while the reader is slow", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   const pids = Array.from({ length: 400 }, (_, at) => 10_000 + at);
@@ -473,7 +485,7 @@ Deno.test("watchContainerd() lists 400 containers, and takes a burst of their en
   await bench.expect(...pids.map((pid) => `Delete k8s.io/c${pid}`));
 });
 
-Deno.test("watchContainerd() says what is wrong with a container, once, and goes on with the others", async () => {
+test("watchContainerd() says what is wrong with a container, once, and goes on with the others", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   runContainer(bench, server, "default", "host-like", 11);
@@ -503,7 +515,7 @@ Deno.test("watchContainerd() says what is wrong with a container, once, and goes
   await compared;
 });
 
-Deno.test("watchContainerd() ignores a container that is over before it can be looked at", async () => {
+test("watchContainerd() ignores a container that is over before it can be looked at", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   bench.watch();
@@ -519,7 +531,7 @@ Deno.test("watchContainerd() ignores a container that is over before it can be l
   await bench.expect("Namespaces default", "Apply default/web pid 12 in /default/web = 1012");
 });
 
-Deno.test("watchContainerd() takes the first socket that answers, and names all that do not", async () => {
+test("watchContainerd() takes the first socket that answers, and names all that do not", async () => {
   await using bench = await Bench.open();
   const other = `${bench.socket}.k3s`;
   bench.watch([bench.socket, other]);
@@ -533,7 +545,7 @@ Deno.test("watchContainerd() takes the first socket that answers, and names all 
   await bench.expectAfter(COMPARE_MS, "Init", "InitDone");
 });
 
-Deno.test("watchContainerd() ends when its signal aborts: while connected, while waiting, before it began", async () => {
+test("watchContainerd() ends when its signal aborts: while connected, while waiting, before it began", async () => {
   await using bench = await Bench.open();
   const server = await bench.serve();
   bench.watch();

@@ -5,6 +5,11 @@ import { GrpcClient } from "./grpc.ts";
 import { frame } from "./grpc_frames.ts";
 import { GrpcError, GrpcStatus } from "./grpc_status.ts";
 
+/** A change or an answer that does not come must end the test. */
+function test(name: string, run: () => Promise<void>): void {
+  Deno.test(name, { timeout: 30_000 }, run);
+}
+
 const LIMITS = { timeoutMs: 10_000, messageBytesMax: 1 << 20 };
 
 async function withServer(
@@ -37,12 +42,12 @@ function fails(code: number, text: RegExp) {
   };
 }
 
-Deno.test("unary() gives the server's message", () =>
+test("unary() gives the server's message", () =>
   withServer(async (_, client) => {
     assert.deepEqual(await version(client), { version: "1.6.20", revision: "" });
   }));
 
-Deno.test("unary() sends metadata and the request", () =>
+test("unary() sends metadata and the request", () =>
   withServer(async (server, client) => {
     server.create("default", { id: "web", image: "busybox" });
     const options = { timeoutMs: 10_000, metadata: { "containerd-namespace": "default" } };
@@ -54,7 +59,7 @@ Deno.test("unary() sends metadata and the request", () =>
     );
   }));
 
-Deno.test("unary() gives a message of many chunks", () =>
+test("unary() gives a message of many chunks", () =>
   withServer(async (server, client) => {
     const long = { version: "v".repeat(900_000), revision: "r" };
     server.replaced.set(containerd.version.path, (call) => {
@@ -115,7 +120,7 @@ const failures: [string, (call: Call) => void, number, RegExp][] = [
   ],
 ];
 for (const [what, act, code, text] of failures) {
-  Deno.test(`unary() fails with ${what}, and the connection stays usable`, () =>
+  test(`unary() fails with ${what}, and the connection stays usable`, () =>
     withServer(async (server, client) => {
       server.replaced.set(containerd.version.path, act);
       await assert.rejects(version(client), fails(code, text));
@@ -124,7 +129,7 @@ for (const [what, act, code, text] of failures) {
     }));
 }
 
-Deno.test("unary() fails with DEADLINE_EXCEEDED when the server does not answer", () =>
+test("unary() fails with DEADLINE_EXCEEDED when the server does not answer", () =>
   withServer(async (server, client) => {
     server.replaced.set(containerd.version.path, () => {});
     await assert.rejects(
@@ -133,7 +138,7 @@ Deno.test("unary() fails with DEADLINE_EXCEEDED when the server does not answer"
     );
   }));
 
-Deno.test("unary() fails with CANCELLED when the signal aborts, before or during the call", () =>
+test("unary() fails with CANCELLED when the signal aborts, before or during the call", () =>
   withServer(async (server, client) => {
     const controller = new AbortController();
     server.replaced.set(containerd.version.path, () => controller.abort());
@@ -147,7 +152,7 @@ Deno.test("unary() fails with CANCELLED when the signal aborts, before or during
     );
   }));
 
-Deno.test("stream() sends its request before it is read, and loses nothing meanwhile", () =>
+test("stream() sends its request before it is read, and loses nothing meanwhile", () =>
   withServer(async (server, client) => {
     const stream = client.stream(containerd.subscribe, { filters: [] });
     await server.subscribed();
@@ -160,7 +165,7 @@ Deno.test("stream() sends its request before it is read, and loses nothing meanw
     assert.deepEqual(topics, Array.from({ length: 1_000 }, (_, i) => `/topic/${i}`));
   }));
 
-Deno.test("stream() ends with UNAVAILABLE when the server is killed, and so does the next call", () =>
+test("stream() ends with UNAVAILABLE when the server is killed, and so does the next call", () =>
   withServer(async (server, client) => {
     const stream = client.stream(containerd.subscribe, { filters: [] });
     await server.subscribed();
@@ -174,7 +179,7 @@ Deno.test("stream() ends with UNAVAILABLE when the server is killed, and so does
     await assert.rejects(version(client), fails(GrpcStatus.UNAVAILABLE, /UNAVAILABLE/));
   }));
 
-Deno.test("stream() ends with the server's status after its messages", () =>
+test("stream() ends with the server's status after its messages", () =>
   withServer(async (server, client) => {
     const stream = client.stream(containerd.subscribe, { filters: [] });
     await server.subscribed();
@@ -184,7 +189,7 @@ Deno.test("stream() ends with the server's status after its messages", () =>
     await assert.rejects(stream.next(), fails(GrpcStatus.RESOURCE_EXHAUSTED, /too slow/));
   }));
 
-Deno.test("stream() ends when the signal aborts", () =>
+test("stream() ends when the signal aborts", () =>
   withServer(async (server, client) => {
     const controller = new AbortController();
     const stream = client.stream(containerd.subscribe, { filters: [] }, {
@@ -196,14 +201,14 @@ Deno.test("stream() ends when the signal aborts", () =>
     await assert.rejects(next, fails(GrpcStatus.CANCELLED, /canceled/));
   }));
 
-Deno.test("connect() says that nothing listens", async () => {
+test("connect() says that nothing listens", async () => {
   await assert.rejects(
     GrpcClient.connect("/nonexistent/containerd.sock", LIMITS),
     fails(GrpcStatus.UNAVAILABLE, /^\/nonexistent\/containerd\.sock: UNAVAILABLE: .*ENOENT/),
   );
 });
 
-Deno.test("connect() ends when the signal aborted", async () => {
+test("connect() ends when the signal aborted", async () => {
   const options = { ...LIMITS, signal: AbortSignal.abort() };
   await assert.rejects(
     GrpcClient.connect("/nonexistent/containerd.sock", options),

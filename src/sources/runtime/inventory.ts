@@ -76,7 +76,7 @@ export class Inventory {
         }
         return;
       case "ended":
-        // A late word about a process before the present one must not remove the container.
+        // Not for a process of an exec, nor for a late word about a first process before the present one.
         if (this.#knows(event.namespace, event)) yield* this.#drop(event.namespace, event.id);
         return;
       case "removed":
