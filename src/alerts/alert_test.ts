@@ -182,16 +182,30 @@ Deno.test("attribute() names no rule for posture and for a missing image", () =>
 
 Deno.test("attribute() asks the row for a rule, the old name's exec for laundering, else the guard", () => {
   const asked: [number, number][] = [];
-  const guardRule = { ...RULE_REF };
+  const first = { ...RULE_REF };
   const table = {
     explain: (row: number, op: number) => {
       asked.push([row, op]);
       return RULE_REF;
     },
-    guardRule,
+    blockRules: [first],
   };
   attribute(decision("/x", { row: 5, op: api.OP_WRITE }), table);
   attribute(decision("/x", { row: 6, op: api.OP_LINK, reason: api.REASON_LAUNDER }), table);
   assert.deepEqual(asked, [[5, api.OP_WRITE], [6, api.OP_EXEC]]);
-  assert.equal(attribute(decision("/x", { reason: api.REASON_ALIAS }), table), guardRule);
+  assert.equal(attribute(decision("/x", { reason: api.REASON_ALIAS }), table), first);
+});
+
+Deno.test("attribute() names the rule below the directory that had to stay", () => {
+  const about = (path: string) => ({
+    ...RULE_REF,
+    rule: { ...RULE, target: { kind: "path" as const, path } },
+  });
+  const [shell, shadow] = [about("/bin/sh"), about("/etc/shadow")];
+  const table = { explain: () => undefined, blockRules: [shell, shadow] };
+  const ancestor = (path: string) =>
+    attribute(decision(path, { reason: api.REASON_ANCESTOR }), table);
+  assert.equal(ancestor("/etc"), shadow);
+  assert.equal(ancestor("/"), shell);
+  assert.equal(ancestor("/et"), shell); // None lies below it: any Block rule is better than none.
 });

@@ -9,8 +9,8 @@ export type { RuleRef };
 export interface RuleTable {
   /** The rule behind `row` for `op` (`enum op_class`); undefined for posture. */
   explain(row: number, op: number): RuleRef | undefined;
-  /** A Block rule to name when a guard refused. */
-  readonly guardRule: RuleRef | undefined;
+  /** Every Block rule: what a guard protects is one of them. */
+  readonly blockRules: readonly RuleRef[];
 }
 
 /**
@@ -23,12 +23,22 @@ export function attribute(event: DecisionEvent, table: RuleTable | undefined): R
     case "rule":
       return table.explain(event.row, event.op);
     case "launder": // The old name was judged as a program.
-      return table.explain(event.row, OP_EXEC) ?? table.guardRule;
+      return table.explain(event.row, OP_EXEC) ?? table.blockRules[0];
+    case "ancestor":
+      return ruleBelow(event.path, table.blockRules) ?? table.blockRules[0];
     case "image":
       return undefined;
     default:
-      return table.guardRule;
+      return table.blockRules[0];
   }
+}
+
+/** The first rule about something at or below `directory`: what the guard of ancestors protects. */
+function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
+  const prefix = directory.endsWith("/") ? directory : directory + "/";
+  return rules.find(({ rule: { target } }) =>
+    target.kind !== "other" && (target.path + "/").startsWith(prefix)
+  );
 }
 
 /** The operation was not in an allow-list, and no rule named it. */

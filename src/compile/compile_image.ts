@@ -28,6 +28,8 @@ export interface CompiledImage {
   explain(row: number, op: number): RuleRef | undefined;
   /** A Block rule to name when a guard refuses and no row decided: the first by policy name, then as written. */
   readonly guardRule: RuleRef | undefined;
+  /** Every Block rule, by policy name, then as written: what a guard protects is one of them. */
+  readonly blockRules: readonly RuleRef[];
 }
 
 /**
@@ -47,6 +49,7 @@ export function compileImage(
   const facts = factsOf(trie, rules, posture);
   const bytes = encodeImage(trie, new PathHasher(keys), facts);
   const generation = generationOf(bytes, rules);
+  const blockRules = rules.filter(({ rule }) => rule.action === "Block");
   stampGeneration(bytes, generation);
   return {
     generation,
@@ -57,7 +60,8 @@ export function compileImage(
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
       return index === NO_RULE ? undefined : rules[index];
     },
-    guardRule: rules.find(({ rule }) => rule.action === "Block"),
+    guardRule: blockRules[0],
+    blockRules,
   };
 }
 
