@@ -55,9 +55,9 @@ const mutation = fc.tuple(
 function assertSane(text: string): void {
   const { policies, diagnostics } = parsePolicies(text, "x.yaml");
   const lines = text.split("\n").length;
-  for (const { where, message } of diagnostics) {
+  for (const { where, field, message, hint } of diagnostics) {
     assert.ok(where.line >= 1 && where.line <= lines && where.column >= 1, JSON.stringify(where));
-    assert.doesNotMatch(message, /\n/);
+    assert.doesNotMatch(`${field}${message}${hint}`, /\p{Cc}/u);
   }
   for (const { rules } of policies) {
     for (const { target } of rules) {

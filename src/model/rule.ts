@@ -42,3 +42,18 @@ export interface Rule {
   /** Set when this engine does not enforce the rule: why, in the words that status shows after "not enforced: ". */
   readonly notEnforced?: string;
 }
+
+/** Where the rule stands in its document, for example `spec.file.matchPaths[0]`. */
+export function ruleField(rule: Rule): string {
+  if (rule.group === "apparmor") return "spec.apparmor";
+  const grouped = rule.list.startsWith("match");
+  return `spec.${grouped ? `${rule.group}.` : ""}${rule.list}[${rule.index}]`;
+}
+
+/** What the rule names, in one line: `/bin/sh`, `/tmp/ (recursive)`, `tcp`. */
+export function targetText(target: RuleTarget): string {
+  if (target.kind === "path") return target.path;
+  if (target.kind === "other") return target.text;
+  const folder = target.path === "/" ? "/" : `${target.path}/`;
+  return target.recursive ? `${folder} (recursive)` : folder;
+}

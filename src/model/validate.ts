@@ -50,7 +50,7 @@ function validateObject(tree: Tree, schema: ObjectSchema, field: string, report:
   }
   const { properties, additionalProperties, required = [] } = schema;
   for (const [key, { keyWhere, value }] of tree.entries) {
-    const inside = field === "" ? key : `${field}.${key}`;
+    const inside = field === "" ? shorten(key) : `${field}.${shorten(key)}`;
     // Own properties only: "constructor" is no field.
     const known = properties !== undefined && Object.hasOwn(properties, key)
       ? properties[key]
@@ -265,12 +265,13 @@ function describe(tree: Tree): string {
   return `the ${kinds[typeof tree.value]} ${value}`;
 }
 
-/** A value that fits into a message: one line of at most 80 characters, without control characters. */
+/** Control characters, line separators and marks that turn the direction of writing. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** A value that fits into a message: one line of at most 80 characters that cannot move a terminal's cursor. */
 export function shorten(value: string): string {
-  const printable = value.replace(
-    /\p{Cc}/gu,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  const printable = value.slice(0, 81)
+    .replace(UNPRINTABLE, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
   return printable.length <= 80 ? printable : `${printable.slice(0, 77)}...`;
 }
 

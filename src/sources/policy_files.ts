@@ -116,7 +116,7 @@ export class PolicyFolder {
       return error;
     });
     if (text instanceof Error) {
-      findings.push(fileFinding(path, text));
+      findings.push(fileFinding(path, text, KEPT_HINT));
       return before;
     }
     if (before?.text === text) return before;
@@ -175,6 +175,8 @@ export async function readPolicyText(path: string): Promise<string> {
   }
 }
 
+const KEPT_HINT = "the last version that was read stays in force, if there was one";
+
 // ---- findings about files and folders --------------------------------------------------------------------------------
 
 function finding(
@@ -187,12 +189,10 @@ function finding(
 }
 
 /** A file that cannot be read: what `check` and the watcher say about it. */
-export function fileFinding(path: string, error: Error): Diagnostic {
+export function fileFinding(path: string, error: Error, hint: string): Diagnostic {
   const message = `Cannot read file: ${reasonOf(error)}`;
-  const hint = error instanceof RangeError
-    ? "split it into several files"
-    : "the last version that was read stays in force, if there was one";
-  return finding("error", path, message, hint);
+  const split = error instanceof RangeError;
+  return finding("error", path, message, split ? "split it into several files" : hint);
 }
 
 function keptFinding(path: string, file: PolicyFile): Diagnostic {
