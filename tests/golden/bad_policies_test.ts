@@ -1,6 +1,6 @@
 /**
  * What users read about broken policies. After a deliberate change of the messages:
- * `GOLDEN_UPDATE=1 deno test -A tests/golden/bad_policies_test.ts`, and read the difference.
+ * `ANKYLO_UPDATE_GOLDEN=1 deno test -A tests/golden/bad_policies_test.ts`, and read the difference.
  */
 
 import assert from "node:assert/strict";
@@ -23,7 +23,7 @@ async function findingsOf(name: string): Promise<string> {
 
 Deno.test("parsePolicies() says about tests/golden/bad-policies what bad-policies.txt holds", async () => {
   const found = (await Promise.all(names.map(findingsOf))).join("\n");
-  if (Deno.env.get("GOLDEN_UPDATE") === "1") await Deno.writeTextFile(golden, found);
+  if (Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1") await Deno.writeTextFile(golden, found);
   assert.equal(found, await Deno.readTextFile(golden));
 });
 
