@@ -85,7 +85,7 @@ async function build(series: KernelSeries, dir: string): Promise<void> {
 
 /** Follows a metapackage to the packages that hold files; from 7.x on there are several. */
 async function kernelPackages(apt: Apt, packageName: string): Promise<string[]> {
-  const ofKernel = /^linux-(image|binary|modules)-\d/;
+  const ofKernel = /^linux-(image|binary|modules|base)-\d/;
   const inner = (await apt.dependencies(packageName)).filter((name) => ofKernel.test(name));
   if (inner.length === 0) return [packageName];
   const all = await Promise.all(inner.map((name) => kernelPackages(apt, name)));

@@ -4,8 +4,6 @@
 export const KERNELS = {
   "6.1": { suites: ["bookworm", "bookworm-security"], package: "linux-image-cloud-amd64" },
   "6.12": { suites: ["bookworm", "bookworm-security"], package: "linux-image-6.12-cloud-amd64" },
-  "5.10": { suites: ["bullseye", "bullseye-security"], package: "linux-image-cloud-amd64" },
-  "7": { suites: ["trixie", "trixie-backports"], package: "linux-image-cloud-amd64" },
 } as const satisfies Record<string, { suites: readonly string[]; package: string }>;
 
 /** A series of {@linkcode KERNELS}. */
