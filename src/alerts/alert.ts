@@ -6,6 +6,7 @@
  */
 import type { Actor } from "../events/enrich.ts";
 import type { DecisionEvent, HookName, ReasonName } from "../events/event.ts";
+import { ruleField } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
@@ -165,8 +166,8 @@ function flagsText(event: DecisionEvent): string | undefined {
   return event.hook === "sb_mount" ? orAbsent(mountFlagsText(event.openFlags)) : undefined;
 }
 
-/** `web.yaml:12:9 file.matchPaths[0]`: where the rule stands. */
+/** `web.yaml:12:9 spec.file.matchPaths[0]`: where the rule stands. */
 function ruleText({ rule }: RuleRef): string {
   const { file, line, column } = rule.where;
-  return `${file}:${line}:${column} ${rule.group}.${rule.list}[${rule.index}]`;
+  return `${file}:${line}:${column} ${ruleField(rule)}`;
 }

@@ -109,8 +109,8 @@ Deno.test("GET /v1/policies/{name} says what became of each rule, and why", asyn
   assert.deepEqual(
     body.rules.map((r: Record<string, unknown>) => [r.where, r.rule, r.target, r.state, r.reason]),
     [
-      ["db.yaml:9:7", "file.matchPaths[0]", "/data/**", "audited", undefined],
-      ["db.yaml:14:7", "network.matchProtocols[0]", "udp", "not enforced", "network rules"],
+      ["db.yaml:9:7", "spec.file.matchPaths[0]", "/data/ (recursive)", "audited", undefined],
+      ["db.yaml:14:7", "spec.network.matchProtocols[0]", "udp", "not enforced", "network rules"],
     ],
   );
   const web = await getJson("/v1/policies/protect-web");

@@ -2,7 +2,7 @@
 import type { RuleStatus } from "../compile/compile.ts";
 import type { Diagnostic, Position } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
-import type { Rule } from "../model/rule.ts";
+import { ruleField, targetText } from "../model/rule.ts";
 import type { AgentState, WorkloadStatus } from "./state.ts";
 
 export function statusView(state: AgentState, now: Date) {
@@ -110,9 +110,9 @@ export function policyView(state: AgentState, policy: Policy) {
 
 function ruleView({ rule, state, reason }: RuleStatus) {
   return {
-    rule: `${rule.group}.${rule.list}[${rule.index}]`,
+    rule: ruleField(rule),
     where: whereText(rule.where),
-    target: targetText(rule),
+    target: targetText(rule.target),
     action: rule.action,
     readOnly: rule.readOnly,
     fromSource: rule.fromSource,
@@ -122,14 +122,6 @@ function ruleView({ rule, state, reason }: RuleStatus) {
     state,
     ...(reason === undefined ? {} : { reason }),
   };
-}
-
-/** `/bin/sh`, `/etc/` (what lies directly in it), `/etc/**` (all below it). */
-function targetText({ target }: Rule): string {
-  if (target.kind === "path") return target.path;
-  if (target.kind === "other") return target.text;
-  const directory = target.path === "/" ? "/" : target.path + "/";
-  return target.recursive ? directory + "**" : directory;
 }
 
 function diagnosticView({ severity, where, field, message, hint }: Diagnostic) {
