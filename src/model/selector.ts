@@ -112,8 +112,8 @@ export interface ContainerNames {
 }
 
 /**
- * Reads `[a, b]` as a list of names, a plain word as one name, and anything else as a POSIX regular expression. An empty
- * list, an empty text and `*` mean every container.
+ * Reads `[a, b]` as a list of names, a plain word as one name, and anything else as a POSIX regular expression. `*`
+ * means every container; an empty list or text asks for nothing.
  *
  * @throws {SyntaxError} when the expression is not POSIX
  */
@@ -123,7 +123,9 @@ export function parseContainerNames(value: string): ContainerNames {
   if (list !== undefined) {
     return { names: list.split(",").map((name) => name.trim()).filter((name) => name !== "") };
   }
-  if (trimmed === "" || trimmed === "*") return { names: [] };
+  if (trimmed === "") return { names: [] };
+  // No expression, but documented by KubeArmor.
+  if (trimmed === "*") return { names: [], pattern: ".*" };
   if (/^[A-Za-z0-9_-]+$/.test(trimmed)) return { names: [trimmed] };
   compilePosixRegex(trimmed);
   return { names: [], pattern: trimmed };

@@ -120,7 +120,7 @@ const NAMES: [value: string, meaning: ReturnType<typeof parseContainerNames>][] 
   ["[web, db,,]", { names: ["web", "db"] }],
   ["[]", { names: [] }],
   ["", { names: [] }],
-  ["*", { names: [] }],
+  ["*", { names: [], pattern: ".*" }],
   ["web-.*", { names: [], pattern: "web-.*" }],
   ["[a-c]x", { names: [], pattern: "[a-c]x" }],
 ];
