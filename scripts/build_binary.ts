@@ -65,7 +65,7 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;
-  const argv = ["deno", "bundle", "--quiet", "--platform", "deno", "-o", path];
+  const argv = [Deno.execPath(), "bundle", "--quiet", "--platform", "deno", "-o", path];
   await run([...argv, `${BUILD_DIR}/${entry}.ts`], { cwd: repositoryDir });
   return await Deno.readFile(path);
 }
@@ -81,7 +81,15 @@ async function compileWithDeno(): Promise<boolean> {
   if (await knownToFail()) return false;
   await bundle("deno compile");
   const partial = `${repositoryDir}${binary}.compiled`;
-  const argv = ["deno", "compile", "--no-config", "--no-check", ...PERMISSIONS, "-o", partial];
+  const argv = [
+    Deno.execPath(),
+    "compile",
+    "--no-config",
+    "--no-check",
+    ...PERMISSIONS,
+    "-o",
+    partial,
+  ];
   const command = [...argv, `${BUILD_DIR}/bundle_deno_compile.js`];
   try {
     await runWithin(COMPILE_TIMEOUT_MS, command);

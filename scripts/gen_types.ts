@@ -32,7 +32,15 @@ export async function renderTypes(): Promise<string> {
     ...types.structs.flatMap(renderStruct),
     ...HELPERS,
   ].join("\n");
-  const formatted = await captureBytes(["deno", "fmt", "--ext", "ts", "--line-width", "100", "-"], {
+  const formatted = await captureBytes([
+    Deno.execPath(),
+    "fmt",
+    "--ext",
+    "ts",
+    "--line-width",
+    "100",
+    "-",
+  ], {
     input: new TextEncoder().encode(text),
   });
   return new TextDecoder().decode(formatted);
