@@ -40,7 +40,7 @@ export interface ObjectSchema {
   readonly additionalProperties?: Schema;
   /** Anything is allowed. */
   readonly "x-kubernetes-preserve-unknown-fields"?: true;
-  /** CEL, for the API server; the same rules for files stand in `network_policy.ts`. */
+  /** CEL, for the API server; the same rules for files stand in `rule_reader.ts`. */
   readonly "x-kubernetes-validations"?: readonly { rule: string; message: string }[];
 }
 
