@@ -20,12 +20,13 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** Settings as the agent uses them. A path that is undefined was turned `off`. */
+/** Settings as the agent uses them. What is undefined was turned `off`. */
 export interface Settings {
   readonly policies: string;
   readonly posture: Readonly<Record<"file" | "network" | "capabilities", typeof POSTURES[number]>>;
   readonly visibility: readonly Visibility[];
   readonly pendingContainers: "audit";
+  /** `auto`: wherever a distribution puts it. */
   readonly containerd: string | undefined;
   readonly listen: ListenAddress | undefined;
   readonly socket: string | undefined;
@@ -78,16 +79,16 @@ export const DEFINITIONS = {
     "what happens in a container that no runtime has described yet",
   ),
   "containerd": define(
-    parsePathOrOff,
-    "/run/containerd/containerd.sock",
-    "<path|off>",
-    "containerd's socket",
+    parseContainerd,
+    "auto",
+    "<path|auto|off>",
+    "containerd's socket; auto: wherever containerd, k3s, docker and others have it",
   ),
   "listen": define(
     parseListen,
     "127.0.0.1:8420",
     "<host:port|off>",
-    "address of the HTTP API; anyone who reaches it can read all alerts",
+    "loopback address of the HTTP API",
   ),
   "socket": define(
     parsePathOrOff,
@@ -187,6 +188,10 @@ function parsePathOrOff(text: string): string | undefined {
   if (text === "off") return undefined;
   if (!text.startsWith("/")) throw refuse('an absolute path or "off"', text);
   return text;
+}
+
+function parseContainerd(text: string): string | undefined {
+  return text === "auto" ? text : parsePathOrOff(text);
 }
 
 function parseListen(text: string): ListenAddress | undefined {

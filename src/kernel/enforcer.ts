@@ -11,18 +11,18 @@ import { buildIdOf, type HookState, Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { plan, type Step } from "./plan.ts";
-import { type KernelFacts, probe } from "./probe.ts";
+import { type Feature, type KernelFacts, probe } from "./probe.ts";
 import { readWord } from "./word.ts";
 
-/** The running kernel can't enforce; the message says what it lacks. */
+/** The running kernel can't enforce; the message names what it lacks, as a phrase. */
 export class NotSupportedError extends Error {
   override name = "NotSupportedError";
   /** What is missing, one sentence each, with what to do. */
   readonly missing: readonly string[];
 
-  constructor(missing: readonly string[]) {
-    super(`Cannot enforce on this kernel: ${missing.join("; ")}`);
-    this.missing = missing;
+  constructor(features: readonly Feature[]) {
+    super(`this kernel lacks ${features.map(({ name }) => name).join(", ")}`);
+    this.missing = features.map(({ name, found, hint }) => `${name} is ${found}: ${hint}`);
   }
 }
 
@@ -228,6 +228,12 @@ export class Enforcer {
     return { containers: this.#installed.words.size, images: this.#installed.slots.size };
   }
 
+  /** Programs that someone took out of the kernel: their links are pinned no more. */
+  lostLinks(): string[] {
+    if (!this.enforces) return [];
+    return this.#installation.lostLinks();
+  }
+
   /** For a RingReader. */
   ring(name: "ring_alerts" | "ring_events"): BpfMap {
     return this.#installation.maps.ring(name);
@@ -259,10 +265,7 @@ export function uninstall(shim: Shim, bpffs: string): string[] {
 
 function requireSupport(facts: KernelFacts): void {
   const missing = probe(facts).features.filter(({ state }) => state === "missing");
-  if (missing.length === 0) return;
-  throw new NotSupportedError(
-    missing.map(({ name, found, hint }) => `${name} is ${found || "missing"}: ${hint}`),
-  );
+  if (missing.length > 0) throw new NotSupportedError(missing);
 }
 
 interface Placed {

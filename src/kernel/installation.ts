@@ -122,7 +122,7 @@ export class Installation {
   /**
    * Attaches the programs and pins the links: who is who first, then what decides. A hook that refuses is reported and
    * left out, unless identities depend on it.
-   * @throws {BpfError} the kernel refused an identity program: nothing is attached and no pin is left
+   * @throws {BpfError} the kernel refused an identity program: nothing is attached, and a later call may succeed
    */
   attach(): void {
     const states: HookState[] = [];
@@ -133,7 +133,7 @@ export class Installation {
         states.push({ name: placeOf(program.name), state: "attached" });
       } catch (error) {
         if (IDENTITY_PROGRAMS.some((identity) => identity.program === program.name)) {
-          this.pins.remove();
+          this.pins.removeLinks();
           throw error;
         }
         const reason = errorText(error);
@@ -142,6 +142,13 @@ export class Installation {
     }
     this.#closePrograms();
     this.hooks = [...states, ...this.hooks];
+  }
+
+  /** Names of the places whose program was attached and is pinned no more. */
+  lostLinks(): string[] {
+    const pinned = new Set(this.pins.links().map(placeOf));
+    return this.hooks.filter(({ state }) => state === "attached" || state === "adopted")
+      .map(({ name }) => name).filter((name) => !pinned.has(name));
   }
 
   /** Leaves everything in the kernel that is pinned. */

@@ -92,12 +92,18 @@ export class InstallationPins {
   }
 
   /**
-   * Removes all of it. Deciding hooks first: a stub that is attached when its slot goes refuses everything on the host, and
-   * one that is attached when identities go judges nobody. Returns what was removed, for people.
+   * Detaches everything. Deciding hooks first: a stub that is attached when its slot goes refuses everything on the host, and
+   * one that is attached when identities go judges nobody. Returns the programs' names.
    */
-  remove(): string[] {
+  removeLinks(): string[] {
     const links = this.links().sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
     for (const name of links) this.#files.remove(this.path("links", name));
+    return links;
+  }
+
+  /** Removes all of it, links first. Returns what was removed, for people. */
+  remove(): string[] {
+    const links = this.removeLinks();
     const rest = (["programs", "maps"] as const).map((kind) => {
       const names = this.#list(kind);
       for (const name of names) this.#files.remove(this.path(kind, name));

@@ -96,9 +96,9 @@ function feature(
 
 /** Without `bpf` in the list the kernel attaches LSM programs and never calls them. */
 function lsmFeature({ lsms }: KernelFacts): Feature {
-  const found = lsms?.join(",") ?? "unknown";
+  const found = lsms?.join(",") ?? "unknown, since securityfs is not mounted";
   if (lsms === undefined) {
-    const hint = "mount securityfs: mount -t securityfs securityfs /sys/kernel/security";
+    const hint = "run mount -t securityfs securityfs /sys/kernel/security";
     return { name: "BPF LSM", state: "missing", found, hint };
   }
   if (lsms.includes("bpf")) return { name: "BPF LSM", state: "ok", found };

@@ -5,6 +5,7 @@ import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { selects } from "../model/selector.ts";
 import type { Workload } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
 
@@ -87,6 +88,20 @@ export class Reconciler {
   /** The state in force, or the one compiled last where nothing can be enforced. */
   get desired(): DesiredState | undefined {
     return this.#desired;
+  }
+
+  /** All that should be in force; empty before they are known. */
+  get policies(): readonly Policy[] {
+    return this.#policies ?? [];
+  }
+
+  /** Workloads that the policy selects, whether or not a rule of it is enforced. */
+  selectedBy(policy: Policy): Workload[] {
+    return this.workloads.filter((workload) => selects(policy, workload));
+  }
+
+  policiesOf(workload: Workload): Policy[] {
+    return this.policies.filter((policy) => selects(policy, workload));
   }
 
   get workloads(): readonly Workload[] {

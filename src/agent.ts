@@ -1,0 +1,455 @@
+/** The agent: wires the rooms, owns every lifetime, and ends them in reverse order. Enforcement outlives it. */
+
+import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
+import { CONTAINERS_MAX, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
+import { bpfObjectBytes } from "../ffi/product.ts";
+import { type Batch, RingReader } from "../ffi/ring.ts";
+import { EventPipeline } from "./alerts/pipeline.ts";
+import type { ListenAddress, Settings } from "./config/config.ts";
+import type { ContainerEvent } from "./events/event.ts";
+import { PROCESS_TREE_LIMITS, ProcessTree } from "./events/process_tree.ts";
+import { createApp } from "./http/app.ts";
+import { serve } from "./http/serve.ts";
+import type { AgentState } from "./http/state.ts";
+import { coverRules } from "./kernel/coverage.ts";
+import { Enforcement } from "./kernel/enforcement.ts";
+import { HostProcfs } from "./kernel/host_procfs.ts";
+import type { Step } from "./kernel/plan.ts";
+import { Reconciler } from "./kernel/reconciler.ts";
+import { type Clock, systemClock } from "./lib/clock.ts";
+import { errorText, type Log } from "./lib/log.ts";
+import type { Diagnostic } from "./model/diagnostic.ts";
+import type { Workload } from "./model/workload.ts";
+import { SseHub } from "./sinks/sse_hub.ts";
+import { watchPolicies } from "./sources/policy_files.ts";
+import type { WorkloadChange } from "./sources/runtime/change.ts";
+import { CONTAINERD_SOCKETS, watchContainerd } from "./sources/runtime/containerd.ts";
+import { cgroupPrefixes } from "./sources/runtime/prefixes.ts";
+
+export interface AgentOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  /** Of this agent, for alerts and status. */
+  readonly version: string;
+  /** Stops the agent; what it enforces stays in force. */
+  readonly signal: AbortSignal;
+}
+
+/** How often the kernel is asked whether everything is still there. */
+const CHECK_MS = 10_000;
+
+/**
+ * Runs until the signal aborts. Where the kernel can't enforce it runs as well, says what is missing, and is not ready.
+ * @throws {Error} what nothing can go on without: the shim, an address that is taken
+ */
+export async function runAgent(options: AgentOptions): Promise<void> {
+  await using agent = await Agent.start(options);
+  await agent.ended(options.signal);
+}
+
+class Agent implements AsyncDisposable {
+  readonly #settings: Settings;
+  readonly #log: Log;
+  readonly #version: string;
+  readonly #startedAt = new Date();
+  readonly #clock: Clock = systemClock;
+  /** Everything that must be ended, the latest first. */
+  readonly #scope = new AsyncDisposableStack();
+  readonly #stopping = new AbortController();
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #shim: Shim;
+  readonly #procfs: HostProcfs;
+  readonly #enforcement: Enforcement;
+  readonly #alerts: SseHub;
+  readonly #events: SseHub;
+  readonly #tree: ProcessTree;
+  readonly #pipeline: EventPipeline;
+  readonly #reconciler: Reconciler;
+  /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
+  #bootToUnixNs: bigint;
+  #diagnostics: readonly Diagnostic[] = [];
+  #policiesRead = false;
+  #workloadsListed = false;
+  #containerd = { connected: false, detail: "not reached yet" };
+  #lostLinks: readonly string[] = [];
+  #alertsLost = 0n;
+
+  private constructor(options: AgentOptions, object: Uint8Array) {
+    const { settings, log, version } = options;
+    [this.#settings, this.#log, this.#version] = [settings, log, version];
+    setLeakReporter((what) => log.error("Leak: was never closed", { what }));
+    this.#shim = this.#scope.use(openShim());
+    this.#procfs = new HostProcfs(this.#shim);
+    this.#bootToUnixNs = bootToUnixNs(this.#shim);
+    this.#enforcement = this.#scope.use(
+      Enforcement.open(this.#shim, { bpffs: settings.bpffs, objectBytes: object }),
+    );
+    const life = crypto.randomUUID().slice(0, 8);
+    const hub = () => this.#scope.adopt(new SseHub({ clock: this.#clock, life }), (h) => h.close());
+    [this.#alerts, this.#events] = [hub(), hub()];
+    this.#tree = new ProcessTree(this.#procfs, () => performance.now());
+    this.#pipeline = this.#scope.adopt(this.#createPipeline(), (pipeline) => pipeline.close());
+    this.#reconciler = this.#scope.adopt(
+      new Reconciler({
+        target: this.#enforcement,
+        posture: settings.posture,
+        clock: this.#clock,
+        onApplied: (steps, shadowed) => this.#onApplied(steps, shadowed),
+        onFailure: (error) => this.#onApplyFailure(error),
+      }),
+      (reconciler) => reconciler.close(),
+    );
+  }
+
+  static async start(options: AgentOptions): Promise<Agent> {
+    const agent = new Agent(options, await bpfObjectBytes());
+    try {
+      agent.#sayWhatIsEnforced();
+      agent.#readRings();
+      agent.#watchSources();
+      await agent.#serve();
+      agent.#background("check of the kernel", agent.#checkKernel());
+      return agent;
+    } catch (error) {
+      await agent[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Settles when the signal aborts; rejects when a part of the agent failed. */
+  async ended(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) return resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([aborted, this.#failed.promise]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#scope.disposeAsync();
+    const kept = this.#enforcement.enforces ? "what was enforced stays in force" : "";
+    this.#log.info("Stopped", kept === "" ? {} : { enforcement: kept });
+  }
+
+  /** A part that runs until the agent stops. Its failure is the agent's: a guard that is half dead must not look alive. */
+  #background(name: string, part: Promise<void>): void {
+    const ended = part.catch((error) => {
+      if (this.#stopping.signal.aborted) return;
+      this.#log.error("Failed, stopping the agent", { part: name, error });
+      this.#failed.reject(error);
+    });
+    this.#scope.defer(() => ended);
+  }
+
+  // ---- kernel ----
+
+  #sayWhatIsEnforced(): void {
+    const { report, missing } = this.#enforcement;
+    if (report === undefined) {
+      this.#log.error("Nothing is enforced", { missing: missing.join("; ") });
+      return;
+    }
+    const { kernel, mode, buildId } = report;
+    this.#log.info("Programs are in the kernel", { kernel, mode, build: buildId.slice(0, 12) });
+  }
+
+  #onApplied(steps: readonly Step[], shadowed: readonly Workload[]): void {
+    for (const { name, cgroupPath } of shadowed) {
+      this.#log.warn("Container shares its cgroup with another, whose policy governs both", {
+        name,
+        cgroup: cgroupPath,
+      });
+    }
+    if (steps.length === 0 && this.#reconciler.generation > 1) return;
+    for (const missing of this.#enforcement.report?.missing ?? []) {
+      if (this.#reconciler.generation === 1) this.#log.warn("Kernel lacks", { missing });
+    }
+    const { desired, workloads, generation } = this.#reconciler;
+    this.#log.info(this.#enforcement.enforces ? "Applied policies" : "Compiled policies", {
+      generation,
+      containers: workloads.length,
+      images: desired?.images.size,
+      steps: steps.length,
+    });
+  }
+
+  #onApplyFailure(error: Error): void {
+    const { generation } = this.#reconciler;
+    this.#log.error("Cannot apply policies: keeping what is in force", { generation, error });
+  }
+
+  /** Finds out when someone takes programs out of the kernel, or when events about containers were lost. */
+  async #checkKernel(): Promise<void> {
+    const { enforcer } = this.#enforcement;
+    while (!this.#stopping.signal.aborted) {
+      await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
+      this.#bootToUnixNs = bootToUnixNs(this.#shim);
+      if (enforcer === undefined || this.#stopping.signal.aborted) continue;
+      const lost = enforcer.lostLinks();
+      if (lost.length > 0 && lost.length !== this.#lostLinks.length) {
+        this.#log.error("Programs were removed from the kernel by someone else", {
+          programs: lost.join(","),
+        });
+      }
+      this.#lostLinks = lost;
+      this.#maintain(() => {
+        const alertsLost = enforcer.counters()["alerts_lost"] ?? 0n;
+        if (alertsLost === this.#alertsLost) return enforcer.sweep();
+        this.#alertsLost = alertsLost;
+        enforcer.resync();
+      });
+    }
+  }
+
+  #maintain(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#log.error("Cannot tidy up in the kernel: ignoring", { error });
+    }
+  }
+
+  // ---- events ----
+
+  #createPipeline(): EventPipeline {
+    const { cluster, hostname, visibility } = this.#settings;
+    const shown = visibility.includes("process");
+    return new EventPipeline({
+      reporter: {
+        clusterName: cluster,
+        hostName: hostname,
+        nodeId: this.#procfs.readText("/etc/machine-id")?.trim() ?? "",
+        version: `ankylo ${this.#version}`,
+      },
+      tree: this.#tree,
+      clock: this.#clock,
+      workloadOf: (container) => this.#enforcement.enforcer?.containerOf(container),
+      imageOf: (generation) => this.#enforcement.enforcer?.imageOf(generation),
+      unixNs: (bootNs) => bootNs + this.#bootToUnixNs,
+      onAlert: (seq, json, facets) => this.#alerts.publish(seq, json, facets),
+      onLog: (seq, json, facets) => shown && this.#events.publish(seq, json, facets),
+      onContainer: (event) => this.#onContainer(event),
+    });
+  }
+
+  #onContainer({ container, cgroupId, cgroupPath, gone }: ContainerEvent): void {
+    this.#log.debug(gone ? "Container's cgroup went" : "Container's cgroup came", {
+      index: container,
+      cgroup: cgroupPath,
+    });
+    this.#maintain(() => this.#enforcement.enforcer?.onContainerEvent(container, cgroupId, gone));
+  }
+
+  #readRings(): void {
+    const { enforcer } = this.#enforcement;
+    if (enforcer === undefined) return;
+    const pipeline = this.#pipeline;
+    const read = (name: "ring_alerts" | "ring_events", take: (batch: Batch) => void) => {
+      const reader = RingReader.open(this.#shim, enforcer.ring(name));
+      this.#background(name, readRing(reader, take));
+      this.#scope.defer(() => reader.close());
+    };
+    read("ring_alerts", (batch) => pipeline.takeAlerts(bytesOf(batch)));
+    read("ring_events", (batch) => pipeline.takeEvents(bytesOf(batch)));
+  }
+
+  // ---- sources ----
+
+  #watchSources(): void {
+    const stop = new AbortController();
+    this.#background("policy files", this.#watchPolicies(stop.signal));
+    const { containerd } = this.#settings;
+    if (containerd === undefined) {
+      this.#containerd = { connected: false, detail: "turned off" };
+      this.#setListed();
+    } else {
+      const sockets = containerd === "auto" ? CONTAINERD_SOCKETS : [containerd];
+      this.#background("containerd", this.#watchContainerd(sockets, stop.signal));
+    }
+    this.#enforcement.enforcer?.setPrefixes(cgroupPrefixes([]).prefixes);
+    this.#scope.defer(() => stop.abort());
+  }
+
+  async #watchPolicies(signal: AbortSignal): Promise<void> {
+    for await (const set of watchPolicies(this.#settings.policies, { signal })) {
+      this.#policiesRead = true;
+      this.#diagnostics = set.diagnostics;
+      for (const { severity, where, field, message } of set.diagnostics) {
+        const place = `${where.file}:${where.line}:${where.column}`;
+        this.#log[severity === "error" ? "error" : "warn"](message, {
+          where: place,
+          field: field || undefined,
+        });
+      }
+      this.#log.info("Read policies", { files: set.files.length, policies: set.policies.length });
+      this.#reconciler.setPolicies(set.policies);
+    }
+  }
+
+  async #watchContainerd(sockets: readonly string[], signal: AbortSignal): Promise<void> {
+    const procfs = this.#procfs;
+    const cgroupRoot = procfs.cgroupRoot;
+    const options = { sockets, procfs, signal, ...(cgroupRoot && { cgroupRoot }) };
+    for await (const change of watchContainerd(options)) this.#onWorkloadChange(change);
+  }
+
+  #onWorkloadChange(change: WorkloadChange): void {
+    switch (change.kind) {
+      case "Init":
+        this.#containerd = { connected: true, detail: `${change.version} at ${change.socket}` };
+        this.#log.info("Connected to containerd", {
+          socket: change.socket,
+          version: change.version,
+        });
+        break;
+      case "Apply":
+        this.#log.debug("Container", { id: change.workload.id, name: change.workload.name });
+        this.#reconciler.setWorkload(change.workload);
+        break;
+      case "Delete":
+        this.#log.debug("Container ended", { id: change.id });
+        this.#reconciler.deleteWorkload(change.runtimeNamespace, change.id);
+        break;
+      case "InitDone":
+        this.#setListed();
+        break;
+      case "Namespaces":
+        this.#setNamespaces(change.names);
+        break;
+      case "Problem":
+        this.#log.warn("Container is not guarded", { id: change.id, reason: change.message });
+        break;
+      case "Unreachable":
+        this.#containerd = { connected: false, detail: change.reason };
+        this.#log.warn("containerd is away: what is enforced stays so, trying again", {
+          reason: change.reason,
+        });
+        this.#setListed();
+        break;
+    }
+  }
+
+  #setListed(): void {
+    this.#workloadsListed = true;
+    this.#reconciler.setListed();
+  }
+
+  #setNamespaces(names: readonly string[]): void {
+    const { prefixes, omitted } = cgroupPrefixes(names);
+    this.#enforcement.enforcer?.setPrefixes(prefixes);
+    if (omitted.length === 0) return;
+    this.#log.warn("Too many containerd namespaces: containers of these are known a little later", {
+      namespaces: omitted.join(","),
+    });
+  }
+
+  // ---- HTTP ----
+
+  async #serve(): Promise<void> {
+    const { listen, socket } = this.#settings;
+    const app = createApp(this.#state(), { log: this.#log });
+    const closeStreams = () => {
+      this.#alerts.close();
+      this.#events.close();
+    };
+    const stop = new AbortController();
+    const serving = await serve(app, { listen, socket, closeStreams }, stop.signal);
+    this.#scope.defer(async () => {
+      stop.abort();
+      await serving.finished;
+    });
+    this.#log.info("Serving", { listen: addressText(listen, serving.port), socket });
+  }
+
+  #state(): AgentState {
+    const enforcement = this.#enforcement;
+    const reconciler = this.#reconciler;
+    const rules = () =>
+      coverRules(
+        reconciler.desired?.rules ?? [],
+        enforcement.report?.hooks ?? [],
+        enforcement.why,
+      );
+    return {
+      about: {
+        version: this.#version,
+        buildId: enforcement.buildId,
+        startedAt: this.#startedAt,
+        hostName: this.#settings.hostname,
+        clusterName: this.#settings.cluster,
+      },
+      notReady: () => this.#notReady(),
+      kernel: () => enforcement.enforces ? enforcement.report : undefined,
+      generation: () => reconciler.generation,
+      sources: () => [
+        { name: "policy files", connected: this.#policiesRead, detail: this.#settings.policies },
+        { name: "containerd", ...this.#containerd },
+      ],
+      policies: () => reconciler.policies,
+      diagnostics: () => this.#diagnostics,
+      rules,
+      selectedBy: (policy) => reconciler.selectedBy(policy).map(({ id }) => id),
+      workloads: () =>
+        reconciler.workloads.map((workload) => {
+          const place = enforcement.enforcer?.placeOf(workload);
+          const policies = reconciler.policiesOf(workload).map(({ name }) => name);
+          return { workload, container: place?.index, generation: place?.generation, policies };
+        }),
+      counters: () => enforcement.enforcer?.counters() ?? {},
+      pipeline: () => this.#pipeline.counts,
+      processes: () => this.#tree.counts,
+      limits: () => this.#limits(),
+      alerts: this.#alerts,
+      events: this.#events,
+    };
+  }
+
+  #limits() {
+    const { containers = 0, images = 0 } = this.#enforcement.enforcer?.usage() ?? {};
+    return {
+      containers: { used: containers, max: CONTAINERS_MAX },
+      images: { used: images, max: IMAGES_MAX },
+      processes: { used: this.#tree.counts.entries, max: PROCESS_TREE_LIMITS.entriesMax },
+    };
+  }
+
+  #notReady(): string[] {
+    const { failure, generation } = this.#reconciler;
+    return [
+      ...(this.#enforcement.enforcer === undefined ? this.#enforcement.missing : []),
+      ...(this.#policiesRead ? [] : ["policies have not been read yet"]),
+      ...(this.#workloadsListed ? [] : ["containerd has not listed its containers yet"]),
+      ...(generation > 0 || failure !== undefined ? [] : ["policies have not been applied yet"]),
+      ...(failure === undefined ? [] : [
+        `the latest policies are not in force, keeping generation ${generation}: ${
+          errorText(failure)
+        }`,
+      ]),
+      ...(this.#lostLinks.length === 0
+        ? []
+        : [`programs were removed from the kernel: ${this.#lostLinks.join(", ")}`]),
+    ];
+  }
+}
+
+async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {
+  for await (const batch of reader) take(batch);
+}
+
+function* bytesOf(batch: Batch): Generator<Uint8Array> {
+  for (const { buffer, byteOffset, byteLength } of batch.records()) {
+    yield new Uint8Array(buffer, byteOffset, byteLength);
+  }
+}
+
+function bootToUnixNs(shim: Shim): bigint {
+  return BigInt(Date.now()) * 1_000_000n - shim.bootTimeNs();
+}
+
+function addressText(
+  listen: ListenAddress | undefined,
+  port: number | undefined,
+): string | undefined {
+  return listen === undefined ? undefined : `${listen.hostname}:${port}`;
+}

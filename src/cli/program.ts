@@ -1,0 +1,151 @@
+/** The command line: what there is, how it is called, and which exit status comes of it. */
+
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import { SETTING_NAMES, type SettingName } from "../config/config.ts";
+import { ConfigError, printSettings } from "../config/load.ts";
+import { errorText } from "../lib/log.ts";
+import { runCheck } from "./check.ts";
+import { AgentUnreachableError } from "./client.ts";
+import {
+  EXIT_BUSY,
+  EXIT_CODES,
+  EXIT_FAILURE,
+  EXIT_OK,
+  EXIT_UNREACHABLE,
+  EXIT_USAGE,
+} from "./exit_codes.ts";
+import { type CommandIo, processIo } from "./io.ts";
+import { runLogs } from "./logs.ts";
+import { runProbe } from "./probe.ts";
+import { runAgent } from "./run.ts";
+import { addSettings, settingsFrom } from "./settings.ts";
+import { runStatus } from "./status.ts";
+import { runUninstall } from "./uninstall.ts";
+import { runVersion } from "./version.ts";
+import { AgentRunsError } from "../lib/instance_lock.ts";
+
+/** Where an agent can be reached. */
+const ADDRESS: readonly SettingName[] = ["socket", "listen"];
+
+const EXAMPLES = `
+Examples:
+  $ ankylo probe                          what can this kernel enforce?
+  $ ankylo check policies/*.yaml          are these policies right, and what will become of each rule?
+  $ sudo ankylo run --policies ./policies enforce them
+  $ sudo ankylo status                    what is enforced, on which containers, and what came of it
+  $ sudo ankylo logs --follow             alerts as they come
+  $ sudo ankylo uninstall                 take everything out of the kernel again
+
+Policies are KubeArmor's: KubeArmorPolicy as YAML files.`;
+
+/**
+ * Runs one command. Returns its exit status; throws nothing.
+ * @param args without the program's name
+ */
+export async function main(args: readonly string[], io: CommandIo = processIo): Promise<number> {
+  let status: number = EXIT_OK;
+  const program = buildProgram(io, (code) => status = code);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    // Whoever read our output has had enough, as `head` does.
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT_OK;
+    io.err(`${errorText(error)}\n`);
+    return statusOf(error);
+  }
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof ConfigError) return EXIT_USAGE;
+  if (error instanceof AgentUnreachableError) return EXIT_UNREACHABLE;
+  return error instanceof AgentRunsError ? EXIT_BUSY : EXIT_FAILURE;
+}
+
+function buildProgram(io: CommandIo, done: (status: number) => void): Command {
+  const program = new Command("ankylo")
+    .description(
+      "A runtime guard for containers: KubeArmor policies, enforced by the kernel itself (BPF LSM).",
+    )
+    .addHelpText("after", `${EXAMPLES}\n\n${exitCodesText()}`);
+  addRun(program, io, done);
+  program.command("check")
+    .description(
+      "read policy files and report what is wrong, and what becomes of each rule; changes nothing",
+    )
+    .argument("<files...>", "policy files")
+    .option("--json", "findings as JSON", false)
+    .action(async (files, options) => done(await runCheck(files, options, io)));
+  program.command("probe")
+    .description("say what this kernel can enforce, what it lacks and what to do about it")
+    .option("--json", "the report as JSON", false)
+    .action((options) => done(runProbe(options, io)));
+  addStatusAndLogs(program, io, done);
+  addUninstall(program, io, done);
+  program.command("version").description("say what this is").action(() => runVersion(io));
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().showHelpAfterError("(ankylo --help and ankylo COMMAND --help say more)");
+    command.configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
+  }
+  return program;
+}
+
+function addRun(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const run = program.command("run")
+    .description(
+      "enforce policies until SIGTERM or Ctrl-C; what is enforced then stays in force until `ankylo uninstall`",
+    )
+    .option("--print-config", "print every setting with where it came from, and exit", false);
+  addSettings(run, SETTING_NAMES);
+  run.addHelpText("after", RUN_HELP).action(async ({ printConfig }) => {
+    const loaded = await settingsFrom(run, SETTING_NAMES);
+    if (printConfig) io.out(printSettings(loaded));
+    else done(await runAgent(loaded.settings));
+  });
+}
+
+const RUN_HELP = `
+Each setting can be a flag, a variable or a line in the configuration file; the first of these wins:
+  --posture-file block        ANKYLO_POSTURE_FILE=block        posture: { file: block }
+
+Examples:
+  $ sudo ankylo run
+  $ sudo ankylo run --policies ./policies --posture-file block --log-format json
+  $ ankylo run --print-config`;
+
+function addStatusAndLogs(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const status = program.command("status")
+    .description("show what the running agent enforces, on which containers, and what came of it")
+    .option("--json", "what the HTTP API says, as JSON", false);
+  addSettings(status, ADDRESS);
+  status.action(async (options) => {
+    const { settings } = await settingsFrom(status, ADDRESS);
+    done(await runStatus(settings, options, io));
+  });
+  const logs = program.command("logs")
+    .description("print the alerts that the running agent still holds")
+    .option("-f, --follow", "go on with alerts as they come", false)
+    .option("--json", "one JSON object a line, in KubeArmor's schema", false);
+  addSettings(logs, ADDRESS);
+  logs.addHelpText("after", "\nExample:\n  $ sudo ankylo logs --follow --json | jq .Resource");
+  logs.action(async (options) => {
+    const { settings } = await settingsFrom(logs, ADDRESS);
+    done(await runLogs(settings, options, io));
+  });
+}
+
+function addUninstall(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const uninstall = program.command("uninstall")
+    .description("take the programs out of the kernel: from then on nothing is enforced")
+    .option("--force", "even while an agent runs", false);
+  addSettings(uninstall, ["bpffs"]);
+  uninstall.action(async (options) => {
+    const { settings } = await settingsFrom(uninstall, ["bpffs"]);
+    done(await runUninstall(settings, options, io));
+  });
+}
+
+function exitCodesText(): string {
+  return `Exit status:\n${EXIT_CODES.map(([code, text]) => `  ${code}  ${text}`).join("\n")}`;
+}

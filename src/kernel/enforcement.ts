@@ -1,0 +1,78 @@
+/** The Enforcer, or the reason why there is none: an agent on a kernel that can't enforce still runs and says so. */
+
+import { BpfError, type Shim } from "../../ffi/bpf.ts";
+import { HASH_KEYS } from "../../ffi/generated/agent_api.ts";
+import type { DesiredState, HashKeys } from "../compile/compile.ts";
+import { errorText } from "../lib/log.ts";
+import type { Workload } from "../model/workload.ts";
+import {
+  type ApplyResult,
+  Enforcer,
+  type EnforcerOptions,
+  type KernelReport,
+  NotSupportedError,
+} from "./enforcer.ts";
+import { buildIdOf } from "./installation.ts";
+import type { ReconcileTarget } from "./reconciler.ts";
+
+export class Enforcement implements ReconcileTarget, Disposable {
+  readonly enforcer: Enforcer | undefined;
+  /** What hinders enforcement, as a phrase; undefined: nothing. */
+  readonly why: string | undefined;
+  /** The same in full, one sentence each with what to do. */
+  readonly missing: readonly string[];
+  /** SHA-256 of the programs, in hex. */
+  readonly buildId: string;
+  readonly keys: HashKeys;
+
+  private constructor(
+    buildId: string,
+    enforcer: Enforcer | undefined,
+    why?: string,
+    missing: readonly string[] = [],
+  ) {
+    this.buildId = buildId;
+    this.enforcer = enforcer;
+    this.why = why;
+    this.missing = missing;
+    // Without a kernel policies are compiled all the same, so that their rules are checked and shown.
+    const zeros = () => new BigUint64Array(HASH_KEYS);
+    this.keys = enforcer?.keys ?? {
+      a: crypto.getRandomValues(zeros()),
+      b: crypto.getRandomValues(zeros()),
+    };
+  }
+
+  /** Opens the Enforcer where the kernel allows. Throws only what is a mistake of the agent's own. */
+  static open(shim: Shim, options: EnforcerOptions): Enforcement {
+    const buildId = buildIdOf(options.objectBytes).toHex();
+    try {
+      return new Enforcement(buildId, Enforcer.open(shim, options));
+    } catch (error) {
+      if (error instanceof NotSupportedError) {
+        return new Enforcement(buildId, undefined, error.message, error.missing);
+      }
+      if (!(error instanceof BpfError)) throw error;
+      const missing = [`the kernel refused the programs: ${errorText(error)}`];
+      return new Enforcement(buildId, undefined, "the kernel refused the programs", missing);
+    }
+  }
+
+  /** Whether the programs are attached. */
+  get enforces(): boolean {
+    return this.enforcer?.enforces ?? false;
+  }
+
+  get report(): KernelReport | undefined {
+    return this.enforcer?.report;
+  }
+
+  apply(desired: DesiredState, workloads: readonly Workload[]): ApplyResult {
+    return this.enforcer?.apply(desired, workloads) ?? { steps: [], shadowed: [] };
+  }
+
+  /** Leaves what is enforced in force. */
+  [Symbol.dispose](): void {
+    this.enforcer?.close();
+  }
+}
