@@ -142,3 +142,10 @@ export async function unpack(deb: string, dir: string): Promise<void> {
   const options = ["--keep-directory-symlink", "--no-same-owner", ...excludes];
   await run(["bash", "-c", script, "unpack", deb, dir, ...options]);
 }
+
+/** Packs a directory as a squashfs image, so that equal content gives equal bytes. */
+export async function packSquashfs(dir: string, target: string): Promise<void> {
+  const times = ["-all-time", "0", "-mkfs-time", "0"];
+  const options = ["-comp", "lz4", "-all-root", "-noappend", "-quiet", "-no-progress", ...times];
+  await run(["mksquashfs", dir, target, ...options]);
+}

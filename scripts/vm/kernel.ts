@@ -1,10 +1,10 @@
 /** Debian's kernels, unpacked to what QEMU boots and what `bpftool` reads. */
 
 import { captureBytes, run } from "./command.ts";
-import { Apt, unpack } from "./debian.ts";
+import { Apt, packSquashfs, unpack } from "./debian.ts";
 import { KERNELS, type KernelSeries } from "./kernels.ts";
 import { step } from "./progress.ts";
-import { cached, ownText } from "./store.ts";
+import { cached, digestOf, ownText } from "./store.ts";
 
 /** A kernel in the cache. */
 export interface Kernel {
@@ -17,6 +17,8 @@ export interface Kernel {
   initrd: string;
   /** /lib/modules/RELEASE, as squashfs. */
   modules: string;
+  /** Digest of the three files. */
+  digest: string;
 }
 
 /** What the initrd needs to reach the root image, and what the guest's init takes for granted. */
@@ -52,10 +54,17 @@ export async function prepareKernel(series: KernelSeries): Promise<Kernel> {
     inputs,
     (dir) => step(`get kernel ${series} from Debian`, () => build(series, dir)),
   );
-  const release = (await Deno.readTextFile(`${dir}/release`)).trim();
-  const file = (name: string) => `${dir}/${name}`;
-  const [vmlinux, initrd, modules] = ["vmlinux", "initrd", "modules.sqfs"].map(file);
-  return { series, release, vmlinux: vmlinux!, initrd: initrd!, modules: modules! };
+  const text = async (name: string) => (await Deno.readTextFile(`${dir}/${name}`)).trim();
+  const [vmlinux, initrd, modules] = filesIn(dir);
+  return {
+    ...{ series, vmlinux, initrd, modules },
+    release: await text("release"),
+    digest: await text("digest"),
+  };
+}
+
+function filesIn(dir: string): [vmlinux: string, initrd: string, modules: string] {
+  return [`${dir}/vmlinux`, `${dir}/initrd`, `${dir}/modules.sqfs`];
 }
 
 /** Path of the series' unpacked kernel: `bpftool btf dump file PATH format c` makes its vmlinux.h. */
@@ -78,18 +87,17 @@ async function build(series: KernelSeries, dir: string): Promise<void> {
   await run(["depmod", "-b", tree, release]);
   await writeInitrd(tree, release, dir);
   const modules = `${tree}/usr/lib/modules/${release}`;
-  const packing = ["-comp", "lz4", "-all-root", "-noappend", "-quiet", "-no-progress"];
-  await run(["mksquashfs", modules, `${dir}/modules.sqfs`, ...packing]);
+  await packSquashfs(modules, `${dir}/modules.sqfs`);
+  await Deno.writeTextFile(`${dir}/digest`, await digestOf(filesIn(dir)));
   for (const path of [tree, ...debs]) await Deno.remove(path, { recursive: true });
 }
 
-/** Follows a metapackage to the packages that hold files; from 7.x on there are several. */
+/** A metapackage with all it leads to of its kernel: before 7.x that is one package, from then on three. */
 async function kernelPackages(apt: Apt, packageName: string): Promise<string[]> {
   const ofKernel = /^linux-(image|binary|modules|base)-\d/;
   const inner = (await apt.dependencies(packageName)).filter((name) => ofKernel.test(name));
-  if (inner.length === 0) return [packageName];
   const all = await Promise.all(inner.map((name) => kernelPackages(apt, name)));
-  return [...new Set(all.flat())];
+  return [...new Set([packageName, ...all.flat()])];
 }
 
 async function onlyEntry(dir: string): Promise<string> {
@@ -149,7 +157,8 @@ async function writeInitrd(tree: string, release: string, dir: string): Promise<
       : await Deno.readFile(module);
     await Deno.writeFile(`${initrd}/modules/${String(index).padStart(2, "0")}-${name}`, bytes);
   }
-  const script = "set -o pipefail; find . | sort | cpio -o -H newc --quiet -R 0:0 > ../initrd";
+  const script = "set -o pipefail; find . -exec touch -h -d @0 {} + && find . | sort | " +
+    "cpio -o -H newc --quiet --reproducible -R 0:0 > ../initrd";
   await run(["bash", "-c", script], { cwd: initrd });
   await Deno.remove(initrd, { recursive: true });
 }

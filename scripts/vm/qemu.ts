@@ -2,12 +2,12 @@
 
 import { capture } from "./command.ts";
 import type { Kernel } from "./kernel.ts";
+import type { RootImage } from "./root_image.ts";
 
 /** What makes two VMs different machines, so that each needs a template of its own. */
 export interface Machine {
   kernel: Kernel;
-  /** Path of the root image. */
-  rootImage: string;
+  rootImage: RootImage;
   /** Memory in MiB. */
   memMiB: number;
   /** Number of CPUs; 1 with `icount`. */
@@ -53,16 +53,6 @@ function accelerator(machine: Machine): string[] {
 const KERNEL_COMMAND_LINE =
   "console=ttyS0 quiet loglevel=4 panic=-1 lsm=landlock,lockdown,yama,apparmor,bpf mitigations=off";
 
-/** The part of the command line that a template depends on, apart from the paths of files. */
-export function machineArguments(machine: Machine): string[] {
-  return [
-    ...accelerator(machine),
-    ...["-m", `${machine.memMiB}M`, "-smp", `${machine.cpus}`],
-    ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
-    ...["-append", KERNEL_COMMAND_LINE],
-  ];
-}
-
 /**
  * The whole command line.
  *
@@ -76,9 +66,12 @@ export function qemuArguments(
 ): string[] {
   const share = use === "save" ? "on" : "off";
   const memory = `size=${machine.memMiB}M,mem-path=${disks.ram},share=${share}`;
-  const drives = [machine.rootImage, machine.kernel.modules, disks.job, disks.binary];
+  const drives = [machine.rootImage.path, machine.kernel.modules, disks.job, disks.binary];
   return [
-    ...machineArguments(machine),
+    ...accelerator(machine),
+    ...["-m", `${machine.memMiB}M`, "-smp", `${machine.cpus}`],
+    ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+    ...["-append", KERNEL_COMMAND_LINE],
     ...["-M", "q35,memory-backend=ram0"],
     ...["-object", `memory-backend-file,id=ram0,${memory}`],
     ...["-kernel", machine.kernel.vmlinux, "-initrd", machine.kernel.initrd],

@@ -2,9 +2,9 @@
 
 import { run } from "./command.ts";
 import { writeBusyboxImage } from "./container_image.ts";
-import { Apt, unpack } from "./debian.ts";
+import { Apt, packSquashfs, unpack } from "./debian.ts";
 import { step } from "./progress.ts";
-import { cached, ownText } from "./store.ts";
+import { cached, digestOf, ownText } from "./store.ts";
 
 const SUITES = ["bookworm", "bookworm-security"];
 
@@ -26,8 +26,16 @@ const DIRECTORIES = ["dev", "etc/ankylo", "etc/ssl/certs", "home", "job", "mnt",
 /** Links that maintainer scripts would have made. */
 const LINKS = { "usr/bin/sh": "dash", "usr/bin/awk": "mawk", "usr/sbin/iptables": "iptables-nft" };
 
-/** Returns the path of the root image, building it when the cache has none. */
-export async function prepareRootImage(): Promise<string> {
+/** A root image in the cache. */
+export interface RootImage {
+  /** The squashfs file. */
+  path: string;
+  /** Digest of the file. */
+  digest: string;
+}
+
+/** Returns the root image, building it when the cache has none. */
+export async function prepareRootImage(): Promise<RootImage> {
   const sources = ["root_image.ts", "container_image.ts", "guest/init.sh"];
   const inputs = await Promise.all(sources.map(ownText));
   const dir = await cached(
@@ -35,7 +43,7 @@ export async function prepareRootImage(): Promise<string> {
     inputs,
     (dir) => step("make the VM's root image from Debian packages", () => build(dir)),
   );
-  return `${dir}/root.sqfs`;
+  return { path: `${dir}/root.sqfs`, digest: await Deno.readTextFile(`${dir}/digest`) };
 }
 
 async function build(dir: string): Promise<void> {
@@ -46,9 +54,8 @@ async function build(dir: string): Promise<void> {
   await apt.clean();
   await configure(root);
   await writeBusyboxImage(root, `${root}/usr/share/vm/busybox.tar`);
-  const time = ["-all-time", "0", "-mkfs-time", "0"];
-  const packing = ["-comp", "lz4", "-all-root", "-noappend", "-quiet", "-no-progress", ...time];
-  await run(["mksquashfs", root, `${dir}/root.sqfs`, ...packing]);
+  await packSquashfs(root, `${dir}/root.sqfs`);
+  await Deno.writeTextFile(`${dir}/digest`, await digestOf([`${dir}/root.sqfs`]));
   await Deno.remove(root, { recursive: true });
 }
 

@@ -56,6 +56,16 @@ export async function cached(
   return dir;
 }
 
+/** Digest of the content of some files, in order: equal for equal content, wherever it was made. */
+export async function digestOf(paths: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const path of paths) {
+    using file = await Deno.open(path);
+    for await (const chunk of file.readable) hash.update(chunk);
+  }
+  return hash.digest("hex");
+}
+
 /** The text of a file that lies beside the modules of the harness, for keys and for copying into images. */
 export async function ownText(name: string): Promise<string> {
   return await Deno.readTextFile(new URL(name, import.meta.url));

@@ -36,8 +36,16 @@ export interface Template {
 /** Returns the machine's template, booting it once when the cache has none. */
 export async function prepareTemplate(machine: Machine): Promise<Template> {
   const { kernel, memMiB, cpus, icount } = machine;
-  // The paths of kernel and root image are keys of their content.
-  const inputs = [qemuArguments(machine, diskPaths(""), "save", []), await qemuVersion()];
+  // Content counts, not where it lies: what was built again and came out the same needs no other template.
+  const named = {
+    ...machine,
+    kernel: { ...kernel, vmlinux: "vmlinux", initrd: "initrd", modules: "modules" },
+    rootImage: { ...machine.rootImage, path: "root" },
+  };
+  const inputs = [
+    qemuArguments(named, diskPaths(""), "save", []),
+    ...[kernel.digest, machine.rootImage.digest, await qemuVersion()],
+  ];
   const name = `template-${kernel.series}-${memMiB}m-${cpus}cpu${icount ? "-icount" : ""}`;
   const dir = await cached(
     name,
