@@ -139,7 +139,8 @@ enum counter {
 #define NODE_ROOT 1u    /* the trie of object paths */
 #define NODE_SOURCES 2u /* (path hash of an executable) -> source class in `next` */
 #define NEXT_NODE 0x00ffffffu
-#define NEXT_GUARD 0x40000000u /* a Block row lies at this node or below it */
+#define NEXT_GUARD 0x40000000u /* a Block row lies at this node or below it: a directory here keeps its name */
+#define NEXT_GUARD_END 0x20000000u /* v_end has a Block for some source: a file here keeps its name */
 #define NEXT_LEXER 0x80000000u /* reserved for patterns */
 #define ROW_BY_SOURCE 0x80000000u /* add the source class (0 = none) to the row index */
 #define ROW_INDEX 0x00ffffffu

@@ -21,6 +21,7 @@ export const NODE_ROOT = 1;
 export const NODE_SOURCES = 2;
 export const NEXT_NODE = 16777215;
 export const NEXT_GUARD = 1073741824;
+export const NEXT_GUARD_END = 536870912;
 export const NEXT_LEXER = 2147483648;
 export const ROW_BY_SOURCE = 2147483648;
 export const ROW_INDEX = 16777215;

@@ -9,6 +9,7 @@ import {
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
   NEXT_GUARD,
+  NEXT_GUARD_END,
   NEXT_NODE,
   NODE_ROOT,
   OP_ATTR,
@@ -74,7 +75,7 @@ Deno.test("header: magic, format, generation and the places of everything", () =
 
 Deno.test("header: a trie without an edge has no root node, but flags", () => {
   const blocked = compiled([{ at: "///" }]).reader.header;
-  assert.equal(blocked.rootNext, NEXT_GUARD);
+  assert.equal(blocked.rootNext, NEXT_GUARD | NEXT_GUARD_END);
   assert.equal(blocked.rootEnd, blocked.rootDesc);
   assert.notEqual(blocked.rootEnd, 0);
   assert.equal(compiled([{ at: "///", action: "Audit" }]).reader.header.rootNext, 0);

@@ -1,5 +1,6 @@
 import {
   NEXT_GUARD,
+  NEXT_GUARD_END,
   NEXT_NODE,
   NODE_ROOT,
   NODE_SOURCES,
@@ -28,7 +29,7 @@ export interface Edge {
   /** Node that the edge leaves. */
   readonly node: number;
   readonly name: string;
-  /** Node that it leads to (0: none), and NEXT_GUARD. */
+  /** Node that it leads to (0: none), NEXT_GUARD and NEXT_GUARD_END. */
   readonly next: number;
   readonly end: number;
   readonly child: number;
@@ -255,7 +256,8 @@ class TrieWriter {
     const end = this.#rowsAt(scopes, "end");
     const child = this.#rowsAt(scopes, "child");
     const desc = this.#rowsAt(scopes, "desc");
-    let guarded = [end, child, desc].some((rows) => rows.some((row) => this.#table.blocks(row)));
+    const endBlocks = end.some((row) => this.#table.blocks(row));
+    let guarded = endBlocks || [...child, ...desc].some((row) => this.#table.blocks(row));
     const references = {
       end: this.#table.reference(end),
       child: this.#table.reference(child),
@@ -266,7 +268,8 @@ class TrieWriter {
       guarded ||= (below & NEXT_GUARD) !== 0;
     }
     return {
-      next: (node.children.size > 0 ? id : 0) | (guarded ? NEXT_GUARD : 0),
+      next: (node.children.size > 0 ? id : 0) | (guarded ? NEXT_GUARD : 0) |
+        (endBlocks ? NEXT_GUARD_END : 0),
       ...references,
     };
   }

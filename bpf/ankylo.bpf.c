@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The object that the agent loads: all programs as one unit, because libbpf's linker can't merge typeless kernel symbols
+ * (rename_lock, mount_lock), and because maps and settings are then defined once.
+ */
+#include "identity.bpf.c"
+#include "exec.bpf.c"
+#include "file.bpf.c"
+#include "mount.bpf.c"
+#include "monitor.bpf.c"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Files: open, truncate, unlink, rename, link.
+ *
+ * What is trusted: the dentry and mount that the kernel hands to the hook, after it resolved symbolic links. What is
+ * decided: by name, at the time of the act; for writing, at open, so that mmap and io_uring have nothing to add.
+ * A name that can't be established is refused where the image blocks anything of that kind. Known holes: a descriptor
+ * that was open before the policy or came from another process stays usable.
+ */
+#include "decide.bpf.h"
+
+#define FMODE_READ 1u
+#define FMODE_WRITE 2u
+#define RENAME_EXCHANGE 2u
+
+/* The mount's namespace pointer is an error: a mount that only the kernel holds (MNT_NS_INTERNAL). */
+static __always_inline int is_internal_mount(struct file *file)
+{
+	struct mount *mount = (void *)mount_of((__u64)file->f_path.mnt);
+
+	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
+}
+
+/*
+ * Overlayfs opens the layer's file for each open of the user's, who was judged under the name that they used. All three
+ * must hold: a mount or inode that only a stacking file system shows, no pseudo file system, and overridden credentials.
+ * Without the third, a descriptor that fanotify hands out inside the private mount would open everything below it.
+ */
+static __always_inline int is_second_open(struct file *file)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct super_block *sb = file->f_inode->i_sb;
+
+	if (task->cred == task->real_cred)
+		return 0;
+	if (sb != file->f_path.dentry->d_sb)
+		return 1;
+	return is_internal_mount(file) && !(sb->s_flags & (SB_KERNMOUNT | SB_NOUSER));
+}
+
+DECIDING_HOOK(file_open)
+
+SEC("lsm/file_open")
+int BPF_PROG(decide_file_open, struct file *file, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task. */
+	if (!identity)
+		return 0;
+	__u32 ops = (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
+
+	/* Allows: nothing in the policy says more than "pass" to these ops. */
+	if (!any_live(identity->container, ops))
+		return 0;
+	/* Allows: the user's own open of this file was judged already. */
+	if (is_second_open(file)) {
+		count(COUNT_SECOND_OPENS);
+		return 0;
+	}
+	struct object object = object_of_path(&file->f_path);
+	struct act act;
+	__u64 row = 0;
+
+	begin_act(&act, identity, HOOK_FILE_OPEN, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
+	act.identity->decision.open_flags = file->f_flags;
+	act.identity->decision.object = object;
+	if (open_act_image(&act)) {
+		/* Denies: the container has a policy, and no complete image says what it is. */
+		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
+		return -EACCES;
+	}
+	__u32 reason = locate(&act, object, &row);
+	__u32 read = VERDICT_NONE, write = VERDICT_NONE;
+
+	if (ops & OP(OP_READ))
+		read = reason == REASON_ROW ? verdict_at(&act, OP_READ, act.class) : verdict_in(row, OP_READ);
+	if (ops & OP(OP_WRITE))
+		write = reason == REASON_ROW ? verdict_at(&act, OP_WRITE, act.class) : verdict_in(row, OP_WRITE);
+	act.identity->decision.op = write > read ? OP_WRITE : OP_READ;
+	if (conclude(&act, write > read ? write : read, reason))
+		return -EACCES;
+	return 0;
+}
+
+DECIDING_HOOK(path_truncate)
+
+SEC("lsm/path_truncate")
+int BPF_PROG(decide_path_truncate, const struct path *path, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task, or no rule about writing. */
+	if (!identity || !any_live(identity->container, OP(OP_WRITE)))
+		return 0;
+	return judge(identity, HOOK_PATH_TRUNCATE, OP_WRITE, object_of_path(path), 0);
+}
+
+/* Since 6.2 open with O_TRUNC and ftruncate come here; before, to path_truncate. */
+DECIDING_HOOK(file_truncate)
+
+SEC("lsm/file_truncate")
+int BPF_PROG(decide_file_truncate, struct file *file, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task, or no rule about writing. */
+	if (!identity || !any_live(identity->container, OP(OP_WRITE)))
+		return 0;
+	return judge(identity, HOOK_FILE_TRUNCATE, OP_WRITE, object_of_path(&file->f_path), file->f_flags);
+}
+
+DECIDING_HOOK(path_unlink)
+
+SEC("lsm/path_unlink")
+int BPF_PROG(decide_path_unlink, const struct path *directory, struct dentry *dentry, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task, or no rule about deleting. */
+	if (!identity || !any_live(identity->container, OP(OP_DELETE)))
+		return 0;
+	return judge(identity, HOOK_PATH_UNLINK, OP_DELETE, object_in(directory, dentry), 0);
+}
+
+static __always_inline __u16 mode_of(__u64 dentry)
+{
+	return BPF_CORE_READ((struct dentry *)dentry, d_inode, i_mode);
+}
+
+/* A program or a directory of programs: what carries its blocked name's meaning along to a new one. */
+static __always_inline int can_be_executed(__u64 dentry)
+{
+	__u16 mode = mode_of(dentry);
+
+	return (mode & S_IFMT) == S_IFDIR || mode & S_IXUGO;
+}
+
+/* A directory above something blocked, or a file that is blocked for someone: both would leave their rule behind. */
+static __always_inline int keeps_its_name(struct place place, __u64 dentry)
+{
+	return place.guard & ((mode_of(dentry) & S_IFMT) == S_IFDIR ? NEXT_GUARD : NEXT_GUARD_END);
+}
+
+/*
+ * Judges the old name for `op` (and as ancestor of something blocked), the new one for OP_CREATE, and refuses to give a
+ * blocked program a name that is not. 0 passes, 1 refuses.
+ */
+static __always_inline int judge_names(struct act *act, __u32 op)
+{
+	struct task_identity *names = act->identity;
+	__u32 blocked_exec = 0;
+	__u64 row = 0;
+
+	act->identity->decision.op = op;
+	act->identity->decision.object = names->old_name;
+	act->identity->decision.object2 = names->new_name;
+	__u32 reason = locate(act, names->old_name, &row);
+
+	if (reason == REASON_ROW) {
+		if (conclude(act, verdict_at(act, op, act->class), REASON_ROW))
+			return 1;
+		if (op == OP_RENAME && keeps_its_name(act->place, names->old_name.dentry) &&
+		    conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
+			return 1;
+		blocked_exec = (verdict_at(act, OP_EXEC, act->class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
+			       can_be_executed(names->old_name.dentry);
+	} else if (conclude(act, verdict_in(row, op), reason)) {
+		return 1;
+	}
+	__u32 old_row = act->identity->decision.row;
+
+	reason = locate(act, names->new_name, &row);
+	if (reason != REASON_ROW)
+		return conclude(act, verdict_in(row, OP_CREATE), reason);
+	if (blocked_exec && !refuses(verdict_at(act, OP_EXEC, act->class))) {
+		act->identity->decision.row2 = act->identity->decision.row;
+		act->identity->decision.row = old_row;
+		return conclude(act, VERDICT_BLOCK, REASON_LAUNDER);
+	}
+	act->identity->decision.op = OP_CREATE;
+	act->identity->decision.object = names->new_name;
+	act->identity->decision.object2 = names->old_name;
+	return conclude(act, verdict_at(act, OP_CREATE, act->class), REASON_ROW);
+}
+
+/* Judges identity->old_name and ->new_name. Global, for its own stack: 6.1 allows 512 bytes along a chain of calls. */
+__noinline int judge_move(struct task_identity *identity, __u32 hook, __u32 op)
+{
+	struct act act;
+
+	if (!identity)
+		return -EACCES;
+	begin_act(&act, identity, hook, op);
+	identity->decision.object = identity->old_name;
+	identity->decision.object2 = identity->new_name;
+	if (open_act_image(&act)) {
+		/* Denies: the container has a policy, and no complete image says what it is. */
+		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
+		return -EACCES;
+	}
+	return judge_names(&act, op) ? -EACCES : 0;
+}
+
+#define MOVE_OPS (OP(OP_RENAME) | OP(OP_LINK) | OP(OP_CREATE) | OP(OP_EXEC))
+
+DECIDING_HOOK(path_rename)
+
+SEC("lsm/path_rename")
+int BPF_PROG(decide_path_rename, const struct path *old_directory, struct dentry *old_dentry,
+	     const struct path *new_directory, struct dentry *new_dentry, unsigned int flags, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task, or no rule about names or programs. */
+	if (!identity || !any_live(identity->container, MOVE_OPS))
+		return 0;
+	identity->old_name = object_in(old_directory, old_dentry);
+	identity->new_name = object_in(new_directory, new_dentry);
+	if (judge_move(identity, HOOK_PATH_RENAME, OP_RENAME))
+		return -EACCES;
+	if (!(flags & RENAME_EXCHANGE))
+		return 0;
+	/* An exchange moves both; the hook fires once. */
+	identity->old_name = object_in(new_directory, new_dentry);
+	identity->new_name = object_in(old_directory, old_dentry);
+	return judge_move(identity, HOOK_PATH_RENAME, OP_RENAME) ? -EACCES : 0;
+}
+
+DECIDING_HOOK(path_link)
+
+SEC("lsm/path_link")
+int BPF_PROG(decide_path_link, struct dentry *old_dentry, const struct path *new_directory,
+	     struct dentry *new_dentry, int ret)
+{
+	KEEP_REFUSAL(ret);
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task, or no rule about names or programs. */
+	if (!identity || !any_live(identity->container, MOVE_OPS))
+		return 0;
+	/* linkat refuses to cross mounts, so the old name lies in the new one's mount (fs/namei.c do_linkat). */
+	identity->old_name = object_in(new_directory, old_dentry);
+	identity->new_name = object_in(new_directory, new_dentry);
+	return judge_move(identity, HOOK_PATH_LINK, OP_LINK) ? -EACCES : 0;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Which container a task belongs to, and since when it is the container's own.
+ *
+ * An identity is stored with the task, copied at fork before the child runs, and never changes: not by unshare, setns or a
+ * move to another cgroup. A task that enters a container's cgroup from outside (attach, or clone3 into it, which raises
+ * no attach event) is staging: the runtime at work. Its arming exec (identity.bpf.h) makes it the container's own.
+ * Trusted: the cgroup tree outside containers. A fork that can't get memory for its identity fails.
+ */
+#include "emit_exec.bpf.h"
+#include "identity.bpf.h"
+
+#define TEXT_PATH 256
+
+/* Memory for the child's identity, while fork can still fail. */
+SEC("lsm/task_alloc")
+int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
+{
+	if (ret)
+		return ret < 0 && ret >= -4095 ? ret : -EACCES;
+	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
+	if (!current_identity())
+		return 0;
+	if (bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		return 0;
+	count(COUNT_IDENTITY_FAILED);
+	return -ENOMEM;
+}
+
+static __always_inline void inherit(struct task_identity *child, struct task_identity *parent,
+				    unsigned long clone_flags)
+{
+	child->container = parent->container;
+	child->loader = parent->loader;
+	child->exe = parent->exe;
+	child->entered_as = parent->entered_as;
+	child->exec = parent->exec;
+	/* A thread is its process; a child process was forked by the image that runs now. */
+	if (clone_flags & 0x00010000 /* CLONE_THREAD */) {
+		child->parent_exe = parent->parent_exe;
+		child->parent = parent->parent;
+	} else {
+		child->parent_exe = parent->exe;
+		child->parent = parent->exec;
+	}
+	child->state = parent->state;
+	use_container(child->container, 1);
+}
+
+/* Runs in the parent, after the child joined its cgroup and before it can run. */
+SEC("tp_btf/task_newtask")
+int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
+{
+	struct task_identity *parent = current_identity();
+
+	if (!parent) {
+		stage(task, task->cgroups->dfl_cgrp);
+		return 0;
+	}
+	struct task_identity *child = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (child)
+		inherit(child, parent, clone_flags);
+	else
+		count(COUNT_IDENTITY_FAILED);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(identity_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
+{
+	stage(task, cgroup);
+	return 0;
+}
+
+/* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
+static __always_inline int is_loader(struct linux_binprm *bprm)
+{
+	char name[6] = {};
+
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(bprm, file, f_path.dentry, d_name.name));
+	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
+}
+
+SEC("lsm/bprm_committed_creds")
+int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
+{
+	struct task_identity *identity = current_identity();
+
+	if (!identity)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (identity->state == TASK_STAGING && exec_arms(identity, bprm)) {
+		identity->state = TASK_ARMED;
+		count(COUNT_ARMED);
+	}
+	int end = walk_path(&identity->walk, object_of_file(BPF_CORE_READ(bprm, file)), task);
+
+	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
+	identity->loader = is_loader(bprm);
+	identity->exec.time_ns = bpf_ktime_get_boot_ns();
+	identity->exec.pid = bpf_get_current_pid_tgid() >> 32;
+	return 0;
+}
+
+/*
+ * A new cgroup's path under comparison. What changes in a loop lies here, in map memory: constants that differ from one
+ * iteration to the next would make the verifier follow each alone.
+ */
+struct cgroup_search {
+	char path[TEXT_PATH];
+	__u32 differs;
+	__u32 names;
+	__u32 from; /* names are counted behind this */
+	__u32 longest;
+	__u32 matches;
+};
+
+/* cgroup_mkdir runs under cgroup_mutex, so one of these is enough. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgroup_search);
+} cgroup_search SEC(".maps");
+
+struct prefix_comparison {
+	struct cgroup_search *search;
+	struct cgroup_prefix *prefix;
+};
+
+static long compare_character(__u32 index, struct prefix_comparison *comparison)
+{
+	if (index >= CGROUP_PREFIX_BYTES - 2 || index >= comparison->prefix->length)
+		return 1;
+	if (comparison->search->path[index] == comparison->prefix->text[index])
+		return 0;
+	comparison->search->differs = 1;
+	return 1;
+}
+
+static long count_name(__u32 index, struct cgroup_search **context)
+{
+	struct cgroup_search *search = *context;
+
+	if (index >= TEXT_PATH || !search->path[index])
+		return 1;
+	if (index >= search->from && search->path[index] == '/')
+		search->names++;
+	return 0;
+}
+
+static long try_prefix(__u32 index, struct cgroup_search **context)
+{
+	struct cgroup_search *search = *context;
+	struct prefix_comparison comparison = {
+		.search = search,
+		.prefix = bpf_map_lookup_elem(&cgroup_prefixes, &index),
+	};
+
+	if (!comparison.prefix || comparison.prefix->length <= search->longest)
+		return 0;
+	search->differs = 0;
+	bpf_loop(CGROUP_PREFIX_BYTES, compare_character, &comparison, 0);
+	if (search->differs)
+		return 0;
+	search->longest = comparison.prefix->length;
+	search->from = search->longest;
+	search->names = 1;
+	bpf_loop(TEXT_PATH, count_name, &search, 0);
+	search->matches = search->names == comparison.prefix->depth;
+	return 0;
+}
+
+/* Whether a path is where a runtime makes containers' cgroups. */
+static __always_inline int is_container_path(const char *path)
+{
+	__u32 first = 0;
+	struct cgroup_search *search = bpf_map_lookup_elem(&cgroup_search, &first);
+
+	if (!search)
+		return 0;
+	search->longest = 0;
+	search->matches = 0;
+	bpf_probe_read_kernel_str(search->path, TEXT_PATH, path);
+	bpf_loop(CGROUP_PREFIXES_MAX, try_prefix, &search, 0);
+	return search->matches;
+}
+
+/* Where to look for a free index next. */
+__u32 next_container = 0;
+
+struct index_search {
+	__u32 found;
+};
+
+static long try_index(__u32 step, struct index_search *search)
+{
+	__u32 index = 1 + __sync_fetch_and_add(&next_container, 1) % (CONTAINERS_KERNEL - 1);
+	__u64 *word = bpf_map_lookup_elem(&containers, &index);
+
+	if (!word || __sync_val_compare_and_swap(word, WORD_FREE, WORD_PENDING) != WORD_FREE)
+		return 0;
+	struct container_use *use = bpf_map_lookup_elem(&container_use, &index);
+
+	if (use) {
+		use->tasks = 0;
+		use->gone = 0;
+	}
+	search->found = index;
+	return 1;
+}
+
+struct container_record {
+	struct container_event event;
+	char path[TEXT_PATH];
+};
+
+static __always_inline void tell_container(__u32 container, __u64 cgroup, __u32 gone, const char *path)
+{
+	struct container_record *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNT_ALERTS_LOST);
+		return;
+	}
+	__builtin_memset(&record->event, 0, sizeof(record->event));
+	record->event.header.type = EVENT_CONTAINER;
+	record->event.header.container = container;
+	record->event.header.time_ns = bpf_ktime_get_boot_ns();
+	record->event.cgroup_id = cgroup;
+	record->event.gone = gone;
+	long bytes = bpf_probe_read_kernel_str(record->path, TEXT_PATH, path);
+
+	record->event.path_bytes = bytes > 0 ? bytes - 1 : 0;
+	bpf_ringbuf_submit(record, 0);
+}
+
+/* The unified hierarchy has id 0 (kernel/cgroup/cgroup.c); others raise the same tracepoints. */
+static __always_inline int is_unified(struct cgroup *cgroup)
+{
+	return BPF_CORE_READ(cgroup, root, hierarchy_id) == 0;
+}
+
+/* A runtime makes a container's cgroup: it has an index before any task can enter it. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	struct index_search search = {};
+	__u64 id = BPF_CORE_READ(cgroup, kn, id);
+
+	if (!is_unified(cgroup) || !is_container_path(path))
+		return 0;
+	bpf_loop(CONTAINERS_KERNEL, try_index, &search, 0);
+	if (!search.found) {
+		/* The agent is told, and gives one of its own range. */
+		count(COUNT_INDEX_EXHAUSTED);
+	} else {
+		bpf_map_update_elem(&cgroups, &id, &search.found, BPF_NOEXIST);
+	}
+	tell_container(search.found, id, 0, path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
+{
+	__u64 id = BPF_CORE_READ(cgroup, kn, id);
+	__u32 *container = bpf_map_lookup_elem(&cgroups, &id);
+
+	if (!container)
+		return 0;
+	__u32 index = *container;
+	struct container_use *use = bpf_map_lookup_elem(&container_use, &index);
+
+	if (use)
+		use->gone = 1;
+	bpf_map_delete_elem(&cgroups, &id);
+	tell_container(index, id, 1, path);
+	return 0;
+}
+
+/* Scratch of the iterator, of which one runs at a time: a found task may be using its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_identity);
+} found_task SEC(".maps");
+
+/* What the task runs, for fromSource and for the process tree. Returns WALK_REACHED when its program has a path. */
+static __always_inline int find_program(struct task_struct *task, struct task_identity *identity)
+{
+	__u32 first = 0;
+	struct task_identity *found = bpf_map_lookup_elem(&found_task, &first);
+	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
+
+	if (!found || !exe)
+		return WALK_UNREACHABLE;
+	struct object program = object_of_file(exe);
+	int end = walk_path(&found->walk, program, task);
+
+	if (end == WALK_REACHED)
+		identity->exe = found->walk.path_hash;
+	found->container = identity->container;
+	found->state = TASK_ARMED;
+	found->exec = identity->exec;
+	found->parent = (struct exec_ref){
+		.time_ns = BPF_CORE_READ(task, real_parent, group_leader, start_boottime),
+		.pid = BPF_CORE_READ(task, real_parent, tgid),
+	};
+	identity->parent = found->parent;
+	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
+		emit_exec(task, found, program, 0);
+	return end;
+}
+
+/*
+ * Tasks that ran before the agent, run once after it attached. One in a mount namespace other than the host's is the
+ * container's own; in the host's, one whose program is reachable is (a runtime's copy of itself is not).
+ */
+SEC("iter/task")
+int identity_iterate(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task)
+		return 0;
+	struct task_identity *identity = stage(task, task->cgroups->dfl_cgrp);
+
+	if (!identity || identity->state != TASK_STAGING)
+		return 0;
+	int end = find_program(task, identity);
+
+	if (end == WALK_REACHED || mount_namespace_of(task) != (__u32)settings.init_mnt_ns) {
+		identity->state = TASK_ARMED;
+		count(COUNT_ARMED);
+	}
+	return 0;
+}

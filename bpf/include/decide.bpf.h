@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What every deciding hook shares: stub and slot, whether a task is judged at all, and the judgement of an object.
+ *
+ * Each hook is two programs. The stub is attached once and for ever; it jumps to the program in its slot. Replacing
+ * that is one map update, without patching a hot hook, and an empty slot denies.
+ */
+#pragma once
+#include "emit.bpf.h"
+#include "identity.bpf.h"
+#include "image.bpf.h"
+#include "maps.bpf.h"
+#include "path.bpf.h"
+
+#define DECIDING_HOOK(name)                                      \
+	struct {                                                 \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);           \
+		__uint(max_entries, 1);                          \
+		__type(key, __u32);                              \
+		__type(value, __u32);                            \
+	} slot_##name SEC(".maps");                              \
+	SEC("lsm/" #name) int hook_##name(unsigned long long *ctx) \
+	{                                                        \
+		bpf_tail_call(ctx, &slot_##name, 0);             \
+		count(COUNT_EMPTY_SLOT);                         \
+		return -EACCES;                                  \
+	}
+
+/* An earlier BPF program's refusal stands. The bounds are what the verifier accepts from an LSM program. */
+#define KEEP_REFUSAL(ret)                                  \
+	do {                                               \
+		if (ret)                                   \
+			return (ret) < 0 && (ret) >= -ERRNO_MAX ? (ret) : -EACCES; \
+	} while (0)
+
+#define SB_KERNMOUNT (1UL << 22)
+#define SB_NOUSER (1UL << 31)
+#define S_IFMT 0170000
+#define S_IFDIR 0040000
+#define S_IXUGO 0111
+
+/* One act under judgement. */
+struct act {
+	struct task_identity *identity;
+	struct image image;
+	struct place place;
+	__u32 class; /* of the caller's executable */
+};
+
+/* The armed identity of the running task, or NULL: a host task or a runtime at work, which is not judged. */
+static __always_inline struct task_identity *judged_identity(void)
+{
+	struct task_identity *identity = current_identity();
+
+	if (!identity || identity->state != TASK_ARMED)
+		return NULL;
+	return identity;
+}
+
+/* Whether any rule or posture of the container's image could say more than "pass" to one of these op classes. */
+static __always_inline int any_live(__u32 container, __u32 ops)
+{
+	return ops_live_of(word_of(container)) & ops;
+}
+
+#define OP(class) (1u << (class))
+
+static __always_inline void begin_act(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
+{
+	struct decision *decision = &identity->decision;
+
+	__builtin_memset(decision, 0, sizeof(*decision));
+	decision->hook = hook;
+	decision->op = op;
+	act->identity = identity;
+	act->place.row = 0;
+	act->place.guard = 0;
+	act->class = 0;
+}
+
+/* Reports what the verdict asks for; 0 passes, 1 refuses. */
+static __always_inline int conclude(struct act *act, __u32 verdict, __u8 reason)
+{
+	/* NONE and ALLOW: the policy lets this pass, and has nothing to tell. */
+	if (!reports(verdict))
+		return 0;
+	act->identity->decision.verdict = verdict;
+	act->identity->decision.reason = reason;
+	emit_decision(act->identity);
+	return refuses(verdict);
+}
+
+/* Opens the container's image. Fails closed: a word named an image that no one can read. */
+static __always_inline int open_act_image(struct act *act)
+{
+	if (!open_image(act->identity->container, &act->image)) {
+		act->identity->decision.generation = act->image.generation;
+		act->class = source_class(&act->image, act->identity->exe);
+		return 0;
+	}
+	count(COUNT_IMAGE_MISSING);
+	act->identity->walk.bytes = 0;
+	return -1;
+}
+
+static __always_inline int is_anonymous(__u64 dentry)
+{
+	unsigned long flags = BPF_CORE_READ((struct dentry *)dentry, d_sb, s_flags);
+
+	return !!(flags & (SB_KERNMOUNT | SB_NOUSER));
+}
+
+/*
+ * Finds the object's place in the image. Returns REASON_ROW when act->place is its; otherwise the reason why it has no
+ * path, with the row for such objects in *row.
+ */
+static __always_inline __u32 locate(struct act *act, struct object object, __u64 *row)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	int end = walk_path(&act->identity->walk, object, task);
+
+	if (end == WALK_REACHED) {
+		act->place = find_place(&act->image, &act->identity->walk);
+		return REASON_ROW;
+	}
+	if (end == WALK_UNREACHABLE && is_anonymous(object.dentry)) {
+		*row = act->image.header->anonymous;
+		return REASON_UNREACHABLE;
+	}
+	count(end == WALK_GAVE_UP ? COUNT_GAVE_UP : COUNT_UNREACHABLE);
+	*row = act->image.header->unreachable;
+	return end == WALK_GAVE_UP ? REASON_GAVE_UP : REASON_UNREACHABLE;
+}
+
+/* The verdict of the act's place for one op class and source class; remembers the row. A row that can't be read refuses. */
+static __always_inline __u32 verdict_at(struct act *act, __u32 op, __u32 class)
+{
+	__u64 row;
+
+	act->identity->decision.row = row_index(act->place.row, class);
+	if (read_row(&act->image, act->identity->decision.row, &row)) {
+		count(COUNT_IMAGE_MISSING);
+		return VERDICT_UNKNOWN_BLOCK;
+	}
+	return verdict_in(row, op);
+}
+
+/* Judges one object for one op class by the caller's executable. 0 passes, 1 refuses. Tail of most file hooks. */
+static __always_inline int judge_object(struct act *act, struct object object, __u32 op)
+{
+	__u64 row = 0;
+
+	act->identity->decision.object = object;
+	act->identity->decision.op = op;
+	__u32 reason = locate(act, object, &row);
+	__u32 verdict = reason == REASON_ROW ? verdict_at(act, op, act->class) : verdict_in(row, op);
+
+	return conclude(act, verdict, reason);
+}
+
+/* The whole of a hook that judges one object: image, place, verdict. Returns the hook's value. */
+static __always_inline int judge(struct task_identity *identity, __u8 hook, __u32 op, struct object object,
+				 __u32 open_flags)
+{
+	struct act act;
+
+	begin_act(&act, identity, hook, op);
+	act.identity->decision.open_flags = open_flags;
+	act.identity->decision.object = object;
+	if (open_act_image(&act)) {
+		/* Denies: the container has a policy, and no complete image says what it is. */
+		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
+		return -EACCES;
+	}
+	return judge_object(&act, object, op) ? -EACCES : 0;
+}
+
+static __always_inline struct object object_of_path(const struct path *path)
+{
+	return (struct object){ (__u64)path->dentry, (__u64)path->mnt };
+}
+
+static __always_inline struct object object_in(const struct path *directory, struct dentry *dentry)
+{
+	return (struct object){ (__u64)dentry, (__u64)directory->mnt };
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Records for the agent. A decision never depends on its record: when the ring is full the loss is counted and the
+ * verdict stands.
+ */
+#pragma once
+#include "maps.bpf.h"
+#include "image.bpf.h"
+#include "path.bpf.h"
+
+/* Bytes of path up to which a record with TEXT_SHORT is tried. */
+#define SHORT_PATHS 512
+#define ARGS_MAX 20
+
+#define NR_EXECVE 59
+#define NR_EXECVEAT 322
+
+static __always_inline __u32 number_in_own_namespace(struct pid *pid)
+{
+	__u32 level = BPF_CORE_READ(pid, level), number = 0;
+	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+			    level * bpf_core_type_size(struct upid);
+
+	bpf_probe_read_kernel(&number, sizeof(number), &upid->nr);
+	return number;
+}
+
+static __always_inline void fill_header(struct event_header *header, __u16 type, struct task_struct *task,
+					struct task_identity *identity)
+{
+	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+
+	header->type = type;
+	header->flags = identity->state == TASK_STAGING ? EVENT_STAGING : 0;
+	header->container = identity->container;
+	header->time_ns = bpf_ktime_get_boot_ns();
+	header->exec = identity->exec;
+	header->parent = identity->parent;
+	header->pid = BPF_CORE_READ(task, tgid);
+	header->tid = BPF_CORE_READ(task, pid);
+	header->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	header->ns_pid = number_in_own_namespace(BPF_CORE_READ(task, group_leader, thread_pid));
+	header->ns_ppid = number_in_own_namespace(BPF_CORE_READ(task, real_parent, group_leader, thread_pid));
+	header->uid = BPF_CORE_READ(task, cred, uid.val);
+	__builtin_memset(header->tty, 0, sizeof(header->tty));
+	if (tty)
+		bpf_probe_read_kernel_str(header->tty, sizeof(header->tty), tty->name);
+}
+
+/* Where a record's text is filled: `limit` is a constant at every use, as the verifier wants. */
+struct text {
+	struct walk_result *walk;
+	char *bytes;
+	__u32 limit;
+	__u32 truncated;
+};
+
+/* Appends an object's names, leaf first. Returns the bytes written; a name that does not fit ends the list. */
+static __always_inline __u32 write_names(struct text *text, struct object object)
+{
+	struct climb climb = { .walk = text->walk, .text = text->bytes };
+	__u32 start = text->walk->text_at;
+
+	text->walk->truncated = 0;
+	start_climb(&climb, object.dentry, object.vfsmount);
+	if (text->limit == TEXT_SHORT)
+		bpf_loop(STEPS_MAX, short_text_step, &climb, 0);
+	else
+		bpf_loop(STEPS_MAX, long_text_step, &climb, 0);
+	text->truncated |= text->walk->truncated;
+	return text->walk->text_at - start;
+}
+
+#define ARGUMENT_BYTES_MAX 256
+
+struct argument_reader {
+	struct walk_result *walk;
+	char *bytes;
+	__u64 argv;
+};
+
+/* Appends argument `index`. Returns 1 at the end of argv, or of the room. */
+static __always_inline long read_argument(__u32 index, struct argument_reader *reader, __u32 limit)
+{
+	__u64 argument = 0;
+	__u32 at = reader->walk->text_at;
+
+	if (bpf_probe_read_user(&argument, sizeof(argument), (void *)(reader->argv + 8 * index)) || !argument)
+		return 1;
+	if (at > limit - ARGUMENT_BYTES_MAX)
+		return 1;
+	long length = bpf_probe_read_user_str(reader->bytes + at, ARGUMENT_BYTES_MAX, (void *)argument);
+
+	if (length <= 0)
+		return 1;
+	reader->walk->text_at = at + length;
+	return 0;
+}
+
+static long read_short_argument(__u32 index, struct argument_reader *reader)
+{
+	return read_argument(index, reader, TEXT_SHORT);
+}
+
+static long read_long_argument(__u32 index, struct argument_reader *reader)
+{
+	return read_argument(index, reader, TEXT_LONG);
+}
+
+/*
+ * Appends the arguments of the execve that is being judged, from the caller's memory. They are for the reader of the
+ * alert: another thread may change them meanwhile, so no decision looks at them.
+ */
+static __always_inline __u32 write_exec_arguments(struct text *text)
+{
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct argument_reader reader = { .walk = text->walk, .bytes = text->bytes };
+	__u32 start = text->walk->text_at;
+
+	if (regs->orig_ax == NR_EXECVE)
+		reader.argv = regs->si;
+	else if (regs->orig_ax == NR_EXECVEAT)
+		reader.argv = regs->dx;
+	else
+		return 0;
+	if (text->limit == TEXT_SHORT)
+		bpf_loop(ARGS_MAX + 1, read_short_argument, &reader, 0);
+	else
+		bpf_loop(ARGS_MAX + 1, read_long_argument, &reader, 0);
+	return text->walk->text_at - start;
+}
+
+static __always_inline struct object working_directory(struct task_struct *task)
+{
+	return (struct object){ (__u64)BPF_CORE_READ(task, fs, pwd.dentry), (__u64)BPF_CORE_READ(task, fs, pwd.mnt) };
+}
+
+static __always_inline void fill_decision(struct decision_event *event, char *bytes, __u32 limit,
+					  struct task_identity *identity)
+{
+	struct decision *decision = &identity->decision;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct text text = { .walk = &identity->walk, .bytes = bytes, .limit = limit };
+
+	fill_header(&event->header, EVENT_DECISION, task, identity);
+	event->generation = decision->generation;
+	event->row = decision->row;
+	event->row2 = decision->row2;
+	event->open_flags = decision->open_flags;
+	event->op = decision->op;
+	event->verdict = decision->verdict;
+	event->hook = decision->hook;
+	event->reason = decision->reason;
+	event->_pad = 0;
+	identity->walk.text_at = 0;
+	event->path_bytes = decision->object.dentry ? write_names(&text, decision->object) : 0;
+	event->path2_bytes = decision->object2.dentry ? write_names(&text, decision->object2) : 0;
+	event->cwd_bytes = write_names(&text, working_directory(task));
+	event->args_bytes = decision->hook == HOOK_BPRM_CHECK ? write_exec_arguments(&text) : 0;
+	if (refuses(decision->verdict))
+		event->header.flags |= EVENT_DENIED;
+	if (text.truncated)
+		event->header.flags |= EVENT_TRUNCATED;
+}
+
+struct short_decision {
+	struct decision_event event;
+	char text[TEXT_SHORT];
+};
+
+struct long_decision {
+	struct decision_event event;
+	char text[TEXT_LONG];
+};
+
+__noinline int emit_short_decision(struct task_identity *identity)
+{
+	if (!identity)
+		return -1;
+	struct short_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
+
+	if (!record)
+		return -1;
+	fill_decision(&record->event, record->text, TEXT_SHORT, identity);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+__noinline int emit_long_decision(struct task_identity *identity)
+{
+	if (!identity)
+		return -1;
+	struct long_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
+
+	if (!record)
+		return -1;
+	fill_decision(&record->event, record->text, TEXT_LONG, identity);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/* Counts and reports identity->decision, which was taken. */
+static __always_inline void emit_decision(struct task_identity *identity)
+{
+	int lost;
+
+	count(refuses(identity->decision.verdict) ? COUNT_DENIED : COUNT_AUDITED);
+	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
+	if (identity->walk.bytes <= SHORT_PATHS)
+		lost = emit_short_decision(identity);
+	else
+		lost = emit_long_decision(identity);
+	if (lost)
+		count(COUNT_ALERTS_LOST);
+}

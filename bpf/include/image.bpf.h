@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Reading a policy image: from a container's word to the image, from a walked path to its rows.
+ * The format is in agent_api.h; an image never changes once a word names it.
+ */
+#pragma once
+#include "maps.bpf.h"
+#include "path.bpf.h"
+
+#define NODE_FACTOR 0x9e3779b97f4a7c15ULL
+#define MIX_FACTOR 0xbf58476d1ce4e5b9ULL
+/* Times to read the word again when the slot already holds another image. */
+#define WORD_TRIES 3
+
+static __always_inline __u32 slot_of(__u64 word)
+{
+	return word & 0xffff;
+}
+
+static __always_inline __u32 ops_live_of(__u64 word)
+{
+	return word >> 16 & 0xffff;
+}
+
+static __always_inline __u32 generation_of(__u64 word)
+{
+	return word >> 32;
+}
+
+static __always_inline __u64 word_of(__u32 container)
+{
+	__u64 *word = bpf_map_lookup_elem(&containers, &container);
+
+	/* No such index can't be: identities come from this range. Pending has no op live: allowed, and counted at exec. */
+	return word ? *(volatile __u64 *)word : WORD_PENDING;
+}
+
+struct image {
+	void *map;
+	struct image_header *header;
+	__u32 generation;
+};
+
+/* Opens the image that the container's word names now. Returns 0, or -1: none complete could be read. */
+static __always_inline int open_image(__u32 container, struct image *image)
+{
+	for (int try = 0; try < WORD_TRIES; try++) {
+		__u64 word = word_of(container);
+		__u32 slot = slot_of(word), first = 0;
+		void *map = bpf_map_lookup_elem(&images, &slot);
+
+		if (!map)
+			continue;
+		struct image_header *header = bpf_map_lookup_elem(map, &first);
+
+		if (!header || header->generation != generation_of(word))
+			continue;
+		image->map = map;
+		image->header = header;
+		image->generation = header->generation;
+		return 0;
+	}
+	return -1;
+}
+
+struct rows {
+	__u32 end;
+	__u32 child;
+	__u32 desc;
+};
+
+struct descent {
+	void *map;
+	struct walk_result *walk;
+	__u32 buckets;
+	__u32 node;
+	__u32 next; /* of the last edge, with flags */
+	__u32 left; /* components that have not been consumed */
+	struct rows rows;
+};
+
+/* Copies the edge's slot out of one bucket. Returns 1 when it is there. */
+static __always_inline int find_in_bucket(void *map, __u32 entry, __u64 key, struct image_slot *found)
+{
+	struct image_bucket *bucket = bpf_map_lookup_elem(map, &entry);
+
+	if (!bucket)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < BUCKET_SLOTS; i++) {
+		if (bucket->slot[i].key == key) {
+			*found = bucket->slot[i];
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64 component,
+				     struct image_slot *found)
+{
+	__u64 mixed = component ^ node * NODE_FACTOR;
+	__u64 key = component ^ (__u64)node << 40;
+
+	mixed = (mixed ^ mixed >> 29) * MIX_FACTOR;
+	if (find_in_bucket(map, 1 + ((mixed >> 32) * buckets >> 32), key, found))
+		return 1;
+	return find_in_bucket(map, 1 + ((mixed & 0xffffffff) * buckets >> 32), key, found);
+}
+
+/* One component further from the root. Returns 1 when no edge goes on. */
+static long descend_step(__u32 step, struct descent *descent)
+{
+	struct image_slot slot;
+
+	if (!descent->left || !descent->node)
+		return 1;
+	__u32 index = descent->left - 1;
+
+	asm volatile("%0 &= 63" : "+r"(index));
+	if (!find_edge(descent->map, descent->buckets, descent->node,
+		       descent->walk->component[index & (COMPONENTS_MAX - 1)], &slot))
+		return 1;
+	descent->left--;
+	descent->next = slot.next;
+	descent->node = slot.next & NEXT_NODE;
+	descent->rows.end = slot.v_end;
+	descent->rows.child = slot.v_child;
+	descent->rows.desc = slot.v_desc;
+	return 0;
+}
+
+/* Where a walked path ended in the trie. */
+struct place {
+	__u32 row;   /* with ROW_BY_SOURCE, before a source class is added */
+	__u32 guard; /* NEXT_GUARD and NEXT_GUARD_END, when the path is a node of the trie */
+};
+
+static __always_inline struct place find_place(struct image *image, struct walk_result *walk)
+{
+	struct image_header *header = image->header;
+	struct descent descent = {
+		.map = image->map,
+		.walk = walk,
+		.buckets = header->buckets,
+		.node = header->root_next & NEXT_NODE,
+		.next = header->root_next,
+		.left = walk->components,
+		.rows = { header->root_end, header->root_child, header->root_desc },
+	};
+
+	bpf_loop(COMPONENTS_MAX, descend_step, &descent, 0);
+	if (!descent.left)
+		return (struct place){ descent.rows.end, descent.next & (NEXT_GUARD | NEXT_GUARD_END) };
+	return (struct place){ descent.left == 1 ? descent.rows.child : descent.rows.desc, 0 };
+}
+
+/* The class of an executable among the fromSource paths of the image; 0: none names it. */
+static __always_inline __u32 source_class(struct image *image, __u64 exe)
+{
+	struct image_slot slot;
+
+	if (!image->header->sources || !exe)
+		return 0;
+	if (!find_edge(image->map, image->header->buckets, NODE_SOURCES, exe, &slot))
+		return 0;
+	return slot.next & NEXT_NODE;
+}
+
+static __always_inline __u32 row_index(__u32 row, __u32 class)
+{
+	return row & ROW_BY_SOURCE ? (row & ROW_INDEX) + class : row & ROW_INDEX;
+}
+
+/* The row's 15 verdicts. Returns -1 for an index outside the image, which the compiler never makes. */
+static __always_inline int read_row(struct image *image, __u32 index, __u64 *row)
+{
+	__u32 entry = image->header->rows_entry + index / ROWS_PER_ENTRY;
+	struct image_rows *rows = bpf_map_lookup_elem(image->map, &entry);
+
+	if (!rows)
+		return -1;
+	*row = rows->row[index & (ROWS_PER_ENTRY - 1)];
+	return 0;
+}
+
+static __always_inline __u32 verdict_in(__u64 row, __u32 op)
+{
+	return row >> (4 * op) & 15;
+}
+
+static __always_inline int refuses(__u32 verdict)
+{
+	__u32 kind = verdict & ~VERDICT_SOURCE;
+
+	return kind == VERDICT_BLOCK || kind == VERDICT_POSTURE_BLOCK || kind == VERDICT_UNKNOWN_BLOCK;
+}
+
+static __always_inline int reports(__u32 verdict)
+{
+	return (verdict & ~VERDICT_SOURCE) > VERDICT_ALLOW;
+}

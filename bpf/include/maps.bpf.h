@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Every map and the settings, once: ankylo.bpf.c is one unit of all programs. */
+#pragma once
+#include "kernel.bpf.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "agent_api.h"
+
+#define EACCES 13
+#define ENOMEM 12
+#define ERRNO_MAX 4095
+
+/* Bytes of a name that come with the first read of its dentry: DNAME_INLINE_LEN is 32 or 40. */
+#define INLINE_BYTES 32
+
+/* task_identity.state */
+#define TASK_RESERVED 0 /* made before the child exists; not yet an identity */
+#define TASK_STAGING 1  /* entered from outside: the runtime setting the container up; not judged */
+#define TASK_ARMED 2    /* the container's own, for ever, and all its children */
+
+/* A file, as the kernel names it: dentry and vfsmount. dentry 0: there is none. */
+struct object {
+	__u64 dentry;
+	__u64 vfsmount;
+};
+
+/* One decision in the making; what a record tells of it. */
+struct decision {
+	struct object object;
+	struct object object2;
+	__u32 generation;
+	__u32 row;
+	__u32 row2;
+	__u32 open_flags;
+	__u8 op;
+	__u8 verdict;
+	__u8 hook;
+	__u8 reason;
+	__u32 _pad;
+};
+
+/* The first 64 bytes of a dentry from d_parent on: parent, qstr {hash, len, name}, inode, the inline name. */
+struct dentry_head {
+	__u64 parent;
+	__u32 hash;
+	__u32 length;
+	__u64 name;
+	__u64 inode;
+	__u64 word[INLINE_BYTES / 8];
+};
+
+/* Scratch of one walk, and what it leaves behind. */
+struct walk_result {
+	struct dentry_head head;
+	struct object object; /* where it begins: by way of memory, as typed pointers can't be scalar arguments */
+	__u64 component[COMPONENTS_MAX]; /* ring; index 0 is the leaf, the last COMPONENTS_MAX are nearest the root */
+	__u64 path_hash;
+	__u32 components;
+	__u32 bytes; /* of all names, with one NUL each */
+	__u32 text_at; /* write position while a record's text is filled */
+	__u32 truncated;
+};
+
+/*
+ * key: task. Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges, always the task itself.
+ * Not per CPU: programs are preempted, and two tasks must not mix. Not on the stack: 512 bytes are few.
+ * Only tasks of containers have an entry, so its absence is the cheapest "not ours".
+ */
+struct task_identity {
+	__u32 container;
+	__u8 state;
+	__u8 loader; /* its image is a dynamic loader that was executed by name */
+	__u16 _pad;
+	__u64 exe;        /* path hash of its image; 0: not reachable */
+	__u64 parent_exe; /* of the image that forked it */
+	__u64 entered_as; /* inode of the image that entered the container; staging tasks only */
+	struct exec_ref exec;
+	struct exec_ref parent;
+	struct object old_name; /* of the rename or link under judgement */
+	struct object new_name;
+	struct decision decision;
+	struct walk_result walk;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_identity);
+} tasks SEC(".maps");
+
+/* cgroup id -> container index. Written at cgroup_mkdir and by the agent; removed at cgroup_rmdir. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CONTAINERS_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} cgroups SEC(".maps");
+
+/* container index -> word (see agent_api.h). Published by the agent in one store. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} containers SEC(".maps");
+
+/* container index -> tasks that carry it, and whether its cgroup is gone. Written here, read by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, struct container_use);
+} container_use SEC(".maps");
+
+/* An image: frozen before it is published. Its number of entries differs, hence BPF_F_INNER_MAP. */
+struct image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, 4);
+	__uint(value_size, IMAGE_ENTRY_BYTES);
+};
+
+/* slot -> image. Written by the agent, before any word names the slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, IMAGES_MAX);
+	__type(key, __u32);
+	__array(values, struct image_map);
+} images SEC(".maps");
+
+/* enum counter -> count, per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* Written by the agent before the programs are attached, and when a runtime shows a new namespace. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_PREFIXES_MAX);
+	__type(key, __u32);
+	__type(value, struct cgroup_prefix);
+} cgroup_prefixes SEC(".maps");
+
+/* Decisions and containers; never shares room with telemetry. 4 MiB hold some 2,500 records. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} ring_alerts SEC(".maps");
+
+/* Telemetry. 16 MiB ride out 63 ms at a million records a second. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 << 20);
+} ring_events SEC(".maps");
+
+/* Set by the agent between open and load. */
+const volatile struct agent_settings settings = {};
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+/* The identity of the running task, or NULL: not in a container. */
+static __always_inline struct task_identity *current_identity(void)
+{
+	return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), NULL, 0);
+}

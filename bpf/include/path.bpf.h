@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * From an object to its name: climb dentries and mounts to the root of the mount namespace, hashing each name.
+ *
+ * Never stops at fs->root, so chroot changes nothing. rename_lock and mount_lock are sequence counters that every writer of
+ * the tree holds (d_move in fs/dcache.c, lock_mount_hash in fs/namespace.c): equal and even before and after means that
+ * the path existed at one instant. Nothing here takes a lock or sleeps, so it works in every hook.
+ */
+#pragma once
+#include "maps.bpf.h"
+
+/* Steps of one walk: PATH_MAX allows 2,048 names, and a mount for each. */
+#define STEPS_MAX 4096
+/* Tries before a walk gives up. A dedicated rename loop on another CPU made 3 in 10^6 give up. */
+#define TRIES_MAX 8
+#define NAME_LENGTH_MAX 255
+/* Room for a record's text: most are short, a long path takes the second size. */
+#define TEXT_SHORT 1536
+#define TEXT_LONG (PATH_BYTES_MAX + ARGS_BYTES_MAX + 256)
+
+extern const void rename_lock __ksym;
+extern const void mount_lock __ksym;
+
+enum walk_end {
+	WALK_REACHED = 0, /* ended at the root of the task's own mount namespace */
+	WALK_UNREACHABLE = 1,
+	WALK_GAVE_UP = 2,
+};
+
+struct climb {
+	__u64 dentry;
+	__u64 mount;
+	__u64 mount_root;
+	__u64 namespace_root;
+	struct walk_result *walk;
+	char *text; /* for writing names: where */
+	__u32 end;
+	__u32 _pad;
+};
+
+static __always_inline __u64 mount_of(__u64 vfsmount)
+{
+	return vfsmount - bpf_core_field_offset(struct mount, mnt);
+}
+
+/* Keeps the `left` lowest bytes of a word, 1 or more; what lies behind a name in memory is not part of it. */
+static __always_inline __u64 keep_bytes(__u64 word, __u32 left)
+{
+	if (left >= 8)
+		return word;
+	return word & ((1ULL << ((8 * left) & 63)) - 1);
+}
+
+struct sums {
+	__u64 a;
+	__u64 b;
+};
+
+static __always_inline void add_word(struct sums *sums, __u64 word, __u32 key)
+{
+	__u64 low = (__u32)word, high = word >> 32;
+
+	if (key > HASH_KEYS - 2)
+		return;
+	sums->a += settings.keys.a[key] * low + settings.keys.a[key + 1] * high;
+	sums->b += settings.keys.b[key] * low + settings.keys.b[key + 1] * high;
+}
+
+static __always_inline struct sums sums_of_length(__u32 length)
+{
+	return (struct sums){
+		.a = settings.keys.a[0] + settings.keys.a[1] * length,
+		.b = settings.keys.b[0] + settings.keys.b[1] * length,
+	};
+}
+
+static __always_inline __u64 component_of(struct sums sums)
+{
+	return (sums.a & 0xffffffff00000000ULL) | sums.b >> 32;
+}
+
+/*
+ * Component hash of a name that is not inline. A read that fails gives 0, which no rule's name has. Global, so that the
+ * verifier looks at it once.
+ */
+__noinline __u64 hash_long_name(__u64 name, __u32 length)
+{
+	if (length > NAME_LENGTH_MAX)
+		return 0;
+	struct sums sums = sums_of_length(length);
+
+	for (int chunk = 0; chunk < 8; chunk++) {
+		__u64 word[4] = {};
+		__u32 at = 32 * chunk;
+
+		if (length <= at)
+			break;
+		__u32 bytes = length - at;
+
+		if (bytes > 32)
+			bytes = 32;
+		/* clang proves the bound and drops a plain check; the verifier can't, so it is hidden from clang. */
+		asm volatile("%0 &= 63" : "+r"(bytes));
+		if (bytes > 32 || bpf_probe_read_kernel(word, bytes, (void *)(name + at)))
+			return 0;
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			add_word(&sums, word[i], 2 + 8 * chunk + 2 * i);
+	}
+	return component_of(sums);
+}
+
+static __always_inline __u64 hash_name(struct dentry_head *head, __u64 inline_name)
+{
+	__u32 length = head->length;
+
+	if (head->name != inline_name || length > INLINE_BYTES)
+		return hash_long_name(head->name, length);
+	struct sums sums = sums_of_length(length);
+
+#pragma unroll
+	for (int i = 0; i < INLINE_BYTES / 8; i++) {
+		if (length <= 8 * i)
+			break;
+		add_word(&sums, keep_bytes(head->word[i], length - 8 * i), 2 + 2 * i);
+	}
+	return component_of(sums);
+}
+
+static __always_inline __u64 fold_component(__u64 hash, __u64 component)
+{
+	return (hash ^ hash >> 32) * (settings.keys.a[66] | 1) + component;
+}
+
+static __always_inline void remember_component(struct walk_result *walk, __u64 component, __u32 length)
+{
+	__u32 index = walk->components;
+
+	asm volatile("%0 &= 63" : "+r"(index));
+	walk->component[index & (COMPONENTS_MAX - 1)] = component;
+	walk->components++;
+	walk->bytes += length + 1;
+	walk->path_hash = fold_component(walk->path_hash, component);
+}
+
+/*
+ * Appends name and NUL to a record's text; stops with `truncated` where it may not fit. `limit` is a constant at every
+ * use, and the position lies in map memory: both keep the verifier's states few.
+ */
+static __always_inline long append_name(struct climb *climb, __u32 limit)
+{
+	struct walk_result *walk = climb->walk;
+	__u32 length = walk->head.length, at = walk->text_at;
+
+	walk->truncated = 1;
+	if (length > NAME_LENGTH_MAX)
+		return 1;
+	if (at > limit - NAME_LENGTH_MAX - 1)
+		return 1;
+	asm volatile("%0 &= 255" : "+r"(length));
+	if (bpf_probe_read_kernel(climb->text + at, length, (void *)walk->head.name))
+		return 1;
+	climb->text[at + length] = 0;
+	walk->text_at = at + length + 1;
+	walk->truncated = 0;
+	return 0;
+}
+
+/* At a mount's root: go on at the place where it is mounted. Returns 1 at the end of the climb. */
+static __always_inline int leave_mount(struct climb *climb)
+{
+	struct mount *mount = (void *)climb->mount;
+	struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+
+	if (parent == mount) {
+		climb->end = climb->mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE;
+		return 1;
+	}
+	climb->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+	climb->mount = (__u64)parent;
+	climb->mount_root = (__u64)BPF_CORE_READ(parent, mnt.mnt_root);
+	return 0;
+}
+
+enum step {
+	STEP_END = 1,
+	STEP_MOUNT = 0, /* climbed out of a mount: no name */
+	STEP_NAME = 2,  /* walk->head is the dentry that was left */
+};
+
+/* One step: a name, or a mount. `end` stays WALK_GAVE_UP until a root is reached. */
+static __always_inline int climb_up(struct climb *climb)
+{
+	struct dentry_head *head = &climb->walk->head;
+	__u64 dentry = climb->dentry;
+	__u64 start = dentry + bpf_core_field_offset(struct dentry, d_parent);
+
+	if (dentry == climb->mount_root)
+		return leave_mount(climb);
+	if (bpf_probe_read_kernel(head, sizeof(*head), (void *)start))
+		return STEP_END;
+	/* A root that is not its mount's: opened by handle, or moved out of a bind mount. */
+	if (head->parent == dentry) {
+		climb->end = WALK_UNREACHABLE;
+		return STEP_END;
+	}
+	climb->dentry = head->parent;
+	return STEP_NAME;
+}
+
+static long hash_step(__u32 index, struct climb *climb)
+{
+	__u64 name = climb->dentry + bpf_core_field_offset(struct dentry, d_parent) +
+		     __builtin_offsetof(struct dentry_head, word);
+	int step = climb_up(climb);
+
+	if (step != STEP_NAME)
+		return step;
+	remember_component(climb->walk, hash_name(&climb->walk->head, name), climb->walk->head.length);
+	return 0;
+}
+
+static long short_text_step(__u32 index, struct climb *climb)
+{
+	int step = climb_up(climb);
+
+	return step == STEP_NAME ? append_name(climb, TEXT_SHORT) : step;
+}
+
+static long long_text_step(__u32 index, struct climb *climb)
+{
+	int step = climb_up(climb);
+
+	return step == STEP_NAME ? append_name(climb, TEXT_LONG) : step;
+}
+
+static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount)
+{
+	struct mount *mount = (void *)mount_of(vfsmount);
+
+	climb->dentry = dentry;
+	climb->mount = (__u64)mount;
+	climb->mount_root = (__u64)BPF_CORE_READ(mount, mnt.mnt_root);
+	climb->end = WALK_GAVE_UP;
+}
+
+struct sequences {
+	__u32 rename;
+	__u32 mount;
+};
+
+static __always_inline struct sequences read_sequences(void)
+{
+	struct sequences now = { .rename = 1, .mount = 1 };
+
+	/* A failed read leaves 1, which is odd: never settled. */
+	bpf_probe_read_kernel(&now.rename, 4, &rename_lock);
+	bpf_probe_read_kernel(&now.mount, 4, &mount_lock);
+	return now;
+}
+
+static __always_inline int settled(struct sequences before, struct sequences after)
+{
+	return before.rename == after.rename && before.mount == after.mount &&
+	       !((before.rename | before.mount) & 1);
+}
+
+struct walk_try {
+	struct walk_result *walk;
+	__u64 namespace_root;
+	__u32 end;
+	__u32 _pad;
+};
+
+/* Walks once; returns 1 when the result counts. */
+static long try_walk(__u32 index, struct walk_try *try)
+{
+	struct sequences before = read_sequences();
+	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
+
+	try->walk->components = 0;
+	try->walk->bytes = 0;
+	try->walk->path_hash = settings.keys.a[67];
+	start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount);
+	bpf_loop(STEPS_MAX, hash_step, &climb, 0);
+	if (settled(before, read_sequences())) {
+		try->end = climb.end;
+		return 1;
+	}
+	count(COUNT_WALK_RETRIES);
+	return 0;
+}
+
+/*
+ * Hashes the path of walk->object, as seen from the mount namespace with that root. Returns WALK_REACHED with a path
+ * that existed at one instant, or why there is none. Global: verified once.
+ */
+__noinline int climb_to_root(struct walk_result *walk, __u64 namespace_root)
+{
+	struct walk_try try = { .walk = walk, .namespace_root = namespace_root, .end = WALK_GAVE_UP };
+
+	if (!walk)
+		return WALK_GAVE_UP;
+	bpf_loop(TRIES_MAX, try_walk, &try, 0);
+	return try.end;
+}
+
+static __always_inline int walk_path(struct walk_result *walk, struct object object, struct task_struct *task)
+{
+	walk->object = object;
+	return climb_to_root(walk, (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns, root));
+}
+
+static __always_inline struct object object_of_file(struct file *file)
+{
+	return (struct object){ (__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt) };
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What containers' processes do, for telemetry and for the process tree. Decides nothing; a full ring only counts. */
+#include "emit_exec.bpf.h"
+#include "identity.bpf.h"
+
+/* Runs after identity_committed_creds, so the identity speaks of the new image already. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(monitor_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct task_identity *identity = current_identity();
+
+	if (!identity)
+		return 0;
+	struct object program = object_of_file(BPF_CORE_READ(bprm, file));
+	__u64 arguments = BPF_CORE_READ(task, mm, arg_end) - BPF_CORE_READ(task, mm, arg_start);
+
+	emit_exec(task, identity, program, arguments);
+	return 0;
+}
+
+static __always_inline int is_last_thread(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter) == 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(monitor_exit, struct task_struct *task)
+{
+	struct task_identity *identity = current_identity();
+
+	if (!identity || identity->state == TASK_RESERVED)
+		return 0;
+	use_container(identity->container, -1);
+	if (!is_last_thread(task))
+		return 0;
+	struct exit_event *event = bpf_ringbuf_reserve(&ring_events, sizeof(*event), 0);
+
+	if (!event) {
+		count(COUNT_EVENTS_LOST);
+		return 0;
+	}
+	fill_header(&event->header, EVENT_EXIT, task, identity);
+	event->code = BPF_CORE_READ(task, exit_code);
+	event->_pad = 0;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * New names for old objects. Rules are about names, so a container whose image blocks something may not make the
+ * kernel show it under another: by bind mount, moved mount, pivot_root, an overlay of its own, a descriptor inside overlayfs' private
+ * mount (fanotify on a super block, or the same read through an io_uring personality).
+ *
+ * Fresh file systems (tmpfs, proc) may still be mounted, except over or above something blocked. Unshared namespaces need nothing
+ * here: the walker goes by the task's own mount tree. These guards are what makes it sound to skip overlayfs' second opens (file.bpf.c): all or none.
+ */
+#include "decide.bpf.h"
+
+#define MS_REMOUNT 32UL
+#define MS_BIND 4096UL
+#define MS_MOVE 8192UL
+#define MS_PROPAGATION ((1UL << 17) | (1UL << 18) | (1UL << 19) | (1UL << 20))
+
+/* Opens the image of an armed task, when that image refuses anything at all. Returns 0 with it, 1 to pass, -1 to refuse. */
+static __always_inline int open_blocking_image(struct act *act, __u8 hook, __u8 op)
+{
+	struct task_identity *identity = judged_identity();
+
+	/* Allows: not a container's own task. */
+	if (!identity)
+		return 1;
+	/* Allows: nothing of the policy is live, so nothing can be evaded. */
+	if (!any_live(identity->container, ~0u))
+		return 1;
+	begin_act(act, identity, hook, op);
+	if (open_act_image(act)) {
+		/* Denies: the container has a policy, and no complete image says what it is. */
+		conclude(act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
+		return -1;
+	}
+	identity->walk.bytes = 0;
+	/* Allows: the image only audits. */
+	return act->image.header->flags & IMAGE_BLOCKS ? 0 : 1;
+}
+
+static __always_inline int refuse(struct act *act, __u8 reason)
+{
+	act->identity->decision.verdict = VERDICT_BLOCK;
+	act->identity->decision.reason = reason;
+	emit_decision(act->identity);
+	return -EACCES;
+}
+
+/* A fresh file system over `target`: by the row of the target, and not above something blocked. */
+static __always_inline int judge_mount_on(struct act *act, struct object target)
+{
+	if (judge_object(act, target, OP_MOUNT))
+		return -EACCES;
+	if (act->place.guard && conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
+		return -EACCES;
+	return 0;
+}
+
+DECIDING_HOOK(sb_mount)
+
+SEC("lsm/sb_mount")
+int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const char *type, unsigned long flags,
+	     void *data, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	/* Allows: changes how a mount behaves, not what has which name. */
+	if (flags & (MS_REMOUNT | MS_PROPAGATION))
+		return 0;
+	int opened = open_blocking_image(&act, HOOK_SB_MOUNT, OP_MOUNT);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	act.identity->decision.object = object_of_path(path);
+	act.identity->decision.open_flags = flags;
+	/* Denies: the source of a bind mount is not resolved yet, and any may lie over something blocked. */
+	if (flags & (MS_BIND | MS_MOVE))
+		return refuse(&act, REASON_ALIAS);
+	return judge_mount_on(&act, act.identity->decision.object);
+}
+
+/* The only mount of its super block: what fsmount just made, not a clone of something that has a name already. */
+static __always_inline int is_fresh_mount(__u64 vfsmount)
+{
+	struct mount *mount = (void *)mount_of(vfsmount);
+	struct super_block *sb = BPF_CORE_READ(mount, mnt.mnt_sb);
+	__u64 instance = (__u64)mount + bpf_core_field_offset(struct mount, mnt_instance);
+
+	if ((__u64)BPF_CORE_READ(mount, mnt.mnt_root) != (__u64)BPF_CORE_READ(sb, s_root))
+		return 0;
+	return (__u64)BPF_CORE_READ(sb, s_mounts.next) == instance && (__u64)BPF_CORE_READ(sb, s_mounts.prev) == instance;
+}
+
+static __always_inline int is_attached(__u64 vfsmount)
+{
+	struct mount *mount = (void *)mount_of(vfsmount);
+
+	return (__u64)BPF_CORE_READ(mount, mnt_parent) != (__u64)mount;
+}
+
+DECIDING_HOOK(move_mount)
+
+SEC("lsm/move_mount")
+int BPF_PROG(decide_move_mount, const struct path *from, const struct path *to, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	int opened = open_blocking_image(&act, HOOK_MOVE_MOUNT, OP_MOUNT);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	act.identity->decision.object = object_of_path(to);
+	act.identity->decision.object2 = object_of_path(from);
+	/* Denies: a mount that has a name already, or a clone of one. */
+	if (is_attached((__u64)from->mnt) || !is_fresh_mount((__u64)from->mnt))
+		return refuse(&act, REASON_ALIAS);
+	return judge_mount_on(&act, act.identity->decision.object);
+}
+
+DECIDING_HOOK(sb_pivotroot)
+
+SEC("lsm/sb_pivotroot")
+int BPF_PROG(decide_sb_pivotroot, const struct path *old_path, const struct path *new_path, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	int opened = open_blocking_image(&act, HOOK_SB_PIVOTROOT, OP_MOUNT);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	act.identity->decision.object = object_of_path(new_path);
+	act.identity->decision.object2 = object_of_path(old_path);
+	/* Denies: every name changes. */
+	return refuse(&act, REASON_ALIAS);
+}
+
+#define TYPE_NAME_BYTES 16
+
+static __always_inline int same_name(const char *name, const char *other, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		if (name[i] != other[i])
+			return 0;
+	return 1;
+}
+
+/* File systems that show another's files under new names. */
+static __always_inline int is_stacking(struct super_block *sb)
+{
+	char name[TYPE_NAME_BYTES] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
+	return same_name(name, "overlay", 8) || same_name(name, "ecryptfs", 9) || same_name(name, "aufs", 5) ||
+	       same_name(name, "unionfs", 8) || same_name(name, "shiftfs", 8);
+}
+
+DECIDING_HOOK(sb_kern_mount)
+
+SEC("lsm/sb_kern_mount")
+int BPF_PROG(decide_sb_kern_mount, const struct super_block *sb, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	/* Allows: shows no other file system's files. */
+	if (!is_stacking((struct super_block *)sb))
+		return 0;
+	int opened = open_blocking_image(&act, HOOK_SB_KERN_MOUNT, OP_MOUNT);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	/* Denies: what lies below it would be opened by the kernel, under names that no rule has. */
+	return refuse(&act, REASON_STACKING);
+}
+
+DECIDING_HOOK(path_notify)
+
+SEC("lsm/path_notify")
+int BPF_PROG(decide_path_notify, const struct path *path, __u64 mask, unsigned int type, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	/* Allows: marks of single objects and mounts hand out nothing that the task could not open. */
+	if (type != bpf_core_enum_value(enum fsnotify_obj_type, FSNOTIFY_OBJ_TYPE_SB))
+		return 0;
+	int opened = open_blocking_image(&act, HOOK_PATH_NOTIFY, OP_NOTIFY);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	act.identity->decision.object = object_of_path(path);
+	/* Denies: its events carry descriptors inside overlayfs' private mount. */
+	return refuse(&act, REASON_NOTIFY);
+}
+
+DECIDING_HOOK(uring_override_creds)
+
+SEC("lsm/uring_override_creds")
+int BPF_PROG(decide_uring_override_creds, const struct cred *new, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	int opened = open_blocking_image(&act, HOOK_URING_OVERRIDE_CREDS, OP_CREDS);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	/* Denies: an open with overridden credentials looks like overlayfs' own. */
+	return refuse(&act, REASON_CREDS);
+}
