@@ -193,7 +193,7 @@ function writer(type: Type, offset: string, value: string): string {
       return `write${pascalCase(type.name)}(view, ${offset}, ${value});`;
     case "array": {
       const { element, length } = type;
-      const check = `requireLength(${JSON.stringify(value)}, ${value}, ${length});`;
+      const check = `requireLength("${value.replace("value.", "")}", ${value}, ${length});`;
       if (isByte(element)) return `${check} bytesAt(view, ${offset}, ${length}).set(${value});`;
       const item = writer(element, `${offset} + i * ${strideOf(element)}`, "item");
       return `${check} ${value}.forEach((item, i) => { ${item} });`;

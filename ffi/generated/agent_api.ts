@@ -325,7 +325,7 @@ export function decodeImageBucket(view: DataView, offset = 0): ImageBucket {
   };
 }
 export function writeImageBucket(view: DataView, offset: number, value: ImageBucket): void {
-  requireLength("value.slot", value.slot, 5);
+  requireLength("slot", value.slot, 5);
   value.slot.forEach((item, i) => {
     writeImageSlot(view, offset + i * IMAGE_SLOT_SIZE, item);
   });
@@ -350,7 +350,7 @@ export function decodeImageRows(view: DataView, offset = 0): ImageRows {
   };
 }
 export function writeImageRows(view: DataView, offset: number, value: ImageRows): void {
-  requireLength("value.row", value.row, 16);
+  requireLength("row", value.row, 16);
   value.row.forEach((item, i) => {
     view.setBigUint64(offset + i * 8, item, true);
   });
@@ -378,11 +378,11 @@ export function decodeHashKeys(view: DataView, offset = 0): HashKeys {
   };
 }
 export function writeHashKeys(view: DataView, offset: number, value: HashKeys): void {
-  requireLength("value.a", value.a, 68);
+  requireLength("a", value.a, 68);
   value.a.forEach((item, i) => {
     view.setBigUint64(offset + i * 8, item, true);
   });
-  requireLength("value.b", value.b, 68);
+  requireLength("b", value.b, 68);
   value.b.forEach((item, i) => {
     view.setBigUint64(offset + 544 + i * 8, item, true);
   });
@@ -419,7 +419,7 @@ export function writeAgentSettings(view: DataView, offset: number, value: AgentS
   writeHashKeys(view, offset, value.keys);
   view.setBigUint64(offset + 1088, value.initMntNs, true);
   view.setUint32(offset + 1096, value.format, true);
-  requireLength("value.buildId", value.buildId, 32);
+  requireLength("buildId", value.buildId, 32);
   bytesAt(view, offset + 1104, 32).set(value.buildId);
 }
 export function encodeAgentSettings(value: AgentSettings): Uint8Array<ArrayBuffer> {
@@ -450,7 +450,7 @@ export function decodeCgroupPrefix(view: DataView, offset = 0): CgroupPrefix {
 export function writeCgroupPrefix(view: DataView, offset: number, value: CgroupPrefix): void {
   view.setUint8(offset, value.length);
   view.setUint8(offset + 1, value.depth);
-  requireLength("value.text", value.text, 62);
+  requireLength("text", value.text, 62);
   bytesAt(view, offset + 2, 62).set(value.text);
 }
 export function encodeCgroupPrefix(value: CgroupPrefix): Uint8Array<ArrayBuffer> {
@@ -573,7 +573,7 @@ export function writeEventHeader(view: DataView, offset: number, value: EventHea
   view.setUint32(offset + 60, value.nsPid, true);
   view.setUint32(offset + 64, value.nsPpid, true);
   view.setUint32(offset + 68, value.uid, true);
-  requireLength("value.tty", value.tty, 16);
+  requireLength("tty", value.tty, 16);
   bytesAt(view, offset + 72, 16).set(value.tty);
 }
 export function encodeEventHeader(value: EventHeader): Uint8Array<ArrayBuffer> {
