@@ -33,6 +33,8 @@ export interface AgentOptions {
   readonly version: string;
   /** Stops the agent; what it enforces stays in force. */
   readonly signal: AbortSignal;
+  /** The kernel's side; a test gives one of its own. */
+  readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
 
 /** How often the kernel is asked whether everything is still there. */
@@ -74,16 +76,13 @@ class Agent implements AsyncDisposable {
   #lostLinks: readonly string[] = [];
   #alertsLost = 0n;
 
-  private constructor(options: AgentOptions, object: Uint8Array) {
+  private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
     const { settings, log, version } = options;
     [this.#settings, this.#log, this.#version] = [settings, log, version];
-    setLeakReporter((what) => log.error("Leak: was never closed", { what }));
-    this.#shim = this.#scope.use(openShim());
+    this.#shim = this.#scope.use(shim);
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
-    this.#enforcement = this.#scope.use(
-      Enforcement.open(this.#shim, { bpffs: settings.bpffs, objectBytes: object }),
-    );
+    this.#enforcement = this.#scope.use(enforcement);
     const life = crypto.randomUUID().slice(0, 8);
     const hub = () => this.#scope.adopt(new SseHub({ clock: this.#clock, life }), (h) => h.close());
     [this.#alerts, this.#events] = [hub(), hub()];
@@ -102,7 +101,10 @@ class Agent implements AsyncDisposable {
   }
 
   static async start(options: AgentOptions): Promise<Agent> {
-    const agent = new Agent(options, await bpfObjectBytes());
+    setLeakReporter((what) => options.log.error("Leak: was never closed", { what }));
+    const { openEnforcement = openKernel } = options;
+    const shim = openShim();
+    const agent = new Agent(options, shim, await openEnforcement(shim, options.settings));
     try {
       agent.#sayWhatIsEnforced();
       agent.#readRings();
@@ -431,6 +433,10 @@ class Agent implements AsyncDisposable {
         : [`programs were removed from the kernel: ${this.#lostLinks.join(", ")}`]),
     ];
   }
+}
+
+async function openKernel(shim: Shim, { bpffs }: Settings): Promise<Enforcement> {
+  return Enforcement.open(shim, { bpffs, objectBytes: await bpfObjectBytes() });
 }
 
 async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {

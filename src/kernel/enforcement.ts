@@ -43,6 +43,11 @@ export class Enforcement implements ReconcileTarget, Disposable {
     };
   }
 
+  /** Nothing is enforced, and `why` says so. */
+  static none(buildId: string, why: string, missing: readonly string[] = [why]): Enforcement {
+    return new Enforcement(buildId, undefined, why, missing);
+  }
+
   /** Opens the Enforcer where the kernel allows. Throws only what is a mistake of the agent's own. */
   static open(shim: Shim, options: EnforcerOptions): Enforcement {
     const buildId = buildIdOf(options.objectBytes).toHex();
@@ -50,11 +55,11 @@ export class Enforcement implements ReconcileTarget, Disposable {
       return new Enforcement(buildId, Enforcer.open(shim, options));
     } catch (error) {
       if (error instanceof NotSupportedError) {
-        return new Enforcement(buildId, undefined, error.message, error.missing);
+        return Enforcement.none(buildId, error.message, error.missing);
       }
       if (!(error instanceof BpfError)) throw error;
       const missing = [`the kernel refused the programs: ${errorText(error)}`];
-      return new Enforcement(buildId, undefined, "the kernel refused the programs", missing);
+      return Enforcement.none(buildId, "the kernel refused the programs", missing);
     }
   }
 
