@@ -63,8 +63,8 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	/* Allows: changes how a mount behaves, not what has which name. */
-	if (flags & (MS_REMOUNT | MS_PROPAGATION))
+	/* Allows: changes how a mount behaves, not what has which name. The order of flags is path_mount's (fs/namespace.c). */
+	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0;
 	int opened = open_blocking_image(&act, HOOK_SB_MOUNT, OP_MOUNT);
 

@@ -10,7 +10,8 @@
 
 /* Bytes of path up to which a record with TEXT_SHORT is tried. */
 #define SHORT_PATHS 512
-#define ARGS_MAX 20
+/* Arguments of a refused execve that its record has, argv[0] among them. */
+#define ARGS_MAX 21
 
 #define NR_EXECVE 59
 #define NR_EXECVEAT 322
@@ -77,9 +78,10 @@ struct argument_reader {
 	struct walk_result *walk;
 	char *bytes;
 	__u64 argv;
+	__u64 cut;
 };
 
-/* Appends argument `index`. Returns 1 at the end of argv, or of the room. */
+/* Appends argument `index`. Returns 1 at the end of argv, or where it is cut: then `truncated` is set. */
 static __always_inline long read_argument(__u32 index, struct argument_reader *reader, __u32 limit)
 {
 	__u64 argument = 0;
@@ -87,13 +89,19 @@ static __always_inline long read_argument(__u32 index, struct argument_reader *r
 
 	if (bpf_probe_read_user(&argument, sizeof(argument), (void *)(reader->argv + 8 * index)) || !argument)
 		return 1;
-	if (at > limit - ARGUMENT_BYTES_MAX)
+	reader->walk->truncated = 1;
+	if (index == ARGS_MAX || at > limit - ARGUMENT_BYTES_MAX)
 		return 1;
 	long length = bpf_probe_read_user_str(reader->bytes + at, ARGUMENT_BYTES_MAX, (void *)argument);
 
 	if (length <= 0)
 		return 1;
 	reader->walk->text_at = at + length;
+	/* A read that fills the room has left out the rest of the word. */
+	if (length < ARGUMENT_BYTES_MAX)
+		reader->walk->truncated = 0;
+	else
+		reader->cut = 1;
 	return 0;
 }
 
@@ -123,10 +131,12 @@ static __always_inline __u32 write_exec_arguments(struct text *text)
 		reader.argv = regs->dx;
 	else
 		return 0;
+	text->walk->truncated = 0;
 	if (text->limit == TEXT_SHORT)
 		bpf_loop(ARGS_MAX + 1, read_short_argument, &reader, 0);
 	else
 		bpf_loop(ARGS_MAX + 1, read_long_argument, &reader, 0);
+	text->truncated |= text->walk->truncated | reader.cut;
 	return text->walk->text_at - start;
 }
 
