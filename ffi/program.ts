@@ -135,7 +135,7 @@ export class BpfLink extends Descriptor {
   }
 }
 
-/** Has the kernel count the runs and time of all programs until this is closed; costs each run about 20 ns. */
+/** Has the kernel count the runs and time of all programs until this is closed; each run then reads the clock twice. */
 export class RunStats extends Descriptor {
   /** @throws {BpfError} EPERM */
   static enable(shim: Shim): RunStats {

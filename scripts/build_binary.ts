@@ -162,7 +162,7 @@ export async function buildLauncher(): Promise<string> {
   return repositoryDir + LAUNCHER;
 }
 
-/** Level 3 takes a second for 40 MB; 19 takes 80 s for 33 MB, and unpacks no faster. */
+/** Level 3 takes a second for 40 MB; 19 takes 80 s for 33 MB. */
 async function compressDeno(): Promise<void> {
   const level = ["-3", "-T0"];
   await writeIfStale(COMPRESSED_DENO, { files: [Deno.execPath()], texts: level }, async () => {
