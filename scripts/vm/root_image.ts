@@ -21,7 +21,7 @@ const PACKAGES = [
 
 const DIRECTORIES = ["dev", "etc/ankylo", "etc/ssl/certs", "home", "job", "mnt", "opt", "proc"]
   .concat(["root", "run", "srv", "sys", "tmp", "usr/local/bin", "usr/share/vm", "var/log"])
-  .concat(["var/lib/containerd", "var/tmp"]);
+  .concat(["var/cache/ankylo", "var/lib/containerd", "var/tmp"]);
 
 /** Links that maintainer scripts would have made. */
 const LINKS = { "usr/bin/sh": "dash", "usr/bin/awk": "mawk", "usr/sbin/iptables": "iptables-nft" };

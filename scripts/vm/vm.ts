@@ -19,7 +19,7 @@ import {
   type QemuProcess,
 } from "./qemu.ts";
 import { prepareRootImage } from "./root_image.ts";
-import { outputDir } from "./store.ts";
+import { cached, digestOf, outputDir } from "./store.ts";
 import { prepareTemplate, restore } from "./template.ts";
 
 export { prepareKernel, vmlinuxPath } from "./kernel.ts";
@@ -89,14 +89,14 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     icount,
   };
   const template = await prepareTemplate(machine);
+  const binary = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
+  const agent = await prepareBinaryDisk(binary);
   const dir = await makeRunDir();
   try {
-    const disks = { job: `${dir}/job`, binary: `${dir}/binary`, console: `${dir}/console.log` };
+    const disks = { job: `${dir}/job`, binary: agent.path, console: `${dir}/console.log` };
     await writeJobDisk(options.jobDir, disks.job);
-    const binary = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
-    const hasBinary = await writeBinaryDisk(binary, disks.binary);
     const qemu = await restore(machine, template, disks, options.forwards ?? []);
-    return new RunningVm(qemu, dir, hasBinary, options.timeoutS ?? 300);
+    return new RunningVm(qemu, dir, agent.hasBinary, options.timeoutS ?? 300);
   } catch (error) {
     await Deno.remove(dir, { recursive: true });
     throw error;
@@ -220,19 +220,28 @@ async function writeJobDisk(jobDir: string, target: string): Promise<void> {
   await resizeDisk(target, JOB_DISK_BYTES, `job directory "${jobDir}"`);
 }
 
-/** Returns whether there is a binary. It is mounted, not copied: only what is read of it passes through emulation. */
-async function writeBinaryDisk(binary: string, target: string): Promise<boolean> {
-  const found = await exists(binary);
-  if (found) {
+/**
+ * Returns the disk with the agent's binary, or an empty one. It is mounted, not copied: only what is read of it passes
+ * through emulation. With the binary goes what it unpacks at its first start.
+ */
+async function prepareBinaryDisk(binary: string): Promise<{ path: string; hasBinary: boolean }> {
+  const hasBinary = await exists(binary);
+  const inputs = hasBinary ? await digestOf([binary]) : "none";
+  const dir = await cached("agent", inputs, async (dir) => {
+    const tree = `${dir}/tree`;
+    await Deno.mkdir(`${tree}/cache`, { recursive: true });
+    if (hasBinary) {
+      await Deno.copyFile(binary, `${tree}/ankylo`);
+      // What cannot start on this machine is not unpacked, and may be tested all the same.
+      const unpacking = { env: { ANKYLO_CACHE: `${tree}/cache` }, anyStatus: true };
+      await run([`${tree}/ankylo`, "version"], unpacking);
+    }
     const stored = ["-noI", "-noD", "-noF", "-no-xattrs", "-all-root", "-noappend"];
-    const name = binary.split("/").at(-1)!;
-    if (name !== "ankylo") throw new RangeError(`Run job in VM: binary must be named "ankylo"`);
-    await run(["mksquashfs", binary, target, ...stored, "-quiet", "-no-progress"]);
-  } else {
-    await Deno.writeFile(target, new Uint8Array());
-  }
-  await resizeDisk(target, BINARY_DISK_BYTES, `binary "${binary}"`);
-  return found;
+    await run(["mksquashfs", tree, `${dir}/disk`, ...stored, "-quiet", "-no-progress"]);
+    await resizeDisk(`${dir}/disk`, BINARY_DISK_BYTES, `binary "${binary}"`);
+    await Deno.remove(tree, { recursive: true });
+  });
+  return { path: `${dir}/disk`, hasBinary };
 }
 
 /** Grows a file, sparsely, to the size that the template's disk has. */

@@ -90,6 +90,10 @@ if [ "$has_binary" = 1 ]; then
   mkdir -p /run/vm-binary
   mount -t squashfs -o ro /dev/vdd /run/vm-binary
   mount --bind /run/vm-binary/ankylo /usr/local/bin/ankylo
+  # What the agent unpacks at its first start has been unpacked on the host, which is 40 times as fast.
+  mkdir -p /run/vm-cache/upper /run/vm-cache/work
+  mount -t overlay -o lowerdir=/run/vm-binary/cache,upperdir=/run/vm-cache/upper,workdir=/run/vm-cache/work \
+    cache /var/cache/ankylo
 fi
 tar -x -C /job -f /dev/vdc
 run_job
