@@ -67,7 +67,14 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;
   const argv = [Deno.execPath(), "bundle", "--quiet", "--platform", "deno", "-o", path];
   await run([...argv, `${BUILD_DIR}/${entry}.ts`], { cwd: repositoryDir });
-  return await Deno.readFile(path);
+  const text = withoutCachePaths(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, text);
+  return new TextEncoder().encode(text);
+}
+
+/** Packages are named after where Deno's cache is on this machine: without that, two machines build the same. */
+function withoutCachePaths(bundle: string): string {
+  return bundle.replace(/(?:\.\.\/)+[^\s"]*?\/npm\/[^\s"/]+\//g, "npm/");
 }
 
 async function writeBuildFile(name: string, lines: readonly string[]): Promise<void> {
