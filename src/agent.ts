@@ -40,6 +40,9 @@ export interface AgentOptions {
 /** How often the kernel is asked whether everything is still there. */
 const CHECK_MS = 10_000;
 
+/** Rings are read after this time even when no policy could be applied: they must not fill up. */
+const CONTEXT_WAIT_MS = 15_000;
+
 /**
  * Runs until the signal aborts. Where the kernel can't enforce it runs as well, says what is missing, and is not ready.
  * @throws {Error} what nothing can go on without: the shim, an address that is taken
@@ -73,7 +76,7 @@ class Agent implements AsyncDisposable {
   #policiesRead = false;
   #workloadsListed = false;
   #containerd = { connected: false, detail: "not reached yet" };
-  #lostLinks: readonly string[] = [];
+  readonly #lostLinks: string[] = [];
   #alertsLost = 0n;
 
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
@@ -188,13 +191,12 @@ class Agent implements AsyncDisposable {
       await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
       this.#bootToUnixNs = bootToUnixNs(this.#shim);
       if (enforcer === undefined || this.#stopping.signal.aborted) continue;
-      const lost = enforcer.lostLinks();
-      if (lost.length > 0 && lost.length !== this.#lostLinks.length) {
-        this.#log.error("Programs were removed from the kernel by someone else", {
-          programs: lost.join(","),
-        });
+      const lost = enforcer.checkLinks();
+      if (lost.length > 0) {
+        const programs = lost.join(",");
+        this.#log.error("Programs were removed from the kernel by someone else", { programs });
+        this.#lostLinks.push(...lost);
       }
-      this.#lostLinks = lost;
       this.#maintain(() => {
         const alertsLost = enforcer.counters()["alerts_lost"] ?? 0n;
         if (alertsLost === this.#alertsLost) return enforcer.sweep();
@@ -247,13 +249,21 @@ class Agent implements AsyncDisposable {
     const { enforcer } = this.#enforcement;
     if (enforcer === undefined) return;
     const pipeline = this.#pipeline;
+    const waiting = new AbortController();
+    const known = this.#contextKnown(waiting.signal);
     const read = (name: "ring_alerts" | "ring_events", take: (batch: Batch) => void) => {
       const reader = RingReader.open(this.#shim, enforcer.ring(name));
-      this.#background(name, readRing(reader, take));
+      this.#background(name, known.then(() => readRing(reader, take)));
       this.#scope.defer(() => reader.close());
     };
     read("ring_alerts", (batch) => pipeline.takeAlerts(bytesOf(batch)));
     read("ring_events", (batch) => pipeline.takeEvents(bytesOf(batch)));
+    this.#scope.defer(() => waiting.abort());
+  }
+
+  /** Events of an agent before may wait in the rings: who they are about is known once a first state is in force. */
+  async #contextKnown(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#reconciler.applied, this.#clock.sleep(CONTEXT_WAIT_MS, signal)]);
   }
 
   // ---- sources ----
@@ -327,7 +337,8 @@ class Agent implements AsyncDisposable {
         this.#log.warn("containerd is away: what is enforced stays so, trying again", {
           reason: change.reason,
         });
-        this.#setListed();
+        // An older installation knows its containers; this one would begin without any.
+        if (!this.#enforcement.enforcer?.replaces) this.#setListed();
         break;
     }
   }
@@ -421,7 +432,12 @@ class Agent implements AsyncDisposable {
     return [
       ...(this.#enforcement.enforcer === undefined ? this.#enforcement.missing : []),
       ...(this.#policiesRead ? [] : ["policies have not been read yet"]),
-      ...(this.#workloadsListed ? [] : ["containerd has not listed its containers yet"]),
+      ...(this.#workloadsListed ? [] : [
+        "containerd has not listed its containers yet" +
+        (this.#enforcement.enforcer?.replaces
+          ? ": until then the programs of the agent before enforce its policies"
+          : ""),
+      ]),
       ...(generation > 0 || failure !== undefined ? [] : ["policies have not been applied yet"]),
       ...(failure === undefined ? [] : [
         `the latest policies are not in force, keeping generation ${generation}: ${

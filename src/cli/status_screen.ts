@@ -45,7 +45,7 @@ function headLines({ status }: AgentPicture): string[] {
   const { kernel } = status;
   const up = durationText(status.uptimeSeconds);
   const head = `Ankylo ${status.version} on ${status.host}, up ${up}`;
-  const missing = [...status.notReady, ...(kernel?.missing ?? [])].map((line) => `  - ${line}`);
+  const missing = status.notReady.map((line) => `  - ${line}`);
   if (kernel === null) {
     const reasons = missing.length > 0 ? missing : ["  - the programs are not in the kernel yet"];
     return [head, "NOT ENFORCING", ...reasons];
@@ -61,7 +61,7 @@ function headLines({ status }: AgentPicture): string[] {
   return [
     head,
     `Kernel ${kernel.release}, security modules ${kernel.lsm.join(",")}`,
-    status.ready ? "ENFORCING" : "ENFORCING, not complete yet",
+    status.ready ? "ENFORCING" : "ENFORCING, BUT NOT ALL OF IT",
     `  ${on.length} of ${kernel.hooks.length} programs attached, ${modes[kernel.mode]}`,
     ...missing,
     ...off,

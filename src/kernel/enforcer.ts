@@ -7,6 +7,7 @@ import type { Workload } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Prefix } from "./engine_maps.ts";
 import { readFacts } from "./facts.ts";
+import { DECIDING_HOOKS } from "./hooks.ts";
 import { buildIdOf, type HookState, Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
@@ -121,11 +122,14 @@ export class Enforcer {
     return this.#installation.enforces;
   }
 
+  /** Whether an older installation enforces until the first `apply` of this one. */
+  get replaces(): boolean {
+    return !this.enforces && this.#mode === "replaced";
+  }
+
   get report(): KernelReport {
     const { hooks, settings } = this.#installation;
-    const missing = hooks.filter(({ name, state }) =>
-      state === "refused" || this.#isLoss(name, state)
-    )
+    const missing = hooks.filter((hook) => this.#isLoss(hook))
       .map(({ name, reason }) => `hook ${name}: ${reason}`);
     return {
       kernel: this.#facts.release,
@@ -137,9 +141,11 @@ export class Enforcer {
     };
   }
 
-  #isLoss(name: string, state: HookState["state"]): boolean {
-    if (state !== "missing") return false;
-    return probe(this.#facts).hooks.some((hook) => hook.name === name && hook.state === "weaker");
+  /** Not there though it matters: a variant that this kernel never had is no loss. */
+  #isLoss({ name, state }: HookState): boolean {
+    if (state === "refused") return true;
+    const variant = DECIDING_HOOKS.some((hook) => hook.name === name && hook.need === "variant");
+    return state === "missing" && (!variant || this.#facts.hooks.has(name));
   }
 
   /** Where runtimes make containers' cgroups; before the first `apply`, so that no container is missed. */
@@ -228,10 +234,9 @@ export class Enforcer {
     return { containers: this.#installed.words.size, images: this.#installed.slots.size };
   }
 
-  /** Programs that someone took out of the kernel: their links are pinned no more. */
-  lostLinks(): string[] {
-    if (!this.enforces) return [];
-    return this.#installation.lostLinks();
+  /** Looks whether someone took programs out of the kernel. Returns those that are newly gone; the report has them too. */
+  checkLinks(): string[] {
+    return this.enforces ? this.#installation.checkLinks() : [];
   }
 
   /** For a RingReader. */

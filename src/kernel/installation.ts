@@ -6,7 +6,7 @@
  */
 
 import { createHash, getRandomValues } from "node:crypto";
-import { BpfMap, BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
+import { BpfError, BpfMap, BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
 import {
   AGENT_FORMAT,
   AGENT_SETTINGS_SIZE,
@@ -34,6 +34,9 @@ import type { KernelFacts } from "./probe.ts";
 
 /** A copy of the settings that the programs have as constants, for the next agent to know whose they are. */
 const SETTINGS_PIN = "settings_ro";
+
+/** More than libbpf says of one failed load. */
+const MESSAGES_BYTES_MAX = 16 << 10;
 
 /** What became of a program at its place. */
 export interface HookState {
@@ -90,33 +93,38 @@ export class Installation {
   }
 
   /**
-   * Loads the programs with new maps and keys, and pins the maps; nothing is attached.
-   * @throws {BpfError} with the pins of this installation removed
+   * Loads the programs with new maps and keys, and pins the maps; nothing is attached. A deciding program that the
+   * kernel refuses is left out and reported.
+   * @throws {BpfError} the kernel refuses what everything depends on; the pins of this installation are removed
    */
   static load(shim: Shim, pins: InstallationPins, object: Uint8Array, facts: KernelFacts) {
-    const settings = newSettings(shim, buildIdOf(object));
-    using elf = BpfObject.open(shim, object, "ankylo");
-    try {
-      elf.setRodata("settings", encodeAgentSettings(settings));
-      for (const { name } of DECIDING_HOOKS.filter(({ name }) => !facts.hooks.has(name))) {
-        elf.setAutoload(stubOf(name), false);
-        elf.setAutoload(deciderOf(name), false);
+    const refused: HookState[] = [];
+    for (;;) {
+      const left = new Set(
+        [...facts.hooks].filter((hook) => !refused.some(({ name }) => name === hook)),
+      );
+      try {
+        const installation = loadOnce(shim, pins, object, { ...facts, hooks: left });
+        installation.hooks = [...refused, ...absentHooks(facts)];
+        return installation;
+      } catch (error) {
+        pins.remove();
+        const name = error instanceof BpfError ? refusedHook(shim) : undefined;
+        if (name === undefined || !left.has(name)) throw error;
+        refused.push({ name, state: "refused", reason: errorText(error) });
+        pins.make();
       }
-      elf.load();
-      for (const { name } of presentHooks(facts)) fillSlot(elf, pins, name);
-      const maps = openEngineMaps((name) => elf.map(name));
-      for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
-      pinSettings(shim, pins, settings);
-      const iterator = elf.program(ITERATOR_PROGRAM);
-      iterator.pin(pins.path("programs", ITERATOR_PROGRAM));
-      const unattached = attachedPrograms(facts).map((name) => elf.program(name));
-      const hooks = absentHooks(facts);
-      const engine = new EngineMaps(shim, maps, iterator);
-      return new Installation({ maps: engine, settings, pins, hooks, unattached });
-    } catch (error) {
-      pins.remove();
-      throw error;
     }
+  }
+
+  /** Takes over what was loaded and pinned. */
+  static loaded(parts: {
+    maps: EngineMaps;
+    settings: AgentSettings;
+    pins: InstallationPins;
+    unattached: BpfProgram[];
+  }) {
+    return new Installation({ ...parts, hooks: [] });
   }
 
   /**
@@ -144,11 +152,17 @@ export class Installation {
     this.hooks = [...states, ...this.hooks];
   }
 
-  /** Names of the places whose program was attached and is pinned no more. */
-  lostLinks(): string[] {
+  /** Whether every program that was attached still is: what is not is a missing hook from now on, and named here. */
+  checkLinks(): string[] {
     const pinned = new Set(this.pins.links().map(placeOf));
-    return this.hooks.filter(({ state }) => state === "attached" || state === "adopted")
-      .map(({ name }) => name).filter((name) => !pinned.has(name));
+    const isLost = ({ name, state }: HookState) =>
+      (state === "attached" || state === "adopted") && !pinned.has(name);
+    const lost = this.hooks.filter(isLost).map(({ name }) => name);
+    const reason = "someone removed it from the kernel: start the agent anew to put it back";
+    this.hooks = this.hooks.map((hook) =>
+      lost.includes(hook.name) ? { name: hook.name, state: "missing", reason } : hook
+    );
+    return lost;
   }
 
   /** Leaves everything in the kernel that is pinned. */
@@ -161,6 +175,43 @@ export class Installation {
     for (const program of this.#unattached) program.close();
     this.#unattached = [];
   }
+}
+
+function loadOnce(
+  shim: Shim,
+  pins: InstallationPins,
+  object: Uint8Array,
+  facts: KernelFacts,
+): Installation {
+  const settings = newSettings(shim, buildIdOf(object));
+  using elf = BpfObject.open(shim, object, "ankylo");
+  elf.setRodata("settings", encodeAgentSettings(settings));
+  for (const { name } of DECIDING_HOOKS.filter(({ name }) => !facts.hooks.has(name))) {
+    elf.setAutoload(stubOf(name), false);
+    elf.setAutoload(deciderOf(name), false);
+  }
+  elf.load();
+  for (const { name } of presentHooks(facts)) fillSlot(elf, pins, name);
+  const maps = openEngineMaps((name) => elf.map(name));
+  for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
+  pinSettings(shim, pins, settings);
+  const iterator = elf.program(ITERATOR_PROGRAM);
+  iterator.pin(pins.path("programs", ITERATOR_PROGRAM));
+  const unattached = attachedPrograms(facts).map((name) => elf.program(name));
+  return Installation.loaded({
+    maps: new EngineMaps(shim, maps, iterator),
+    settings,
+    pins,
+    unattached,
+  });
+}
+
+/** libbpf names the program that the kernel refused; undefined when it is not a hook's. */
+function refusedHook(shim: Shim): string | undefined {
+  const bytes = new Uint8Array(MESSAGES_BYTES_MAX);
+  const length = shim.symbols.ankylo_messages(bytes, bytes.length);
+  const text = new TextDecoder().decode(bytes.subarray(0, length));
+  return /prog '(?:hook|decide)_(\w+)': (?:BPF program load failed|failed to load)/.exec(text)?.[1];
 }
 
 /** SHA-256 of the programs. */
