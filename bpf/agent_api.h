@@ -257,7 +257,7 @@ struct event_header {
 	__u32 tid;
 	__u32 ppid;
 	__u32 ns_pid; /* tgid in the task's own pid namespace */
-	__u32 ns_ppid;
+	__u32 ns_ppid; /* the parent's in the same namespace, 0 when it lives outside */
 	__u32 uid;    /* in the initial user namespace */
 	__u8 tty[16]; /* "pts0", NUL-padded; empty without a controlling terminal */
 };

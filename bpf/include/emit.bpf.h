@@ -16,14 +16,31 @@
 #define NR_EXECVE 59
 #define NR_EXECVEAT 322
 
-static __always_inline __u32 number_in_own_namespace(struct pid *pid)
+static __always_inline struct upid read_upid(struct pid *pid, __u32 level)
 {
-	__u32 level = BPF_CORE_READ(pid, level), number = 0;
-	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-			    level * bpf_core_type_size(struct upid);
+	struct upid upid = {};
+	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
 
-	bpf_probe_read_kernel(&number, sizeof(number), &upid->nr);
-	return number;
+	bpf_probe_read_kernel(&upid, sizeof(upid), numbers + level * bpf_core_type_size(struct upid));
+	return upid;
+}
+
+/* A task's and its parent's process ids as the task sees them; a parent outside its pid namespace is 0 there. */
+static __always_inline void fill_namespace_pids(struct event_header *header, struct task_struct *task)
+{
+	struct pid *own = BPF_CORE_READ(task, group_leader, thread_pid);
+	struct pid *parent = BPF_CORE_READ(task, real_parent, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(own, level);
+	struct upid upid = read_upid(own, level);
+
+	header->ns_pid = upid.nr;
+	header->ns_ppid = 0;
+	if (BPF_CORE_READ(parent, level) < level)
+		return;
+	struct upid above = read_upid(parent, level);
+
+	if (above.ns == upid.ns)
+		header->ns_ppid = above.nr;
 }
 
 static __always_inline void fill_header(struct event_header *header, __u16 type, struct task_struct *task,
@@ -40,8 +57,7 @@ static __always_inline void fill_header(struct event_header *header, __u16 type,
 	header->pid = BPF_CORE_READ(task, tgid);
 	header->tid = BPF_CORE_READ(task, pid);
 	header->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	header->ns_pid = number_in_own_namespace(BPF_CORE_READ(task, group_leader, thread_pid));
-	header->ns_ppid = number_in_own_namespace(BPF_CORE_READ(task, real_parent, group_leader, thread_pid));
+	fill_namespace_pids(header, task);
 	header->uid = BPF_CORE_READ(task, cred, uid.val);
 	__builtin_memset(header->tty, 0, sizeof(header->tty));
 	if (tty)

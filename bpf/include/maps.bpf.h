@@ -168,8 +168,9 @@ static __always_inline void count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
+	/* Atomic, as another task's program may interrupt this one on the same CPU. */
 	if (value)
-		*value += 1;
+		__sync_fetch_and_add(value, 1);
 }
 
 /* The identity of the running task, or NULL: not in a container. */
