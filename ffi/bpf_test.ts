@@ -320,18 +320,18 @@ Deno.test("use after close throws, naming operation and object; closing twice do
   assert.throws(() => object.load(), { message: 'Load object: object "shim_test" is closed' });
 });
 
-Deno.test("an object that fails half-way leaves no descriptor open", () => {
+Deno.test("an object that fails to load keeps no map alive", () => {
   using shim = openShim();
-  const files = new KernelFiles(shim);
-  const descriptors = () => files.listDir("/proc/self/fd").length;
-  const before = descriptors();
-  for (let round = 0; round < 3; round++) {
+  const options = { keySize: 4, valueSize: 8, entries: 64 };
+  const map = BpfMap.create(shim, { type: MAP_TYPE.HASH, name: "kept", ...options });
+  {
     using object = open(shim);
+    object.reuseMap("numbers", map);
     object.setAutoload("refused", true);
-    assert.throws(() => object.load());
+    assert.throws(() => object.load(), VerifierError);
   }
-  assert.throws(() => BpfMap.adopt(shim, 100_000));
-  assert.equal(descriptors(), before);
+  map.close();
+  assert.equal(BpfMap.fromId(shim, map.info.id), undefined);
 });
 
 Deno.test("a handle that is collected while open is reported, and left open", async () => {

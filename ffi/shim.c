@@ -8,7 +8,9 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +25,15 @@
 #define MESSAGES_BYTES (16u << 10)
 
 static struct object {
-	struct bpf_object *object; /* NULL: a free handle */
+	atomic_flag taken;
+	struct bpf_object *object; /* NULL: not open */
 	char *verifier_log;
 	int refused; /* the last load failed, and verifier_log may say why */
 } objects[OBJECTS_MAX];
 
-/* The newest libbpf messages.  Loading and opening happen on one thread. */
-static char messages[MESSAGES_BYTES];
-static size_t messages_length;
+/* What libbpf said to this thread: a worker of Deno may have objects of its own. */
+static _Thread_local char messages[MESSAGES_BYTES];
+static _Thread_local size_t messages_length;
 
 static int keep_message(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -120,7 +123,10 @@ static void release(struct object *object)
 	bpf_object__close(object->object);
 	if (object->verifier_log)
 		munmap(object->verifier_log, VERIFIER_LOG_BYTES);
-	*object = (struct object){};
+	object->object = NULL;
+	object->verifier_log = NULL;
+	object->refused = 0;
+	atomic_flag_clear(&object->taken);
 }
 
 int ankylo_object_open(const uint8_t *elf, uint32_t length, const uint8_t *name)
@@ -130,15 +136,20 @@ int ankylo_object_open(const uint8_t *elf, uint32_t length, const uint8_t *name)
 	int handle = 0;
 	void *log;
 
-	while (handle < OBJECTS_MAX && objects[handle].object)
+	while (handle < OBJECTS_MAX && atomic_flag_test_and_set(&objects[handle].taken))
 		handle++;
 	if (handle == OBJECTS_MAX)
 		return -EMFILE;
 	object = &objects[handle];
-	log = mmap(NULL, VERIFIER_LOG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (log == MAP_FAILED)
-		return -errno;
 	forget_messages();
+	log = mmap(NULL, VERIFIER_LOG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (log == MAP_FAILED) {
+		int error = -errno;
+
+		release(object);
+		return error;
+	}
+	object->verifier_log = log;
 	options.kernel_log_buf = log;
 	options.kernel_log_size = VERIFIER_LOG_BYTES;
 	/* libbpf reads the bytes only inside this call: it parses the ELF file and closes it. */
@@ -146,10 +157,9 @@ int ankylo_object_open(const uint8_t *elf, uint32_t length, const uint8_t *name)
 	if (!object->object) {
 		int error = -errno;
 
-		munmap(log, VERIFIER_LOG_BYTES);
+		release(object);
 		return error;
 	}
-	object->verifier_log = log;
 	return handle;
 }
 
@@ -530,14 +540,17 @@ int ankylo_close(int fd)
 
 int ankylo_kernel_type(const uint8_t *name, uint32_t kind)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct btf *btf; /* 5 MB, kept: probes come in rows. */
+	int error = 0;
 
-	if (!btf) {
+	pthread_mutex_lock(&lock);
+	if (!btf)
 		btf = btf__load_vmlinux_btf();
-		if (!btf)
-			return errno == ENOENT ? -EOPNOTSUPP : -errno;
-	}
-	return btf__find_by_name_kind(btf, (const char *)name, kind);
+	if (!btf)
+		error = errno == ENOENT ? -EOPNOTSUPP : -errno;
+	pthread_mutex_unlock(&lock);
+	return error ? error : btf__find_by_name_kind(btf, (const char *)name, kind);
 }
 
 int ankylo_kernel_symbol(const uint8_t *name)

@@ -5,7 +5,7 @@
  * No pointer crosses the border but to memory that the caller owns, and none is kept when a call returns: objects and
  * rings are small numbers, maps, programs and links are file descriptors.  Strings are NUL-terminated.  Every function
  * returns a negative errno on failure.  Nothing here decides anything: it opens, loads, attaches, pins, reads, writes,
- * waits.  Interrupted calls are taken up again.
+ * waits.  Interrupted calls are taken up again.  Threads may each have objects and rings of their own.
  *
  * ffi/symbols.ts has the same prototypes; ffi/symbols_test.ts compares them.
  */

@@ -24,7 +24,8 @@
 #define RINGS_MAX 8
 
 static struct ring {
-	int used;
+	atomic_flag taken;
+	int open;
 	int map_fd; /* our own dup */
 	int wake_fd;
 	atomic_flag reading;
@@ -38,7 +39,7 @@ static struct ring {
 
 static struct ring *ring_of(int handle)
 {
-	if (handle < 0 || handle >= RINGS_MAX || !rings[handle].used)
+	if (handle < 0 || handle >= RINGS_MAX || !rings[handle].open)
 		return NULL;
 	return &rings[handle];
 }
@@ -60,7 +61,11 @@ static void release(struct ring *ring)
 		close(ring->map_fd);
 	if (ring->wake_fd >= 0)
 		close(ring->wake_fd);
-	memset(ring, 0, sizeof(*ring));
+	ring->open = 0;
+	ring->consumer_page = NULL;
+	ring->producer_pages = NULL;
+	atomic_flag_clear(&ring->reading);
+	atomic_flag_clear(&ring->taken);
 }
 
 /* Maps the pages of ring->map_fd. */
@@ -94,7 +99,7 @@ int ankylo_ring_open(int map_fd)
 	int handle = 0;
 	int error;
 
-	while (handle < RINGS_MAX && rings[handle].used)
+	while (handle < RINGS_MAX && atomic_flag_test_and_set(&rings[handle].taken))
 		handle++;
 	if (handle == RINGS_MAX)
 		return -EMFILE;
@@ -110,7 +115,7 @@ int ankylo_ring_open(int map_fd)
 		release(ring);
 		return error;
 	}
-	ring->used = 1;
+	ring->open = 1;
 	return handle;
 }
 
