@@ -113,6 +113,7 @@ Deno.test("planScript() starts containers around the agent and waits for alerts 
     "prepare 'late' 'touch /a'",
     "wait_until agent_knows 'early' || fatal 'the agent does not know container early'",
     "wait_until agent_knows 'late' || fatal 'the agent does not know container late'",
+    "wait_until agent_applied",
     "act_exec '0' 'late' '0' '/bin/true' 'a b'",
     `await_alert '"Action":"Block"' '"PID":1'`,
     "end_window",

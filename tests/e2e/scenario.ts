@@ -154,6 +154,7 @@ export function planScript(scenario: Scenario, acts: readonly PlannedAct[]): str
       const failure = shellQuote(`the agent does not know container ${name}`);
       return `wait_until ${call("agent_knows", name)} || fatal ${failure}`;
     }),
+    "wait_until agent_applied",
     ...acts.flatMap(actLines),
     "finish",
   ];

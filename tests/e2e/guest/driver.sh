@@ -12,7 +12,7 @@ alerts=$work/alerts
 agent_log=$work/agent.log
 agent_url=http://127.0.0.1:8420
 # Emulation on a busy machine is slow; an act or an alert that takes longer than this never comes.
-patience=${PATIENCE:-30}
+patience=${PATIENCE:-60}
 mkdir -p $work /etc/ankylo/policies
 : >$alerts
 : >$agent_log
@@ -138,7 +138,7 @@ follow_alerts() {
 start_agent() {
   ankylo run --policies /etc/ankylo/policies "$@" >>$agent_log 2>&1 </dev/null &
   echo $! >$work/agent.pid
-  local end=$((SECONDS + 2 * patience))
+  local end=$((SECONDS + 4 * patience))
   until agent_is_ready; do
     agent_runs || fatal "start the agent: it ended: $(tail -n 5 $agent_log)"
     [ $SECONDS -lt $end ] || fatal "start the agent: not ready in time: $(tail -n 5 $agent_log)"
@@ -159,6 +159,10 @@ stop_agent() {
 }
 
 agent_knows() { curl -s $agent_url/v1/workloads | grep -qF "\"$1\""; }
+
+# Whether every container that a policy selects is under one. Where no rule of it can be enforced, that never happens:
+# then the acts begin all the same, when patience has ended.
+agent_applied() { ! curl -s $agent_url/v1/workloads | grep -q '"generation":null,"policies":\["'; }
 
 # --- acts ---------------------------------------------------------------------------------------------------------
 
