@@ -82,6 +82,8 @@ class Agent implements AsyncDisposable {
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
     const { settings, log, version } = options;
     [this.#settings, this.#log, this.#version] = [settings, log, version];
+    // A part may fail while others still start, before anyone waits for the end.
+    this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
@@ -150,6 +152,9 @@ class Agent implements AsyncDisposable {
   // ---- kernel ----
 
   #sayWhatIsEnforced(): void {
+    for (const kind of this.#settings.visibility.filter((kind) => kind !== "process")) {
+      this.#log.warn("visibility: this version has no telemetry of the kind: ignoring", { kind });
+    }
     const { report, missing } = this.#enforcement;
     if (report === undefined) {
       this.#log.error("Nothing is enforced", { missing: missing.join("; ") });

@@ -1,0 +1,174 @@
+/** What every KernelMaps must do: the real maps and the fake that other tests trust. */
+
+import assert from "node:assert/strict";
+import { BpfMap, type BpfProgram, MAP_TYPE, openShim, u32Bytes } from "../../ffi/bpf.ts";
+import {
+  CGROUP_PREFIX_SIZE,
+  CGROUP_PREFIXES_MAX,
+  CONTAINER_USE_SIZE,
+  CONTAINERS_MAX,
+  COUNTERS,
+  decodeCgroupPrefix,
+  encodeContainerUse,
+  IMAGE_ENTRY_BYTES,
+  IMAGES_MAX,
+  WORD_FREE,
+  WORD_UNPOLICED,
+} from "../../ffi/generated/agent_api.ts";
+import { ENGINE_MAPS, type EngineMapName, EngineMaps } from "../../src/kernel/engine_maps.ts";
+import type { KernelMaps } from "../../src/kernel/kernel_maps.ts";
+import { FakeKernel } from "../fakes/fake_kernel.ts";
+
+/** Real maps of the layouts in bpf/include/maps.bpf.h; those that no test here touches stand in for one another. */
+function realMaps() {
+  const shim = openShim();
+  const array = (name: string, valueSize: number, entries: number, type: number = MAP_TYPE.ARRAY) =>
+    BpfMap.create(shim, { type, name, keySize: 4, valueSize, entries });
+  const inner = BpfMap.createInner(shim, "template", IMAGE_ENTRY_BYTES, 1);
+  const maps: Record<EngineMapName, BpfMap> = {
+    tasks: array("tasks", 4, 1),
+    cgroups: BpfMap.create(shim, {
+      type: MAP_TYPE.HASH,
+      name: "cgroups",
+      keySize: 8,
+      valueSize: 4,
+      entries: 64,
+    }),
+    containers: array("containers", 8, CONTAINERS_MAX),
+    container_use: array("container_use", CONTAINER_USE_SIZE, CONTAINERS_MAX),
+    images: BpfMap.create(shim, {
+      type: MAP_TYPE.ARRAY_OF_MAPS,
+      name: "images",
+      keySize: 4,
+      valueSize: 4,
+      entries: IMAGES_MAX,
+      inner,
+    }),
+    counters: array("counters", 8, COUNTERS, MAP_TYPE.PERCPU_ARRAY),
+    cgroup_prefixes: array("cgroup_prefixes", CGROUP_PREFIX_SIZE, CGROUP_PREFIXES_MAX),
+    ring_alerts: array("ring_alerts", 4, 1),
+    ring_events: array("ring_events", 4, 1),
+  };
+  inner.close();
+  const iterator = { close: () => {} } as BpfProgram;
+  const engine = new EngineMaps(shim, maps, iterator);
+  const close = () => {
+    engine.close();
+    shim.close();
+  };
+  return { engine, maps, [Symbol.dispose]: close };
+}
+
+const IMAGE = new Uint8Array(3 * IMAGE_ENTRY_BYTES).map((_, i) => i);
+
+function contract(name: string, withMaps: (use: (maps: KernelMaps) => void) => void): void {
+  Deno.test(`${name}: words are free until set, and again when set to free`, () => {
+    withMaps((maps) => {
+      assert.deepEqual(maps.words(), new Map());
+      maps.setWord(1, WORD_UNPOLICED);
+      maps.setWord(CONTAINERS_MAX - 1, 0x1234_5678_0003_0002n);
+      assert.deepEqual(
+        maps.words(),
+        new Map([[1, WORD_UNPOLICED], [CONTAINERS_MAX - 1, 0x1234_5678_0003_0002n]]),
+      );
+      maps.setWord(1, WORD_FREE);
+      assert.deepEqual([...maps.words().keys()], [CONTAINERS_MAX - 1]);
+    });
+  });
+
+  Deno.test(`${name}: an index that no cgroup has does not exist`, () => {
+    withMaps((maps) => {
+      assert.throws(() => maps.setWord(CONTAINERS_MAX, WORD_UNPOLICED));
+      assert.equal(maps.indexOf(7n), undefined);
+      maps.deleteIndex(7n);
+    });
+  });
+
+  Deno.test(`${name}: cgroups keep their indices, ids of 64 bits too`, () => {
+    withMaps((maps) => {
+      const id = 0xfedc_ba98_7654_3210n;
+      maps.setIndex(id, 49152);
+      maps.setIndex(5n, 3);
+      assert.equal(maps.indexOf(id), 49152);
+      assert.deepEqual(maps.cgroups(), new Map([[id, 49152], [5n, 3]]));
+      maps.deleteIndex(id);
+      assert.deepEqual([...maps.cgroups().keys()], [5n]);
+    });
+  });
+
+  Deno.test(`${name}: a slot holds an image until it is cleared, twice is no error`, () => {
+    withMaps((maps) => {
+      const image = maps.createImage(IMAGE);
+      assert.deepEqual(maps.slots(), []);
+      maps.putImage(IMAGES_MAX - 1, image);
+      image.close();
+      assert.deepEqual(maps.slots(), [IMAGES_MAX - 1]);
+      maps.clearImage(IMAGES_MAX - 1);
+      maps.clearImage(IMAGES_MAX - 1);
+      assert.deepEqual(maps.slots(), []);
+    });
+  });
+
+  Deno.test(`${name}: a container that was never used has no tasks and is not gone`, () => {
+    withMaps((maps) => {
+      assert.deepEqual(maps.use(9), { tasks: 0, gone: false });
+      maps.resetUse(9);
+      assert.deepEqual(maps.use(9), { tasks: 0, gone: false });
+    });
+  });
+}
+
+contract("FakeKernel", (use) => use(new FakeKernel()));
+contract("EngineMaps", (use) => {
+  using real = realMaps();
+  use(real.engine);
+});
+
+Deno.test("EngineMaps.createImage() fills an image that no one can change any more", () => {
+  using real = realMaps();
+  const image = real.engine.createImage(IMAGE);
+  real.engine.putImage(4, image);
+  image.close();
+  using inner = real.maps.images.innerMap(4)!;
+  const entries = [0, 1, 2].flatMap((entry) => [...inner.lookup(u32Bytes(entry))!]);
+  assert.deepEqual(new Uint8Array(entries), IMAGE);
+  assert.throws(() => inner.update(u32Bytes(0), new Uint8Array(IMAGE_ENTRY_BYTES)), /EPERM/);
+});
+
+Deno.test("EngineMaps.use() reads what the programs count", () => {
+  using real = realMaps();
+  real.maps.container_use.update(u32Bytes(9), encodeContainerUse({ tasks: 2, gone: 1 }));
+  assert.deepEqual(real.engine.use(9), { tasks: 2, gone: true });
+  real.engine.resetUse(9);
+  assert.deepEqual(real.engine.use(9), { tasks: 0, gone: false });
+});
+
+Deno.test("EngineMaps.setPrefixes() replaces all of them and refuses what does not fit", () => {
+  using real = realMaps();
+  const read = (i: number) =>
+    decodeCgroupPrefix(new DataView(real.maps.cgroup_prefixes.lookup(u32Bytes(i))!.buffer));
+  real.engine.setPrefixes([{ text: "/a/", depth: 1 }, { text: "/b/c", depth: 2 }]);
+  real.engine.setPrefixes([{ text: "/xyz/", depth: 2 }]);
+  assert.deepEqual([read(0).length, read(0).depth, read(1).length], [5, 2, 0]);
+  assert.equal(new TextDecoder().decode(read(0).text.subarray(0, 5)), "/xyz/");
+  assert.throws(() => real.engine.setPrefixes([{ text: "/".repeat(63), depth: 1 }]), RangeError);
+  const many = Array.from({ length: CGROUP_PREFIXES_MAX + 1 }, () => ({ text: "/", depth: 1 }));
+  assert.throws(() => real.engine.setPrefixes(many), RangeError);
+});
+
+Deno.test("EngineMaps.counters() sums over CPUs and uses the kernel's names", () => {
+  using real = realMaps();
+  const perCpu = real.maps.counters.lookup(u32Bytes(0))!;
+  real.maps.counters.update(
+    u32Bytes(0),
+    new Uint8Array(new BigUint64Array(perCpu.length / 8).fill(3n).buffer),
+  );
+  const counters = real.engine.counters();
+  assert.equal(counters["denied"], BigInt(3 * perCpu.length / 8));
+  assert.equal(counters["alerts_lost"], 0n);
+  assert.equal(Object.keys(counters).length, COUNTERS);
+});
+
+Deno.test("ENGINE_MAPS has no name twice", () => {
+  assert.equal(new Set(ENGINE_MAPS).size, ENGINE_MAPS.length);
+});
