@@ -183,6 +183,7 @@ Deno.test("an array of maps takes frozen inner maps of any size", () => {
   throwsErrno("EPERM", /Update/, () => image.update(u32Bytes(0), new Uint8Array(128)));
   images.setMap(2, image);
   assert.equal(images.innerMap(0), undefined);
+  assert.deepEqual(image.readArray(), new Uint8Array(3 * 128).fill(7));
   using found = images.innerMap(2)!;
   assert.equal(found.info.id, image.info.id);
   assert.equal(found.info.entriesMax, 3);

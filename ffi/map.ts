@@ -158,6 +158,18 @@ export class BpfMap extends Descriptor {
     }
   }
 
+  /** All values of an array, one behind the other, in one call of the kernel. Not atomic. */
+  readArray(): Bytes {
+    const operation = "Read";
+    const fd = this.fd(operation);
+    const { keySize, entriesMax } = this.info;
+    const keys = new Uint8Array(entriesMax * keySize);
+    const values = new Uint8Array(entriesMax * this.valueBytes);
+    const read = this.shim.symbols.ankylo_map_read(fd, keys, values, entriesMax);
+    this.#checked(read, operation);
+    return values.subarray(0, read * this.valueBytes);
+  }
+
   /** Removes an entry. Returns whether there was one. */
   delete(key: Bytes): boolean {
     const operation = "Delete from";

@@ -498,6 +498,17 @@ int ankylo_map_update_batch(int map_fd, const uint8_t *keys, const uint8_t *valu
 	return (int)done;
 }
 
+int ankylo_map_read(int map_fd, uint8_t *keys, uint8_t *values, uint32_t count)
+{
+	uint32_t next, read = count;
+	int error = bpf_map_lookup_batch(map_fd, NULL, &next, keys, values, &read, NULL);
+
+	/* -ENOENT: the end of the array was reached. */
+	if (error && error != -ENOENT)
+		return error;
+	return (int)read;
+}
+
 int ankylo_map_delete(int map_fd, const uint8_t *key)
 {
 	return bpf_map_delete_elem(map_fd, key);

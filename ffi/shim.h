@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 1
+#define SHIM_VERSION 2
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -75,6 +75,8 @@ SHIM_API int ankylo_map_lookup(int map_fd, const uint8_t *key, uint8_t *value);
 SHIM_API int ankylo_map_update(int map_fd, const uint8_t *key, const uint8_t *value, uint32_t flags);
 /* Returns how many were written: fewer than `count` when the kernel refused the next. */
 SHIM_API int ankylo_map_update_batch(int map_fd, const uint8_t *keys, const uint8_t *values, uint32_t count);
+/* Reads an array from its start, `count` entries at most, in one call of the kernel.  Returns how many were read. */
+SHIM_API int ankylo_map_read(int map_fd, uint8_t *keys, uint8_t *values, uint32_t count);
 SHIM_API int ankylo_map_delete(int map_fd, const uint8_t *key);
 /* first 1: ignores `key` and gives the first one.  -ENOENT behind the last. */
 SHIM_API int ankylo_map_next_key(int map_fd, int first, const uint8_t *key, uint8_t *next);

@@ -70,6 +70,8 @@ export const SYMBOLS = {
   ankylo_map_update: { parameters: ["i32", "buffer", "buffer", "u32"], result: "i32" },
   /** `int ankylo_map_update_batch(int map_fd, const uint8_t *keys, const uint8_t *values, uint32_t count)` */
   ankylo_map_update_batch: { parameters: ["i32", "buffer", "buffer", "u32"], result: "i32" },
+  /** `int ankylo_map_read(int map_fd, uint8_t *keys, uint8_t *values, uint32_t count)` */
+  ankylo_map_read: { parameters: ["i32", "buffer", "buffer", "u32"], result: "i32" },
   /** `int ankylo_map_delete(int map_fd, const uint8_t *key)` */
   ankylo_map_delete: { parameters: ["i32", "buffer"], result: "i32" },
   /** `int ankylo_map_next_key(int map_fd, int first, const uint8_t *key, uint8_t *next)` */
@@ -136,4 +138,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 1;
+export const SHIM_VERSION = 2;
