@@ -80,7 +80,9 @@ export class Enforcer {
     this.#mode = parts.mode;
     this.#older = parts.older;
     try {
-      this.#installed = Installed.read(parts.installation.maps);
+      this.#installed = parts.mode === "adopted"
+        ? Installed.read(parts.installation.maps)
+        : Installed.empty();
     } catch (error) {
       parts.installation.close();
       throw error;

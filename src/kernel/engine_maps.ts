@@ -4,7 +4,6 @@ import { BpfMap, type BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
 import {
   CGROUP_PREFIX_BYTES,
   CGROUP_PREFIXES_MAX,
-  CONTAINERS_MAX,
   COUNTER_NAMES,
   COUNTERS,
   decodeContainerUse,
@@ -56,12 +55,14 @@ export class EngineMaps implements KernelMaps {
   }
 
   words(): Map<number, bigint> {
-    const words = new Map<number, bigint>();
-    for (let index = 1; index < CONTAINERS_MAX; index++) {
-      const word = u64Of(this.#maps.containers.lookup(u32Bytes(index))!);
-      if (word !== WORD_FREE) words.set(index, word);
-    }
-    return words;
+    const values = this.#maps.containers.readArray();
+    const used = new Map<number, bigint>();
+    new BigUint64Array(values.buffer, values.byteOffset, values.length / 8).forEach(
+      (word, index) => {
+        if (index > 0 && word !== WORD_FREE) used.set(index, word);
+      },
+    );
+    return used;
   }
 
   setWord(index: number, word: bigint): void {

@@ -26,6 +26,11 @@ export class Installed {
     this.gone = new Set();
   }
 
+  /** Of maps that are new: there is nothing to read. */
+  static empty(): Installed {
+    return new Installed(new Map(), new Map());
+  }
+
   /** The whole state. @throws {BpfError} */
   static read(maps: KernelMaps): Installed {
     const installed = new Installed(maps.words(), maps.cgroups());
