@@ -3,12 +3,12 @@ import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import type { Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
-import type { Workload } from "../model/workload.ts";
+import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
 import type { HashKeys } from "./hash.ts";
-import { compareText, policyKey, type RuleRef, whyNotEnforced } from "./rules.ts";
+import { compareText, type RuleRef, whyNotEnforced } from "./rules.ts";
 
-export { type CompiledImage, compileImage, type HashKeys, policyKey, type RuleRef };
+export { type CompiledImage, compileImage, type HashKeys, type RuleRef };
 
 /** What became of a rule, apart from what the running kernel may lack. */
 export interface RuleStatus {
@@ -23,12 +23,10 @@ export interface RuleStatus {
 export interface DesiredState {
   /** By image key; every image is some workload's. */
   readonly images: ReadonlyMap<string, CompiledImage>;
-  /** Workload id to image key; undefined: no policy with an enforced rule selects it. */
+  /** workloadKey() to image key; undefined: no policy with an enforced rule selects it. */
   readonly workloads: ReadonlyMap<string, string | undefined>;
   /** Every rule of every policy, in the order given. */
   readonly rules: readonly RuleStatus[];
-  /** policyKey() to ids of the workloads that it selects. Every policy has an entry. */
-  readonly selects: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
@@ -46,13 +44,11 @@ export function compile(
   const earlier = imagesByKeys.get(keys);
   const images = new Map<string, CompiledImage>();
   const imageOf = new Map<string, string | undefined>();
-  const selected = new Map<string, string[]>(policies.map((policy) => [policyKey(policy), []]));
   for (const workload of workloads) {
     const own = policies.filter((policy) => selects(policy, workload));
-    for (const policy of own) selected.get(policyKey(policy))!.push(workload.id);
     const effective = own.filter(hasEnforcedRule);
     const key = effective.length === 0 ? undefined : imageKey(effective, posture);
-    imageOf.set(workload.id, key);
+    imageOf.set(workloadKey(workload), key);
     if (key === undefined || images.has(key)) continue;
     const image = earlier?.get(key) ?? compileImage(effective, posture, keys);
     if (image !== undefined) images.set(key, image);
@@ -64,7 +60,6 @@ export function compile(
     rules: policies.flatMap((policy) =>
       policy.rules.map((rule) => statusOf(policy, rule, posture))
     ),
-    selects: selected,
   };
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { OP_READ } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
-import type { Workload } from "../model/workload.ts";
-import { compile, policyKey } from "./compile.ts";
+import { type Workload, workloadKey } from "../model/workload.ts";
+import { compile } from "./compile.ts";
 import { whyNotEnforced } from "./rules.ts";
 import { AUDIT, BLOCK, KEYS, keysFrom, policy, type RuleText } from "./test_policies.ts";
 
@@ -34,24 +34,23 @@ const four = workload("four", { app: "other" });
 
 Deno.test("compile() shares an image between workloads that the same policies select", () => {
   const state = compile([web, all], [one, two, three, four], AUDIT, KEYS);
-  const keyOf = (id: string) => state.workloads.get(id);
+  const keyOf = (workload: Workload) => state.workloads.get(workloadKey(workload));
   assert.equal(state.images.size, 2);
-  assert.equal(keyOf("one"), keyOf("two"));
-  assert.notEqual(keyOf("one"), keyOf("three"));
-  assert.equal(state.workloads.has("four"), true);
-  assert.equal(keyOf("four"), undefined);
+  assert.equal(keyOf(one), keyOf(two));
+  assert.notEqual(keyOf(one), keyOf(three));
+  assert.equal(state.workloads.has(workloadKey(four)), true);
+  assert.equal(keyOf(four), undefined);
   assert.deepEqual(
     new Set(state.images.keys()),
-    new Set([keyOf("one"), keyOf("three")]),
+    new Set([keyOf(one), keyOf(three)]),
   );
 });
 
-Deno.test("compile() says which workloads each policy selects", () => {
-  const none = selecting({ app: "nobody" }, policy("none", { at: "/x" }));
-  const { selects } = compile([web, all, none], [one, two, three, four], AUDIT, KEYS);
-  assert.deepEqual(selects.get(policyKey(web)), ["one", "two"]);
-  assert.deepEqual(selects.get(policyKey(all)), ["one", "two", "three"]);
-  assert.deepEqual(selects.get(policyKey(none)), []);
+Deno.test("compile() tells workloads of the same id in two namespaces of the runtime apart", () => {
+  const other = { ...workload("one", { app: "other" }), runtimeNamespace: "k8s.io" };
+  const { workloads } = compile([web], [one, other], AUDIT, KEYS);
+  assert.notEqual(workloads.get(workloadKey(one)), undefined);
+  assert.equal(workloads.get(workloadKey(other)), undefined);
 });
 
 Deno.test("compile() gives no image to a workload whose policies have no enforced rule", () => {
@@ -60,16 +59,15 @@ Deno.test("compile() gives no image to a workload whose policies have no enforce
     policy("later", { at: "/a", notEnforced: "owner is not compared yet" }),
   );
   const state = compile([later], [one], BLOCK, KEYS);
-  assert.equal(state.workloads.get("one"), undefined);
+  assert.equal(state.workloads.get(workloadKey(one)), undefined);
   assert.equal(state.images.size, 0);
-  assert.deepEqual(state.selects.get(policyKey(later)), ["one"]);
 });
 
 Deno.test("compile() uses the images of the call before, unless policies, posture or keys are others", () => {
   const keys = keysFrom(7n);
   const imageOf = (policies: Policy[], posture = AUDIT, with_ = keys) => {
     const state = compile(policies, [one], posture, with_);
-    return state.images.get(state.workloads.get("one")!);
+    return state.images.get(state.workloads.get(workloadKey(one))!);
   };
   const first = imageOf([web, all]);
   assert.equal(imageOf([all, web]), first);
@@ -116,12 +114,12 @@ Deno.test("compile() reports a policy that is not enforced with its reason, rule
   assert.deepEqual(state.rules.map(({ state, reason }) => [state, reason]), [
     ["not enforced", "hosts are not judged"],
   ]);
-  assert.equal(state.workloads.get("one"), undefined);
+  assert.equal(state.workloads.get(workloadKey(one)), undefined);
 });
 
 Deno.test("compile() names policies of the right object in explain()", () => {
   const state = compile([web, all], [one], AUDIT, KEYS);
-  const image = state.images.get(state.workloads.get("one")!)!;
+  const image = state.images.get(state.workloads.get(workloadKey(one))!)!;
   const rows = Array.from({ length: 40 }, (_, row) => image.explain(row, OP_READ)?.policy);
   assert.ok(rows.includes(web));
   assert.ok(!rows.includes(all));

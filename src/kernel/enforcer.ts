@@ -3,7 +3,7 @@
 import type { BpfMap, Shim } from "../../ffi/bpf.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.ts";
-import type { Workload } from "../model/workload.ts";
+import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Prefix } from "./engine_maps.ts";
 import { readFacts } from "./facts.ts";
@@ -288,7 +288,7 @@ function containersOf(desired: DesiredState, workloads: readonly Workload[]) {
   const containers = new Map<bigint, Placed>();
   const shadowed: Workload[] = [];
   for (const workload of workloads) {
-    const key = desired.workloads.get(workload.id);
+    const key = desired.workloads.get(workloadKey(workload));
     const image = key === undefined ? undefined : desired.images.get(key);
     const other = containers.get(workload.cgroupId);
     if (other !== undefined) shadowed.push(image === undefined ? workload : other.workload);

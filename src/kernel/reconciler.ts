@@ -6,7 +6,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { selects } from "../model/selector.ts";
-import type { Workload } from "../model/workload.ts";
+import { type Workload, workloadKey } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
 
 /** Where states go: the Enforcer, or nothing where the kernel can't enforce. */
@@ -62,13 +62,13 @@ export class Reconciler {
   }
 
   setWorkload(workload: Workload): void {
-    this.#workloads.set(keyOf(workload.runtimeNamespace, workload.id), workload);
+    this.#workloads.set(workloadKey(workload), workload);
     this.#change();
   }
 
   /** Its image stays in the kernel until its last task is gone. */
   deleteWorkload(runtimeNamespace: string, id: string): void {
-    if (this.#workloads.delete(keyOf(runtimeNamespace, id))) this.#change();
+    if (this.#workloads.delete(workloadKey({ runtimeNamespace, id }))) this.#change();
   }
 
   /**
@@ -167,8 +167,4 @@ export class Reconciler {
       return error;
     }
   }
-}
-
-function keyOf(runtimeNamespace: string, id: string): string {
-  return `${runtimeNamespace}/${id}`;
 }

@@ -20,3 +20,10 @@ export interface Workload {
   /** Inode number of that directory, which is the cgroup's id. */
   readonly cgroupId: bigint;
 }
+
+/** Unique on a node: two of the runtime's namespaces may use the same id. */
+export function workloadKey(
+  { runtimeNamespace, id }: Pick<Workload, "runtimeNamespace" | "id">,
+): string {
+  return `${runtimeNamespace}/${id}`;
+}
