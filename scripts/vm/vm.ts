@@ -20,7 +20,7 @@ import {
 } from "./qemu.ts";
 import { prepareRootImage } from "./root_image.ts";
 import { cached, digestOf, outputDir } from "./store.ts";
-import { prepareTemplate, restore } from "./template.ts";
+import { prepareTemplate, restore, type Template } from "./template.ts";
 
 export { prepareKernel, vmlinuxPath } from "./kernel.ts";
 export { KERNELS, type KernelSeries, parseKernelSeries } from "./kernels.ts";
@@ -72,14 +72,12 @@ const EXIT_MESSAGE = "\x1eexit ";
 const STOPPED_STATUS = 130;
 
 /**
- * Starts a VM and its job. The caller stops it, or awaits its status.
- *
- * The first call for a kernel and a size makes what is missing, and says so on standard error (about 45 s).
- *
- * @throws {RangeError} when the job directory is too large or has no run.sh
+ * Makes what {@linkcode startVm} needs for a kernel and a size, and does nothing when it is there: for those who have
+ * something else to do meanwhile.
  */
-export async function startVm(options: VmOptions): Promise<Vm> {
-  await checkJob(options.jobDir);
+export async function prepareVm(
+  options: Omit<VmOptions, "jobDir">,
+): Promise<{ machine: Machine; template: Template }> {
   const icount = options.icount ?? false;
   const machine: Machine = {
     kernel: await prepareKernel(options.kernel),
@@ -88,7 +86,19 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     cpus: icount ? 1 : options.cpus ?? 2,
     icount,
   };
-  const template = await prepareTemplate(machine);
+  return { machine, template: await prepareTemplate(machine) };
+}
+
+/**
+ * Starts a VM and its job. The caller stops it, or awaits its status.
+ *
+ * The first call for a kernel and a size makes what is missing, and says so on standard error (about 45 s).
+ *
+ * @throws {RangeError} when the job directory is too large or has no run.sh
+ */
+export async function startVm(options: VmOptions): Promise<Vm> {
+  await checkJob(options.jobDir);
+  const { machine, template } = await prepareVm(options);
   const binary = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
   const agent = await prepareBinaryDisk(binary);
   const dir = await makeRunDir();
