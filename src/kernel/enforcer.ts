@@ -6,7 +6,7 @@ import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.t
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Prefix } from "./engine_maps.ts";
-import { readFacts } from "./facts.ts";
+import { readFacts, readQuickFacts } from "./facts.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
 import { buildIdOf, type HookState, Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
@@ -96,7 +96,7 @@ export class Enforcer {
    * @throws {BpfError} the kernel refuses the programs; what was there stays in force
    */
   static open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
-    const facts = readFacts(shim);
+    const facts = readQuickFacts(shim);
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
     const found = directory.installations();
@@ -110,8 +110,14 @@ export class Enforcer {
       return enforcer;
     }
     const mode = found.some((pins) => pins.links().length > 0) ? "replaced" : "installed";
-    const installation = Installation.load(shim, directory.create(), objectBytes, facts);
-    return new Enforcer({ installation, facts, mode, older: found });
+    try {
+      const installation = Installation.load(shim, directory.create(), objectBytes, facts);
+      return new Enforcer({ installation, facts, mode, older: found });
+    } catch (error) {
+      // Looked for only now, because it takes a while: the more useful answer, if it is one.
+      requireSupport(readFacts(shim));
+      throw error;
+    }
   }
 
   /** For the compiler: components are hashed with these, now and as long as the installation lives. */

@@ -12,6 +12,12 @@ const BTF_FILE = "/sys/kernel/btf/vmlinux";
 
 /** Everything that `probe` needs. @throws {BpfError} when /proc can't be read */
 export function readFacts(shim: Shim): KernelFacts {
+  const symbols = new Set(KERNEL_SYMBOLS.filter((symbol) => kernelHasSymbol(shim, symbol)));
+  return { ...readQuickFacts(shim), symbols };
+}
+
+/** The same without the symbols, for which a kernel makes and a reader searches some 10 MB of text. */
+export function readQuickFacts(shim: Shim): KernelFacts {
   const files = new KernelFiles(shim);
   const btf = files.exists(BTF_FILE);
   const has = (name: string) => btf && hasFunction(shim, name);
@@ -20,7 +26,7 @@ export function readFacts(shim: Shim): KernelFacts {
     lsms: readLsms(files),
     btf,
     hooks: new Set(LSM_HOOKS.filter((hook) => has(`bpf_lsm_${hook}`))),
-    symbols: new Set(KERNEL_SYMBOLS.filter((symbol) => kernelHasSymbol(shim, symbol))),
+    symbols: undefined,
     cgroup2: files.cgroup2Mount(),
     bpffs: /^nodev\tbpf$/m.test(files.readText("/proc/filesystems")),
     root: Deno.uid() === 0,

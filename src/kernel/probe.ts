@@ -12,8 +12,8 @@ export interface KernelFacts {
   readonly btf: boolean;
   /** Of LSM_HOOKS: those that BPF programs can attach to. */
   readonly hooks: ReadonlySet<string>;
-  /** Of KERNEL_SYMBOLS: those that the kernel lists. */
-  readonly symbols: ReadonlySet<string>;
+  /** Of KERNEL_SYMBOLS: those that the kernel lists; undefined: nobody looked. */
+  readonly symbols: ReadonlySet<string> | undefined;
   /** Where the unified cgroup hierarchy is mounted. */
   readonly cgroup2: string | undefined;
   readonly bpffs: boolean;
@@ -71,7 +71,7 @@ export function probe(facts: KernelFacts): ProbeReport {
       "not available",
       "use a kernel built with CONFIG_BPF_SYSCALL=y",
     ),
-    ...KERNEL_SYMBOLS.map((symbol) => symbolFeature(symbol, facts)),
+    ...symbolFeatures(facts),
     identityFeature(facts),
   ];
   const hooks = DECIDING_HOOKS.map((hook) => {
@@ -109,10 +109,13 @@ function lsmFeature({ lsms }: KernelFacts): Feature {
   return { name: "BPF LSM", state: "missing", found, hint };
 }
 
-function symbolFeature(symbol: string, { symbols }: KernelFacts): Feature {
+function symbolFeatures({ symbols }: KernelFacts): Feature[] {
+  if (symbols === undefined) return [];
   const hint =
     "paths can't be read safely without it: use a kernel built with CONFIG_KALLSYMS_ALL=y";
-  return feature(symbol, symbols.has(symbol), "in kallsyms", "not in kallsyms", hint);
+  return KERNEL_SYMBOLS.map((symbol) =>
+    feature(symbol, symbols.has(symbol), "in kallsyms", "not in kallsyms", hint)
+  );
 }
 
 function identityFeature({ hooks }: KernelFacts): Feature {

@@ -53,6 +53,12 @@ for (const [name, facts] of FATAL) {
   });
 }
 
+Deno.test("probe() says nothing of symbols that nobody looked for", () => {
+  const report = probe({ ...GOOD, symbols: undefined });
+  assert.equal(report.canEnforce, true);
+  assert.ok(report.features.every(({ name }) => name !== "rename_lock"));
+});
+
 Deno.test("probe() calls file_truncate absent on a kernel that has it in path_truncate", () => {
   const report = probe(without("file_truncate"));
   assert.equal(report.hooks.find(({ name }) => name === "file_truncate")!.state, "absent");
