@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// mounts WAY ARGUMENT...: gives a file another name, then prints it. Run it in a mount namespace of its own (unshare -m).
+// Exit status 1, and the error's text, at the first step that is refused.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* <sys/mount.h> and <linux/mount.h> do not go together in every C library. */
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+int umount2(const char *target, int flags);
+#define LAZILY 2
+
+static int must(const char *what, int result)
+{
+	if (result >= 0)
+		return result;
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void print_file(int fd)
+{
+	char bytes[256];
+	ssize_t count = must("read", read(fd, bytes, sizeof(bytes)));
+
+	fwrite(bytes, 1, count, stdout);
+}
+
+static void print_in(int directory, const char *name)
+{
+	print_file(must("openat", openat(directory, name, O_RDONLY)));
+}
+
+static void print_path(const char *path)
+{
+	print_file(must(path, open(path, O_RDONLY)));
+}
+
+static void bind(char **arg) /* SOURCE TARGET FILE */
+{
+	must("bind", mount(arg[0], arg[1], NULL, MS_BIND | MS_REC, NULL));
+	print_path(arg[2]);
+}
+
+/* Changing how a mount propagates passes; the same flags on a bind mount must not hide it. */
+static void bind_shared(char **arg) /* SOURCE TARGET FILE */
+{
+	must("bind", mount(arg[0], arg[1], NULL, MS_BIND | MS_REC | MS_PRIVATE, NULL));
+	print_path(arg[2]);
+}
+
+static void move(char **arg) /* SOURCE TARGET FILE */
+{
+	must("move", mount(arg[0], arg[1], NULL, MS_MOVE, NULL));
+	print_path(arg[2]);
+}
+
+static void fresh(char **arg) /* TYPE TARGET FILE: FILE is read only if it is there */
+{
+	must("mount", mount("fresh", arg[1], arg[0], 0, NULL));
+	if (arg[2])
+		print_path(arg[2]);
+}
+
+static void device(char **arg) /* DEVICE TYPE TARGET FILE */
+{
+	must("mount", mount(arg[0], arg[2], arg[1], 0, NULL));
+	print_path(arg[3]);
+}
+
+static void overlay(char **arg) /* OPTIONS TARGET FILE */
+{
+	must("mount", mount("overlay", arg[1], "overlay", 0, arg[0]));
+	print_path(arg[2]);
+}
+
+/* Unlinks or writes a ruled file below its own name: through an upper directory. */
+static void overlay_unlink(char **arg) /* OPTIONS TARGET FILE */
+{
+	must("mount", mount("overlay", arg[1], "overlay", 0, arg[0]));
+	must("unlink", unlink(arg[2]));
+}
+
+static int make_overlay(const char *lower)
+{
+	int context = must("fsopen", syscall(SYS_fsopen, "overlay", 0));
+
+	must("lowerdir", syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "lowerdir", lower, 0));
+	must("create", syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+	return must("fsmount", syscall(SYS_fsmount, context, 0, 0));
+}
+
+static void overlay_descriptor(char **arg) /* LOWER NAME */
+{
+	print_in(make_overlay(arg[0]), arg[1]);
+}
+
+static void attach(int tree, const char *target)
+{
+	must("move_mount", syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+static void overlay_attached(char **arg) /* LOWER TARGET FILE */
+{
+	attach(make_overlay(arg[0]), arg[1]);
+	print_path(arg[2]);
+}
+
+static void fresh_attached(char **arg) /* TYPE TARGET */
+{
+	int context = must("fsopen", syscall(SYS_fsopen, arg[0], 0));
+
+	must("create", syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+	attach(must("fsmount", syscall(SYS_fsmount, context, 0, 0)), arg[1]);
+}
+
+static int clone_tree(const char *path)
+{
+	return must("open_tree", syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | AT_RECURSIVE));
+}
+
+static void tree_descriptor(char **arg) /* SOURCE NAME */
+{
+	print_in(clone_tree(arg[0]), arg[1]);
+}
+
+static void tree_attached(char **arg) /* SOURCE TARGET FILE */
+{
+	attach(clone_tree(arg[0]), arg[1]);
+	print_path(arg[2]);
+}
+
+static void tree_as_root(char **arg) /* SOURCE FILE */
+{
+	must("fchdir", fchdir(clone_tree(arg[0])));
+	must("chroot", chroot("."));
+	print_path(arg[1]);
+}
+
+static void lazy(char **arg) /* MOUNT NAME */
+{
+	int directory = must("open", open(arg[0], O_PATH | O_DIRECTORY));
+
+	must("umount -l", umount2(arg[0], LAZILY));
+	print_in(directory, arg[1]);
+}
+
+static void pivot(char **arg) /* TARGET FILE */
+{
+	must("mount", mount("fresh", arg[0], "tmpfs", 0, NULL));
+	must("chdir", chdir(arg[0]));
+	must("mkdir", mkdir("old", 0755));
+	must("pivot_root", syscall(SYS_pivot_root, ".", "old"));
+	print_path(arg[1]);
+}
+
+static void change_root(char **arg) /* ROOT FILE */
+{
+	must("chroot", chroot(arg[0]));
+	print_path(arg[1]);
+}
+
+/* A second chroot with the old directory still open leaves the first. */
+static void leave_root(char **arg) /* ROOT FILE */
+{
+	int outside = must("open", open("/", O_PATH | O_DIRECTORY));
+
+	must("chroot", chroot(arg[0]));
+	must("fchdir", fchdir(outside));
+	print_in(AT_FDCWD, arg[1] + 1);
+}
+
+static void exchange(char **arg) /* ONE OTHER FILE */
+{
+	must("exchange", renameat2(AT_FDCWD, arg[0], AT_FDCWD, arg[1], RENAME_EXCHANGE));
+	print_path(arg[2]);
+}
+
+struct handle {
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
+static void save_handle(char **arg) /* FILE SAVED */
+{
+	struct handle handle = { .head.handle_bytes = MAX_HANDLE_SZ };
+	int id, file;
+
+	must("name_to_handle_at", name_to_handle_at(AT_FDCWD, arg[0], &handle.head, &id, 0));
+	file = must("save", open(arg[1], O_CREAT | O_WRONLY | O_TRUNC, 0644));
+	must("write", write(file, &handle, sizeof(handle)));
+}
+
+static void by_handle(char **arg) /* NEIGHBOUR SAVED */
+{
+	struct handle handle;
+	int mounted = must("open", open(arg[0], O_RDONLY | O_DIRECTORY));
+
+	must("read", read(must("open", open(arg[1], O_RDONLY)), &handle, sizeof(handle)));
+	print_file(must("open_by_handle_at", open_by_handle_at(mounted, &handle.head, O_RDONLY)));
+}
+
+/*
+ * The event of a directory that overlayfs reads has a descriptor inside its private mount. A directory's event that has
+ * not NAME in it is another's.
+ */
+static void marked(char **arg) /* NEIGHBOUR DIRECTORY NAME */
+{
+	struct fanotify_event_metadata events[64], *event = events;
+	int group = must("fanotify_init", fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY));
+	int fd = -1, refused = 0;
+
+	must("fanotify_mark", fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM,
+					    FAN_OPEN | FAN_CLOSE | FAN_ACCESS | FAN_ONDIR, AT_FDCWD, arg[0]));
+	fd = must("open", open(arg[1], O_RDONLY | O_DIRECTORY));
+	must("getdents", syscall(SYS_getdents64, fd, (char[4096]){ 0 }, 4096));
+	close(fd);
+	ssize_t bytes = must("read events", read(group, events, sizeof(events)));
+
+	for (; FAN_EVENT_OK(event, bytes); event = FAN_EVENT_NEXT(event, bytes)) {
+		fd = openat(event->fd, arg[2], O_RDONLY);
+		if (fd >= 0) {
+			print_file(fd);
+			return;
+		}
+		if (errno != ENOTDIR && errno != ENOENT)
+			refused = errno;
+	}
+	errno = refused ? refused : ENOENT;
+	must("openat below an event", -1);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(char **);
+} ways[] = {
+	{ "bind", bind },
+	{ "bind-shared", bind_shared },
+	{ "move", move },
+	{ "fresh", fresh },
+	{ "fresh-attached", fresh_attached },
+	{ "device", device },
+	{ "overlay", overlay },
+	{ "overlay-unlink", overlay_unlink },
+	{ "overlay-descriptor", overlay_descriptor },
+	{ "overlay-attached", overlay_attached },
+	{ "tree-descriptor", tree_descriptor },
+	{ "tree-attached", tree_attached },
+	{ "tree-as-root", tree_as_root },
+	{ "lazy", lazy },
+	{ "pivot", pivot },
+	{ "chroot", change_root },
+	{ "leave-chroot", leave_root },
+	{ "exchange", exchange },
+	{ "save-handle", save_handle },
+	{ "handle", by_handle },
+	{ "fanotify", marked },
+};
+
+int main(int argc, char **argv)
+{
+	for (unsigned i = 0; argc > 2 && i < sizeof(ways) / sizeof(*ways); i++) {
+		if (strcmp(argv[1], ways[i].name))
+			continue;
+		ways[i].run(argv + 2);
+		return 0;
+	}
+	fprintf(stderr, "mounts: no such way\n");
+	return 2;
+}
