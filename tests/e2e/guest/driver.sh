@@ -34,7 +34,7 @@ wait_until() {
   local end=$((SECONDS + patience))
   until "$@"; do
     [ $SECONDS -lt $end ] || return 1
-    read -r -t 0.05 -u $never
+    read -r -t 0.05 -u $never || :
   done
 }
 
