@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { BpfError, BpfMap, BpfObject, BpfProgram, MAP_TYPE, openShim, type Shim } from "./bpf.ts";
 import { BpfLink, RunStats, setLeakReporter, u32Bytes, UPDATE, VerifierError } from "./bpf.ts";
 import { KernelFiles } from "./procfs.ts";
+import { programExists } from "./program.ts";
 
 /** Built by `deno task build:test`. */
 const OBJECT = await Deno.readFile(
@@ -288,6 +289,37 @@ Deno.test("a pinned link keeps its program attached until the pin is removed", a
     files.remove(`${dir}/observe`);
     // The link goes when its last reference does, which the kernel may put off to a worker.
     while (await exitsSeen(counts) > 0n);
+  } finally {
+    files.unmount(dir);
+    await Deno.remove(dir);
+  }
+});
+
+Deno.test("KernelFiles.removeLinks() returns when the programs are gone; what it keeps is kept until then", async () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const dir = await Deno.makeTempDir({ prefix: "ankylo-bpffs-" });
+  try {
+    files.mountBpffs(dir);
+    let id: number;
+    {
+      using object = open(shim);
+      object.setAutoload("observe", true);
+      object.load();
+      using program = object.program("observe");
+      using link = program.attach();
+      using counts = object.map("counts");
+      link.pin(`${dir}/observe`);
+      counts.pin(`${dir}/counts`);
+      id = program.info().id;
+    }
+    assert.equal(programExists(shim, id), true);
+    files.removeLinks([`${dir}/observe`], [`${dir}/counts`]);
+    assert.equal(programExists(shim, id), false);
+    assert.deepEqual([files.exists(`${dir}/observe`), files.exists(`${dir}/counts`)], [
+      false,
+      true,
+    ]);
   } finally {
     files.unmount(dir);
     await Deno.remove(dir);

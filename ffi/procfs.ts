@@ -7,6 +7,8 @@
 import { EEXIST, ENOENT } from "../src/lib/errno.ts";
 import { BpfError, checked } from "./errors.ts";
 import { cString, type Shim } from "./load.ts";
+import { BpfMap } from "./map.ts";
+import { BpfLink, programExists } from "./program.ts";
 
 /** First try of `readFile`; it is doubled until the file fits. */
 const READ_BYTES = 16 << 10;
@@ -14,6 +16,9 @@ const READ_BYTES = 16 << 10;
 const READ_BYTES_MAX = 64 << 20;
 const LINK_BYTES_MAX = 4096;
 const NAMES_BYTES = 16 << 10;
+/** Between two looks whether programs are gone, and when to give up: half a second was seen in an emulated machine. */
+const DETACH_POLL_MS = 2;
+const DETACH_MS = 30_000;
 
 const decoder = new TextDecoder();
 
@@ -115,6 +120,30 @@ export class KernelFiles {
     checked(this.#shim.symbols.ankylo_file_remove(cString(path)), "Remove", path);
   }
 
+  /**
+   * Removes pins of links, and returns when the programs that they attached are gone. The kernel detaches them by a worker,
+   * some time after the pin went (`bpf_link_put` in kernel/bpf/syscall.c).
+   *
+   * @param maps pins of maps that stay as they are until then: the kernel empties an array of programs as soon as no pin
+   * and no descriptor holds it
+   * @throws {BpfError} ENOENT
+   * @throws {Error} something else keeps a program: the pins are removed nevertheless
+   */
+  removeLinks(links: readonly string[], maps: readonly string[]): void {
+    using held = new DisposableStack();
+    for (const path of maps) held.use(BpfMap.fromPin(this.#shim, path));
+    const programs = links.map((path) => programOf(this.#shim, path));
+    for (const path of links) this.remove(path);
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    const untilMs = performance.now() + DETACH_MS;
+    while (programs.some((id) => programExists(this.#shim, id))) {
+      if (performance.now() > untilMs) {
+        throw new Error(`Remove links: their programs are still there after ${DETACH_MS} ms`);
+      }
+      Atomics.wait(pause, 0, 0, DETACH_POLL_MS);
+    }
+  }
+
   /** Gives a file or pin another name, in one step replacing what has it. @throws {BpfError} ENOENT */
   rename(from: string, to: string): void {
     const result = this.#shim.symbols.ankylo_file_rename(cString(from), cString(to));
@@ -186,6 +215,11 @@ export function startTicksIn(stat: string): bigint {
     throw new SyntaxError(`Read start time of a process: no field 22 in "${stat}"`);
   }
   return BigInt(ticks);
+}
+
+function programOf(shim: Shim, path: string): number {
+  using link = BpfLink.fromPin(shim, path);
+  return link.info().programId;
 }
 
 function octalChar(octal: string): string {

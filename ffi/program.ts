@@ -1,5 +1,6 @@
 /** Programs and links. */
 
+import { ENOENT } from "../src/lib/errno.ts";
 import { BpfError, checked } from "./errors.ts";
 import { Descriptor } from "./handle.ts";
 import { cString, type Shim, textOf } from "./load.ts";
@@ -100,6 +101,14 @@ export interface LinkInfo {
   /** enum bpf_link_type. */
   readonly type: number;
   readonly programId: number;
+}
+
+/** Whether the kernel still has a program: something open, pinned or attached holds it. */
+export function programExists(shim: Shim, id: number): boolean {
+  const fd = shim.symbols.ankylo_program_by_id(id);
+  if (fd === -ENOENT) return false;
+  checked(shim.symbols.ankylo_close(checked(fd, "Open program", String(id))), "Close", "program");
+  return true;
 }
 
 /** A program's place at a hook. It is left when the last descriptor is closed and the last pin removed. */

@@ -442,6 +442,11 @@ int ankylo_stats_enable(void)
 	return bpf_enable_stats(BPF_STATS_RUN_TIME);
 }
 
+int ankylo_program_by_id(uint32_t id)
+{
+	return bpf_prog_get_fd_by_id(id);
+}
+
 /* ---- maps ---- */
 
 int ankylo_map_create(uint32_t type, const uint8_t *name, uint32_t key_size, uint32_t value_size, uint32_t entries,

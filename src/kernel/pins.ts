@@ -91,19 +91,27 @@ export class InstallationPins {
     return this.#list("links");
   }
 
-  /**
-   * Detaches everything. Deciding hooks first: a stub that is attached when its slot goes refuses everything on the host, and
-   * one that is attached when identities go judges nobody. Returns the programs' names.
-   */
-  removeLinks(): string[] {
-    const links = this.links().sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
-    for (const name of links) this.#files.remove(this.path("links", name));
-    return links;
+  /** Has the kernel detach everything, a moment later. */
+  removeLinks(): void {
+    for (const name of this.#linksInOrder()) this.#files.remove(this.path("links", name));
   }
 
-  /** Removes all of it, links first. Returns what was removed, for people. */
+  /** Deciding hooks first: one that is attached when identities go judges nobody. */
+  #linksInOrder(): string[] {
+    return this.links().sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  }
+
+  /**
+   * Removes all of it, links first. The slots last until no program is attached any more: a stub with an empty slot refuses
+   * everything on the host. Returns what was removed, for people.
+   */
   remove(): string[] {
-    const links = this.removeLinks();
+    const links = this.#linksInOrder();
+    const slots = this.#list("maps").filter((name) => name.startsWith("slot_"));
+    this.#files.removeLinks(
+      links.map((name) => this.path("links", name)),
+      slots.map((name) => this.path("maps", name)),
+    );
     const rest = (["programs", "maps"] as const).map((kind) => {
       const names = this.#list(kind);
       for (const name of names) this.#files.remove(this.path(kind, name));

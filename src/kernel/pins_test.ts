@@ -11,6 +11,10 @@ class Recorder extends KernelFiles {
     this.removed.push(path.slice(path.lastIndexOf("/") + 1));
     super.remove(path);
   }
+
+  override removeLinks(links: readonly string[]): void {
+    for (const path of links) this.remove(path);
+  }
 }
 
 /** Pins as plain files: a directory is all that InstallationPins asks for. */
