@@ -94,7 +94,7 @@ close_sessions() {
 
 # in_session CONTAINER USER COMMAND: sets $status and $output.
 in_session() {
-  local key=$1:$2 quoted line fd end=$((SECONDS + patience))
+  local key=$1:$2 quoted line partial="" fd end=$((SECONDS + patience))
   [ -n "${session_pid[$key]:-}" ] || open_session "$1" "$2"
   quoted=${3//\'/\'\\\'\'}
   fd=${session_in[$key]}
@@ -102,13 +102,15 @@ in_session() {
   fd=${session_out[$key]}
   output="" status=lost
   while [ $SECONDS -lt $end ]; do
+    # Time may be up in the middle of a line, of which `line` then has the beginning.
     if ! IFS= read -r -t 1 line <&"$fd"; then
-      output+=$line
+      partial+=$line
       kill -0 "${session_pid[$key]}" 2>/dev/null && continue
       wait "${session_pid[$key]}"
       status=$?
       break
     fi
+    line=$partial$line partial=""
     case $line in
       *$'\x1e'*)
         output+=${line%%$'\x1e'*} status=${line##*$'\x1e'}
@@ -117,6 +119,7 @@ in_session() {
     esac
     output+=$line$'\n'
   done
+  output+=$partial
   # The shell is gone or stuck: the next act gets a new one.
   kill "${session_pid[$key]}" 2>/dev/null
   unset "session_pid[$key]"
