@@ -138,6 +138,16 @@ static void tree_attached(char **arg) /* SOURCE TARGET FILE */
 	print_path(arg[2]);
 }
 
+/* The mount itself is gone before its clone gets a name. */
+static void tree_alone(char **arg) /* MOUNT TARGET FILE */
+{
+	int tree = clone_tree(arg[0]);
+
+	must("umount -l", umount2(arg[0], LAZILY));
+	attach(tree, arg[1]);
+	print_path(arg[2]);
+}
+
 static void tree_as_root(char **arg) /* SOURCE FILE */
 {
 	must("fchdir", fchdir(clone_tree(arg[0])));
@@ -254,6 +264,7 @@ static const struct {
 	{ "overlay-attached", overlay_attached },
 	{ "tree-descriptor", tree_descriptor },
 	{ "tree-attached", tree_attached },
+	{ "tree-alone", tree_alone },
 	{ "tree-as-root", tree_as_root },
 	{ "lazy", lazy },
 	{ "pivot", pivot },
