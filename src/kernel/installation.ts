@@ -51,8 +51,9 @@ export class Installation {
   readonly settings: AgentSettings;
   readonly pins: InstallationPins;
   hooks: readonly HookState[];
-  /** Programs to attach; empty once it enforces. */
+  /** Programs to attach. */
   #unattached: BpfProgram[];
+  #enforces: boolean;
 
   private constructor(parts: {
     maps: EngineMaps;
@@ -66,11 +67,12 @@ export class Installation {
     this.pins = parts.pins;
     this.hooks = parts.hooks;
     this.#unattached = parts.unattached ?? [];
+    this.#enforces = parts.unattached === undefined;
   }
 
   /** Whether its programs are attached. */
   get enforces(): boolean {
-    return this.#unattached.length === 0;
+    return this.#enforces;
   }
 
   /**
@@ -149,6 +151,7 @@ export class Installation {
       }
     }
     this.#closePrograms();
+    this.#enforces = true;
     this.hooks = [...states, ...this.hooks];
   }
 
