@@ -83,7 +83,7 @@ async function choosePlace(): Promise<{ kernel: KernelSeries | undefined; place:
 }
 
 async function prepare(kernel: KernelSeries | undefined): Promise<void> {
-  checkSpace(cacheDir());
+  if (kernel !== undefined) checkSpace(cacheDir());
   const building = Deno.env.has("ANKYLO_BINARY") ? undefined : build();
   // The VM is made while the compiler runs; one failure must not hide the other.
   const results = await Promise.allSettled([building, kernel && prepareVm({ kernel })]);
