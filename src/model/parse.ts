@@ -9,6 +9,7 @@ import {
 import { DIAGNOSTICS_MAX } from "./limits.ts";
 import type { Policy } from "./policy.ts";
 import { readPolicies } from "./policy_reader.ts";
+import { printable } from "./validate.ts";
 import { readDocuments } from "./yaml_documents.ts";
 
 export interface Parsed {
@@ -26,11 +27,21 @@ export interface Parsed {
 export function parsePolicies(text: string, file: string): Parsed {
   const findings: Diagnostic[] = [];
   const report: Report = (finding) => {
-    findings.push(finding);
+    findings.push(printableFinding(finding));
   };
   const policies = readDocuments(text, file, report).flatMap((tree) => readPolicies(tree, report));
   const unique = withoutDuplicates(policies, report);
   return { policies: unique, diagnostics: limited(findings.sort(compareDiagnostics)) };
+}
+
+/** Whoever wrote the file shall not move the cursor of a terminal that shows what is wrong with it. */
+function printableFinding(finding: Diagnostic): Diagnostic {
+  return {
+    ...finding,
+    field: printable(finding.field),
+    message: printable(finding.message),
+    ...(finding.hint !== undefined && { hint: printable(finding.hint) }),
+  };
 }
 
 /** Whether a file may replace its last good version. */

@@ -349,3 +349,12 @@ Deno.test("parsePolicies() bounds its findings and counts the rest", () => {
   assert.equal(diagnostics.length, 101);
   assert.match(diagnostics.at(-1)?.message ?? "", /^Found 50 more/);
 });
+
+Deno.test("parsePolicies() shows control characters in its findings instead of sending them to a terminal", () => {
+  const wrongPath = withSpec('process:\n  matchPaths:\n    - path: "\\e[2J/bin/sh"\n');
+  for (const text of ["a: *b\u0007", wrongPath]) {
+    const shown = parsePolicies(text, "x.yaml").diagnostics.map(formatDiagnostic).join("\n");
+    assert.match(shown, /\\u\{(?:7|1b)\}/);
+    assert.doesNotMatch(shown.replaceAll("\n", ""), /\p{Cc}/u);
+  }
+});

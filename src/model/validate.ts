@@ -268,11 +268,18 @@ function describe(tree: Tree): string {
 /** Control characters, line separators and marks that turn the direction of writing. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
+/** The text with {@linkcode UNPRINTABLE} characters as `\u{…}`. */
+export function printable(text: string): string {
+  return text.replace(
+    UNPRINTABLE,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
+}
+
 /** A value that fits into a message: one line of at most 80 characters that cannot move a terminal's cursor. */
 export function shorten(value: string): string {
-  const printable = value.slice(0, 81)
-    .replace(UNPRINTABLE, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-  return printable.length <= 80 ? printable : `${printable.slice(0, 77)}...`;
+  const text = printable(value.slice(0, 81));
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
 
 /** A finding's place when a field is missing: the field itself if it is there, else the tree around it. */
