@@ -75,7 +75,7 @@ enum reason {
 	REASON_UNREACHABLE = 3, /* the object is not in the task's mount tree */
 	REASON_GAVE_UP = 4,     /* renames or mounts never stood still long enough to read the path */
 	REASON_STACKING = 5,    /* own overlay (or other stacking file system) in a container with blocked objects */
-	REASON_ALIAS = 6,       /* bind mount, moved mount or pivot_root there */
+	REASON_ALIAS = 6,       /* bind mount, second mount of a file system, moved mount, pivot_root, or any mount where names are trusted */
 	REASON_NOTIFY = 7,      /* fanotify mark of a super block there */
 	REASON_CREDS = 8,       /* io_uring personality there */
 	REASON_IMAGE = 9,       /* no complete policy image could be read: refused */
@@ -116,7 +116,7 @@ enum counter {
 	COUNT_GAVE_UP = 6,
 	COUNT_WALK_RETRIES = 7,
 	COUNT_IMAGE_MISSING = 8,   /* a container's word named an image that could not be read */
-	COUNT_IDENTITY_FAILED = 9, /* no memory for a task's identity: fork refused */
+	COUNT_IDENTITY_FAILED = 9, /* a task's identity could not be made or read: its fork or act refused */
 	COUNT_STAGED = 10,         /* tasks that entered a container from outside */
 	COUNT_ARMED = 11,          /* staging tasks whose exec made them the container's own */
 	COUNT_PENDING = 12,        /* judgements passed because no one has described the container yet */
@@ -147,6 +147,9 @@ enum counter {
 
 /* header.flags */
 #define IMAGE_BLOCKS 1u /* some file or process verdict refuses: the alias guards apply */
+/* A program's name gives it something: an allow-list of programs that refuses the rest, or an Allow with fromSource. A file
+ * system mounted there could put any program under that name, so nothing may be mounted. */
+#define IMAGE_TRUSTS_NAMES 2u
 
 /* Entry 0. */
 struct image_header {

@@ -4,8 +4,8 @@
  *
  * The subject of a fromSource is the image that calls execve, or the one that forked it; both are path hashes taken when
  * that image was executed, so prctl(PR_SET_MM_EXE_FILE), a new comm or a rename afterwards change nothing. A memfd or
- * an unreachable file has no name and is refused where the image blocks execution. Known hole: a copy of a program under another name
- * is another program; an allow-list has no such hole.
+ * an unreachable file has no name and is refused where the image blocks execution. Known holes: a copy of a program under another
+ * name is another program, unless an allow-list refuses it; an allowed program may be made to run others' code (LD_PRELOAD).
  */
 #include "decide.bpf.h"
 
@@ -35,11 +35,7 @@ static __always_inline int judge_program(struct task_identity *identity, __u8 ho
 
 	begin_act(&act, identity, hook, op);
 	act.identity->decision.object = object;
-	if (open_act_image(&act)) {
-		/* Denies: the container has a policy, and no complete image says what it is. */
-		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
-		return -EACCES;
-	}
+	NEED_IMAGE(&act);
 	__u32 reason = locate(&act, object, &row);
 	__u32 verdict = reason == REASON_ROW ? verdict_of_both(&act, op) : verdict_in(row, op);
 
@@ -54,9 +50,8 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 	KEEP_REFUSAL(ret);
 	struct task_identity *identity = identity_at_exec();
 
-	/* Allows: in no container. */
 	if (!identity)
-		return 0;
+		return without_identity();
 	/* Allows: the runtime's own set-up. The exec that hands over to the container is judged. */
 	if (identity->state != TASK_ARMED && !exec_arms(identity, bprm))
 		return 0;
@@ -88,11 +83,8 @@ int BPF_PROG(decide_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	/* Allows: anonymous memory, or nothing to execute. Whether a file may be read or written was decided at open. */
 	if (!file || !(prot & PROT_EXEC))
 		return 0;
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task. */
-	if (!identity)
-		return 0;
 	/* Allows: bprm_check_security judged this very file as a program. */
 	if (is_exec_mapping_itself(file))
 		return 0;

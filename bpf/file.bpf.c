@@ -44,11 +44,8 @@ SEC("lsm/file_open")
 int BPF_PROG(decide_file_open, struct file *file, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task. */
-	if (!identity)
-		return 0;
 	__u32 ops = (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
 
 	/* Allows: nothing in the policy says more than "pass" to these ops. */
@@ -66,11 +63,7 @@ int BPF_PROG(decide_file_open, struct file *file, int ret)
 	begin_act(&act, identity, HOOK_FILE_OPEN, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
 	act.identity->decision.open_flags = file->f_flags;
 	act.identity->decision.object = object;
-	if (open_act_image(&act)) {
-		/* Denies: the container has a policy, and no complete image says what it is. */
-		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
-		return -EACCES;
-	}
+	NEED_IMAGE(&act);
 	__u32 reason = locate(&act, object, &row);
 	__u32 read = VERDICT_NONE, write = VERDICT_NONE;
 
@@ -90,10 +83,10 @@ SEC("lsm/path_truncate")
 int BPF_PROG(decide_path_truncate, const struct path *path, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task, or no rule about writing. */
-	if (!identity || !any_live(identity->container, OP(OP_WRITE)))
+	/* Allows: no rule about writing. */
+	if (!any_live(identity->container, OP(OP_WRITE)))
 		return 0;
 	return judge(identity, HOOK_PATH_TRUNCATE, OP_WRITE, object_of_path(path), 0);
 }
@@ -105,10 +98,10 @@ SEC("lsm/file_truncate")
 int BPF_PROG(decide_file_truncate, struct file *file, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task, or no rule about writing. */
-	if (!identity || !any_live(identity->container, OP(OP_WRITE)))
+	/* Allows: no rule about writing. */
+	if (!any_live(identity->container, OP(OP_WRITE)))
 		return 0;
 	return judge(identity, HOOK_FILE_TRUNCATE, OP_WRITE, object_of_path(&file->f_path), file->f_flags);
 }
@@ -119,10 +112,10 @@ SEC("lsm/path_unlink")
 int BPF_PROG(decide_path_unlink, const struct path *directory, struct dentry *dentry, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task, or no rule about deleting. */
-	if (!identity || !any_live(identity->container, OP(OP_DELETE)))
+	/* Allows: no rule about deleting. */
+	if (!any_live(identity->container, OP(OP_DELETE)))
 		return 0;
 	return judge(identity, HOOK_PATH_UNLINK, OP_DELETE, object_in(directory, dentry), 0);
 }
@@ -164,8 +157,7 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 	if (reason == REASON_ROW) {
 		if (conclude(act, verdict_at(act, op, act->class), REASON_ROW))
 			return 1;
-		if (op == OP_RENAME && keeps_its_name(act->place, names->old_name.dentry) &&
-		    conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
+		if (keeps_its_name(act->place, names->old_name.dentry) && conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
 			return 1;
 		blocked_exec = (verdict_at(act, OP_EXEC, act->class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
 			       can_be_executed(names->old_name.dentry);
@@ -198,11 +190,7 @@ __noinline int judge_move(struct task_identity *identity, __u32 hook, __u32 op)
 	begin_act(&act, identity, hook, op);
 	identity->decision.object = identity->old_name;
 	identity->decision.object2 = identity->new_name;
-	if (open_act_image(&act)) {
-		/* Denies: the container has a policy, and no complete image says what it is. */
-		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
-		return -EACCES;
-	}
+	NEED_IMAGE(&act);
 	return judge_names(&act, op) ? -EACCES : 0;
 }
 
@@ -215,10 +203,10 @@ int BPF_PROG(decide_path_rename, const struct path *old_directory, struct dentry
 	     const struct path *new_directory, struct dentry *new_dentry, unsigned int flags, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task, or no rule about names or programs. */
-	if (!identity || !any_live(identity->container, MOVE_OPS))
+	/* Allows: no rule about names or programs. */
+	if (!any_live(identity->container, MOVE_OPS))
 		return 0;
 	identity->old_name = object_in(old_directory, old_dentry);
 	identity->new_name = object_in(new_directory, new_dentry);
@@ -239,10 +227,10 @@ int BPF_PROG(decide_path_link, struct dentry *old_dentry, const struct path *new
 	     struct dentry *new_dentry, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = judged_identity();
+	JUDGED_IDENTITY(identity);
 
-	/* Allows: not a container's own task, or no rule about names or programs. */
-	if (!identity || !any_live(identity->container, MOVE_OPS))
+	/* Allows: no rule about names or programs. */
+	if (!any_live(identity->container, MOVE_OPS))
 		return 0;
 	/* linkat refuses to cross mounts, so the old name lies in the new one's mount (fs/namei.c do_linkat). */
 	identity->old_name = object_in(new_directory, old_dentry);

@@ -5,12 +5,15 @@
  * An identity is stored with the task, copied at fork before the child runs, and never changes: not by unshare, setns or a
  * move to another cgroup. A task that enters a container's cgroup from outside (attach, or clone3 into it, which raises
  * no attach event) is staging: the runtime at work. Its arming exec (identity.bpf.h) makes it the container's own.
- * Trusted: the cgroup tree outside containers. A fork that can't get memory for its identity fails.
+ * Trusted: the cgroup tree outside containers. A fork that can't get memory for the identity that its
+ * parent has fails.
  */
 #include "emit_exec.bpf.h"
 #include "identity.bpf.h"
 
-#define TEXT_PATH 256
+/* Of a cgroup's path; nested clusters make long ones. */
+#define TEXT_PATH 512
+#define PF_EXITING 0x4
 
 /* Memory for the child's identity, while fork can still fail. */
 SEC("lsm/task_alloc")
@@ -27,49 +30,61 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 	return -ENOMEM;
 }
 
-static __always_inline void inherit(struct task_identity *child, struct task_identity *parent,
-				    unsigned long clone_flags)
+#define CLONE_THREAD 0x00010000
+
+/* For the child of a task that has none. */
+static __always_inline void begin_identity(struct task_struct *child)
 {
-	child->container = parent->container;
-	child->loader = parent->loader;
-	child->exe = parent->exe;
-	child->entered_as = parent->entered_as;
-	child->exec = parent->exec;
-	/* A thread is its process; a child process was forked by the image that runs now. */
-	if (clone_flags & 0x00010000 /* CLONE_THREAD */) {
-		child->parent_exe = parent->parent_exe;
-		child->parent = parent->parent;
-	} else {
-		child->parent_exe = parent->exe;
-		child->parent = parent->exec;
+	struct task_struct *parent = bpf_get_current_task_btf();
+	struct cgroup *cgroup = child->cgroups->dfl_cgrp;
+	__u32 container = container_of_cgroup(cgroup);
+
+	if (!container)
+		return;
+	/* The parent has something stored that could not be read (see without_identity): it was one of ours. */
+	if (BPF_CORE_READ(parent, bpf_storage)) {
+		struct task_identity *identity = stage(child, cgroup);
+
+		if (identity)
+			identity->state = TASK_ARMED;
+		return;
 	}
-	child->state = parent->state;
-	use_container(child->container, 1);
+	/* A container's task that the iterator has not reached yet: it will find the child as well. */
+	if (container_of_cgroup(parent->cgroups->dfl_cgrp) == container)
+		return;
+	stage(child, cgroup);
 }
 
 /* Runs in the parent, after the child joined its cgroup and before it can run. */
 SEC("tp_btf/task_newtask")
 int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
 {
-	struct task_identity *parent = current_identity();
+	struct task_identity *parent = process_identity();
 
 	if (!parent) {
-		stage(task, task->cgroups->dfl_cgrp);
+		begin_identity(task);
 		return 0;
 	}
 	struct task_identity *child = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (child)
-		inherit(child, parent, clone_flags);
+		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
 	else
 		count(COUNT_IDENTITY_FAILED);
 	return 0;
 }
 
+/* The unified hierarchy has id 0 (kernel/cgroup/cgroup.c); others raise the same tracepoints, with the same numbers. */
+static __always_inline int is_unified(struct cgroup *cgroup)
+{
+	return BPF_CORE_READ(cgroup, root, hierarchy_id) == 0;
+}
+
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(identity_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
 {
-	stage(task, cgroup);
+	if (is_unified(cgroup))
+		stage(task, cgroup);
 	return 0;
 }
 
@@ -92,8 +107,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	if (identity->state == TASK_STAGING && exec_arms(identity, bprm)) {
-		identity->state = TASK_ARMED;
-		count(COUNT_ARMED);
+		arm(identity, task);
 	}
 	int end = walk_path(&identity->walk, object_of_file(BPF_CORE_READ(bprm, file)), task);
 
@@ -237,12 +251,6 @@ static __always_inline void tell_container(__u32 container, __u64 cgroup, __u32 
 	bpf_ringbuf_submit(record, 0);
 }
 
-/* The unified hierarchy has id 0 (kernel/cgroup/cgroup.c); others raise the same tracepoints. */
-static __always_inline int is_unified(struct cgroup *cgroup)
-{
-	return BPF_CORE_READ(cgroup, root, hierarchy_id) == 0;
-}
-
 /* A runtime makes a container's cgroup: it has an index before any task can enter it. */
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
@@ -256,8 +264,13 @@ int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	if (!search.found) {
 		/* The agent is told, and gives one of its own range. */
 		count(COUNT_INDEX_EXHAUSTED);
-	} else {
-		bpf_map_update_elem(&cgroups, &id, &search.found, BPF_NOEXIST);
+	} else if (bpf_map_update_elem(&cgroups, &id, &search.found, BPF_NOEXIST)) {
+		__u64 *word = bpf_map_lookup_elem(&containers, &search.found);
+
+		if (word)
+			*word = WORD_FREE;
+		search.found = 0;
+		count(COUNT_INDEX_EXHAUSTED);
 	}
 	tell_container(search.found, id, 0, path);
 	return 0;
@@ -269,7 +282,7 @@ int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	__u64 id = BPF_CORE_READ(cgroup, kn, id);
 	__u32 *container = bpf_map_lookup_elem(&cgroups, &id);
 
-	if (!container)
+	if (!container || !is_unified(cgroup))
 		return 0;
 	__u32 index = *container;
 	struct container_use *use = bpf_map_lookup_elem(&container_use, &index);
@@ -325,7 +338,13 @@ int identity_iterate(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
-	if (!task)
+	/* One that exits is not counted any more when it is gone. */
+	if (!task || BPF_CORE_READ(task, flags) & PF_EXITING)
+		return 0;
+	struct task_identity *known = bpf_task_storage_get(&tasks, task, NULL, 0);
+
+	/* Seen when it entered: its own exec arms it, also while a runtime is in the middle of its work. */
+	if (known && known->state != TASK_RESERVED)
 		return 0;
 	struct task_identity *identity = stage(task, task->cgroups->dfl_cgrp);
 
@@ -333,9 +352,8 @@ int identity_iterate(struct bpf_iter__task *ctx)
 		return 0;
 	int end = find_program(task, identity);
 
-	if (end == WALK_REACHED || mount_namespace_of(task) != (__u32)settings.init_mnt_ns) {
-		identity->state = TASK_ARMED;
-		count(COUNT_ARMED);
+	if (end == WALK_REACHED || !is_in_host_mounts(task)) {
+		arm(identity, task);
 	}
 	return 0;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * New names for old objects. Rules are about names, so a container whose image blocks something may not make the
- * kernel show it under another: by bind mount, moved mount, pivot_root, an overlay of its own, a descriptor inside overlayfs' private
- * mount (fanotify on a super block, or the same read through an io_uring personality).
+ * New names for old objects. Rules are about names, so a container whose image blocks something may not make the kernel
+ * show it under another: by bind mount, second mount of the same file system, moved mount, pivot_root, an overlay of its
+ * own, or a descriptor inside overlayfs' private mount (fanotify on a super block).
  *
- * Fresh file systems (tmpfs, proc) may still be mounted, except over or above something blocked. Unshared namespaces need nothing
- * here: the walker goes by the task's own mount tree. These guards are what makes it sound to skip overlayfs' second opens (file.bpf.c): all or none.
+ * Fresh file systems (tmpfs) may still be mounted, except over or above something blocked, and except where a program's
+ * name is trusted. Unshared mount namespaces need nothing here: the walker goes by the task's own mount tree, and refuses
+ * the host's (decide.bpf.h). These guards are what makes it sound to skip overlayfs' second opens (file.bpf.c): all or none.
  */
 #include "decide.bpf.h"
 
@@ -14,23 +15,17 @@
 #define MS_MOVE 8192UL
 #define MS_PROPAGATION ((1UL << 17) | (1UL << 18) | (1UL << 19) | (1UL << 20))
 
-/* Opens the image of an armed task, when that image refuses anything at all. Returns 0 with it, 1 to pass, -1 to refuse. */
-static __always_inline int open_blocking_image(struct act *act, __u8 hook, __u8 op)
+/* Opens the task's image. Returns 0 when it refuses anything at all, 1 to pass, -1 to refuse. */
+static __always_inline int open_blocking_image(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
 {
-	struct task_identity *identity = judged_identity();
-
-	/* Allows: not a container's own task. */
-	if (!identity)
-		return 1;
 	/* Allows: nothing of the policy is live, so nothing can be evaded. */
 	if (!any_live(identity->container, ~0u))
 		return 1;
 	begin_act(act, identity, hook, op);
-	if (open_act_image(act)) {
-		/* Denies: the container has a policy, and no complete image says what it is. */
-		conclude(act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
-		return -1;
-	}
+	int opened = open_act_image(act);
+
+	if (opened)
+		return opened;
 	identity->walk.bytes = 0;
 	/* Allows: the image only audits. */
 	return act->image.header->flags & IMAGE_BLOCKS ? 0 : 1;
@@ -47,6 +42,9 @@ static __always_inline int refuse(struct act *act, __u8 reason)
 /* A fresh file system over `target`: by the row of the target, and not above something blocked. */
 static __always_inline int judge_mount_on(struct act *act, struct object target)
 {
+	/* Denies: whatever is mounted could give any program a name that is trusted. */
+	if (act->image.header->flags & IMAGE_TRUSTS_NAMES)
+		return refuse(act, REASON_ALIAS);
 	if (judge_object(act, target, OP_MOUNT))
 		return -EACCES;
 	if (act->place.guard && conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
@@ -66,7 +64,8 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	/* Allows: changes how a mount behaves, not what has which name. The order of flags is path_mount's (fs/namespace.c). */
 	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0;
-	int opened = open_blocking_image(&act, HOOK_SB_MOUNT, OP_MOUNT);
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_SB_MOUNT, OP_MOUNT);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
@@ -78,16 +77,13 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	return judge_mount_on(&act, act.identity->decision.object);
 }
 
-/* The only mount of its super block: what fsmount just made, not a clone of something that has a name already. */
-static __always_inline int is_fresh_mount(__u64 vfsmount)
+/* What this task's own fsopen made, at its root, and nothing has attached yet. */
+static __always_inline int is_fresh_mount(__u64 vfsmount, struct task_identity *identity)
 {
 	struct mount *mount = (void *)mount_of(vfsmount);
 	struct super_block *sb = BPF_CORE_READ(mount, mnt.mnt_sb);
-	__u64 instance = (__u64)mount + bpf_core_field_offset(struct mount, mnt_instance);
 
-	if ((__u64)BPF_CORE_READ(mount, mnt.mnt_root) != (__u64)BPF_CORE_READ(sb, s_root))
-		return 0;
-	return (__u64)BPF_CORE_READ(sb, s_mounts.next) == instance && (__u64)BPF_CORE_READ(sb, s_mounts.prev) == instance;
+	return (__u64)sb == identity->fresh_sb && BPF_CORE_READ(mount, mnt.mnt_root) == BPF_CORE_READ(sb, s_root);
 }
 
 static __always_inline int is_attached(__u64 vfsmount)
@@ -105,15 +101,17 @@ int BPF_PROG(decide_move_mount, const struct path *from, const struct path *to, 
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	int opened = open_blocking_image(&act, HOOK_MOVE_MOUNT, OP_MOUNT);
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_MOVE_MOUNT, OP_MOUNT);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
 	act.identity->decision.object = object_of_path(to);
 	act.identity->decision.object2 = object_of_path(from);
-	/* Denies: a mount that has a name already, or a clone of one. */
-	if (is_attached((__u64)from->mnt) || !is_fresh_mount((__u64)from->mnt))
+	/* Denies: a mount that has a name already, a clone of one, or the last clone of one that had. */
+	if (is_attached((__u64)from->mnt) || !is_fresh_mount((__u64)from->mnt, identity))
 		return refuse(&act, REASON_ALIAS);
+	identity->fresh_sb = 0;
 	return judge_mount_on(&act, act.identity->decision.object);
 }
 
@@ -125,7 +123,8 @@ int BPF_PROG(decide_sb_pivotroot, const struct path *old_path, const struct path
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	int opened = open_blocking_image(&act, HOOK_SB_PIVOTROOT, OP_MOUNT);
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_SB_PIVOTROOT, OP_MOUNT);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
@@ -157,21 +156,42 @@ static __always_inline int is_stacking(struct super_block *sb)
 
 DECIDING_HOOK(sb_kern_mount)
 
+/*
+ * Mounting what is mounted already shows the same files at a second place, as a bind mount does. Every mount of proc is a
+ * super block of its own since 5.8, with the same objects behind it.
+ */
+static __always_inline int shows_known_files(struct super_block *sb)
+{
+	char name[TYPE_NAME_BYTES] = {};
+
+	if ((__u64)BPF_CORE_READ(sb, s_mounts.next) !=
+	    (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts))
+		return 1;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
+	return same_name(name, "proc", 5);
+}
+
+/* Called for mount(2) and fsopen alike, before a mount of this super block is made (fs/namespace.c, fs/fsopen.c). */
 SEC("lsm/sb_kern_mount")
 int BPF_PROG(decide_sb_kern_mount, const struct super_block *sb, int ret)
 {
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	/* Allows: shows no other file system's files. */
-	if (!is_stacking((struct super_block *)sb))
+	JUDGED_IDENTITY(identity);
+	__u8 reason = is_stacking((struct super_block *)sb) ? REASON_STACKING : REASON_ALIAS;
+
+	/* Allows: new files of its own. Where it is attached is judged by the next hook. */
+	if (reason == REASON_ALIAS && !shows_known_files((struct super_block *)sb)) {
+		identity->fresh_sb = (__u64)sb;
 		return 0;
-	int opened = open_blocking_image(&act, HOOK_SB_KERN_MOUNT, OP_MOUNT);
+	}
+	int opened = open_blocking_image(&act, identity, HOOK_SB_KERN_MOUNT, OP_MOUNT);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
-	/* Denies: what lies below it would be opened by the kernel, under names that no rule has. */
-	return refuse(&act, REASON_STACKING);
+	/* Denies: files that have a name already would be opened under another, which no rule has. */
+	return refuse(&act, reason);
 }
 
 DECIDING_HOOK(path_notify)
@@ -185,7 +205,8 @@ int BPF_PROG(decide_path_notify, const struct path *path, __u64 mask, unsigned i
 	/* Allows: marks of single objects and mounts hand out nothing that the task could not open. */
 	if (type != bpf_core_enum_value(enum fsnotify_obj_type, FSNOTIFY_OBJ_TYPE_SB))
 		return 0;
-	int opened = open_blocking_image(&act, HOOK_PATH_NOTIFY, OP_NOTIFY);
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_PATH_NOTIFY, OP_NOTIFY);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
@@ -202,10 +223,14 @@ int BPF_PROG(decide_uring_override_creds, const struct cred *new, int ret)
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	int opened = open_blocking_image(&act, HOOK_URING_OVERRIDE_CREDS, OP_CREDS);
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_URING_OVERRIDE_CREDS, OP_CREDS);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
-	/* Denies: an open with overridden credentials looks like overlayfs' own. */
+	/*
+	 * Denies: one way to open files with overridden credentials, which is how overlayfs' own opens look. io_uring has
+	 * others, so nobody inside may get a descriptor in a private mount either: sb_kern_mount and path_notify.
+	 */
 	return refuse(&act, REASON_CREDS);
 }

@@ -47,15 +47,18 @@ struct act {
 	__u32 class; /* of the caller's executable */
 };
 
-/* The armed identity of the running task, or NULL: a host task or a runtime at work, which is not judged. */
-static __always_inline struct task_identity *judged_identity(void)
-{
-	struct task_identity *identity = current_identity();
-
-	if (!identity || identity->state != TASK_ARMED)
-		return NULL;
-	return identity;
-}
+/*
+ * Declares the identity of the task under judgement; ends the hook for any other. Allows: a host task, or a runtime that
+ * sets its container up. Denies: a container's task whose identity can't be read.
+ */
+#define JUDGED_IDENTITY(identity)                                    \
+	struct task_identity *identity = current_identity();         \
+	do {                                                         \
+		if (!identity || identity->state == TASK_RESERVED)   \
+			return without_identity();                   \
+		if (identity->state != TASK_ARMED)                   \
+			return 0;                                    \
+	} while (0)
 
 /* Whether any rule or posture of the container's image could say more than "pass" to one of these op classes. */
 static __always_inline int any_live(__u32 container, __u32 ops)
@@ -90,24 +93,45 @@ static __always_inline int conclude(struct act *act, __u32 verdict, __u8 reason)
 	return refuses(verdict);
 }
 
-/* Opens the container's image. Fails closed: a word named an image that no one can read. */
+/*
+ * Opens the container's image. Returns 0, 1 when its policy was just taken away, or -1 when the act is refused, and that
+ * reported: the container has a policy, and no complete image says what it is.
+ */
 static __always_inline int open_act_image(struct act *act)
 {
-	if (!open_image(act->identity->container, &act->image)) {
-		act->identity->decision.generation = act->image.generation;
-		act->class = source_class(&act->image, act->identity->exe);
-		return 0;
+	int opened = open_image(act->identity->container, &act->image);
+
+	if (opened >= 0) {
+		if (!opened) {
+			act->identity->decision.generation = act->image.generation;
+			act->class = source_class(&act->image, act->identity->exe);
+		}
+		return opened;
 	}
 	count(COUNT_IMAGE_MISSING);
 	act->identity->walk.bytes = 0;
+	conclude(act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
 	return -1;
 }
 
-static __always_inline int is_anonymous(__u64 dentry)
-{
-	unsigned long flags = BPF_CORE_READ((struct dentry *)dentry, d_sb, s_flags);
+/* Ends a hook whose image could not be opened: allows when there is no policy any more, denies otherwise. */
+#define NEED_IMAGE(act)                                       \
+	do {                                                  \
+		int opened = open_act_image(act);             \
+		if (opened)                                   \
+			return opened < 0 ? -EACCES : 0;      \
+	} while (0)
 
-	return !!(flags & (SB_KERNMOUNT | SB_NOUSER));
+/* An object of the kernel's own file systems, in a mount that nobody can see: memfd, pipe, socket, message queue. */
+static __always_inline int is_anonymous(struct object object)
+{
+	struct dentry *dentry = (void *)object.dentry;
+	struct mount *mount = (void *)mount_of(object.vfsmount);
+	__u64 namespace = (__u64)BPF_CORE_READ(mount, mnt_ns);
+
+	if (namespace && namespace < (__u64)-ERRNO_MAX)
+		return 0;
+	return !!(BPF_CORE_READ(dentry, d_sb, s_flags) & (SB_KERNMOUNT | SB_NOUSER));
 }
 
 /*
@@ -119,11 +143,14 @@ static __always_inline __u32 locate(struct act *act, struct object object, __u64
 	struct task_struct *task = bpf_get_current_task_btf();
 	int end = walk_path(&act->identity->walk, object, task);
 
+	/* setns to the host: every name is another one there. */
+	if (end == WALK_REACHED && !act->identity->host_mounts && is_in_host_mounts(task))
+		end = WALK_UNREACHABLE;
 	if (end == WALK_REACHED) {
 		act->place = find_place(&act->image, &act->identity->walk);
 		return REASON_ROW;
 	}
-	if (end == WALK_UNREACHABLE && is_anonymous(object.dentry)) {
+	if (end == WALK_UNREACHABLE && is_anonymous(object)) {
 		*row = act->image.header->anonymous;
 		return REASON_UNREACHABLE;
 	}
@@ -167,11 +194,7 @@ static __always_inline int judge(struct task_identity *identity, __u8 hook, __u3
 	begin_act(&act, identity, hook, op);
 	act.identity->decision.open_flags = open_flags;
 	act.identity->decision.object = object;
-	if (open_act_image(&act)) {
-		/* Denies: the container has a policy, and no complete image says what it is. */
-		conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
-		return -EACCES;
-	}
+	NEED_IMAGE(&act);
 	return judge_object(&act, object, op) ? -EACCES : 0;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Whose task is it: by what it inherited, else by its cgroup. */
 #pragma once
+#include "image.bpf.h"
 #include "maps.bpf.h"
 #include "path.bpf.h"
 
 /* How far up from a task's cgroup its container's may be: a container that delegates makes cgroups of its own below. */
-#define ANCESTORS_MAX 8
+#define ANCESTORS_MAX 32
 
 /* The container of a cgroup: the nearest ancestor that is one. 0: none. */
 static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
@@ -54,7 +55,7 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 		return NULL;
 	}
 	/* It has one already: what a task is does not change with its cgroup. */
-	if (identity->state != TASK_RESERVED)
+	if (__sync_val_compare_and_swap(&identity->claimed, 0, 1))
 		return identity;
 	identity->container = container;
 	identity->entered_as = (__u64)BPF_CORE_READ(task, mm, exe_file, f_inode);
@@ -66,23 +67,90 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 }
 
 /*
- * The identity of a task that is about to exec. An empty look-up is not final: the attach event comes for the leader of
- * a thread group only, and a thread that execs becomes the leader.
+ * The identity of the running task's process, or NULL. The task's own may be missing: the attach event comes for the
+ * leader of a thread group only.
+ */
+static __always_inline struct task_identity *process_identity(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_identity *identity = bpf_task_storage_get(&tasks, task, NULL, 0);
+
+	if (identity && identity->state != TASK_RESERVED)
+		return identity;
+	identity = bpf_task_storage_get(&tasks, task->group_leader, NULL, 0);
+	return identity && identity->state != TASK_RESERVED ? identity : NULL;
+}
+
+/*
+ * The value of a hook for a task without an identity that could be read. A host task never had one. But 6.1 also answers
+ * "none" while another task was preempted inside the storage code on this CPU (bpf_task_storage_trylock): then the
+ * container's word tells whether there is anything to protect.
+ */
+static __always_inline int without_identity(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	/* Allows: nothing was ever stored with this task, so it is none of ours. */
+	if (!BPF_CORE_READ(task, bpf_storage))
+		return 0;
+	__u32 container = container_of_cgroup(task->cgroups->dfl_cgrp);
+
+	/* Allows: what is stored is another program's; the task is in no container, or its policy only passes. */
+	if (!container || !ops_live_of(word_of(container)))
+		return 0;
+	count(COUNT_IDENTITY_FAILED);
+	return -EACCES;
+}
+
+static __always_inline int is_in_host_mounts(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == (__u32)settings.init_mnt_ns;
+}
+
+static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
+{
+	identity->host_mounts = is_in_host_mounts(task);
+	identity->state = TASK_ARMED;
+	count(COUNT_ARMED);
+}
+
+static __always_inline void inherit(struct task_identity *child, struct task_identity *parent, int is_thread)
+{
+	child->claimed = 1;
+	child->container = parent->container;
+	child->loader = parent->loader;
+	child->host_mounts = parent->host_mounts;
+	child->exe = parent->exe;
+	child->entered_as = parent->entered_as;
+	child->exec = parent->exec;
+	/* A thread is its process; a child process was forked by the image that runs now. */
+	child->parent_exe = is_thread ? parent->parent_exe : parent->exe;
+	child->parent = is_thread ? parent->parent : parent->exec;
+	child->state = parent->state;
+	use_container(child->container, 1);
+}
+
+/*
+ * The identity of a task that is about to exec. An empty look-up is not final: a thread that execs becomes the leader of
+ * its process, whose identity it takes over; failing that, its cgroup tells.
  */
 static __always_inline struct task_identity *identity_at_exec(void)
 {
-	struct task_identity *identity = current_identity();
-
-	if (identity)
-		return identity;
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_identity *identity = bpf_task_storage_get(&tasks, task, NULL, 0);
 
-	return stage(task, task->cgroups->dfl_cgrp);
-}
+	if (identity && identity->state != TASK_RESERVED)
+		return identity;
+	struct task_identity *process = process_identity();
 
-static __always_inline __u32 mount_namespace_of(struct task_struct *task)
-{
-	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	if (!process)
+		return stage(task, task->cgroups->dfl_cgrp);
+	identity = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (identity)
+		inherit(identity, process, 1);
+	else
+		count(COUNT_IDENTITY_FAILED);
+	return identity;
 }
 
 /*
@@ -94,7 +162,7 @@ static __always_inline int exec_arms(struct task_identity *identity, struct linu
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	if (mount_namespace_of(task) != (__u32)settings.init_mnt_ns)
+	if (!is_in_host_mounts(task))
 		return 1;
 	if ((__u64)BPF_CORE_READ(bprm, file, f_inode) == identity->entered_as)
 		return 0;

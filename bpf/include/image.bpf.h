@@ -31,7 +31,7 @@ static __always_inline __u64 word_of(__u32 container)
 {
 	__u64 *word = bpf_map_lookup_elem(&containers, &container);
 
-	/* No such index can't be: identities come from this range. Pending has no op live: allowed, and counted at exec. */
+	/* An index outside the map can't be: identities come from this range. Pending has no op live. */
 	return word ? *(volatile __u64 *)word : WORD_PENDING;
 }
 
@@ -41,12 +41,18 @@ struct image {
 	__u32 generation;
 };
 
-/* Opens the image that the container's word names now. Returns 0, or -1: none complete could be read. */
+/*
+ * Opens the image that the container's word names now. Returns 0, 1: its policy was taken away a moment ago, so all pass,
+ * or -1: none complete could be read.
+ */
 static __always_inline int open_image(__u32 container, struct image *image)
 {
 	for (int try = 0; try < WORD_TRIES; try++) {
 		__u64 word = word_of(container);
 		__u32 slot = slot_of(word), first = 0;
+
+		if (!ops_live_of(word))
+			return 1;
 		void *map = bpf_map_lookup_elem(&images, &slot);
 
 		if (!map)

@@ -72,10 +72,14 @@ struct task_identity {
 	__u32 container;
 	__u8 state;
 	__u8 loader; /* its image is a dynamic loader that was executed by name */
-	__u16 _pad;
+	__u8 host_mounts; /* armed in the host's mount namespace: its names are the container's */
+	__u8 _pad;
+	__u32 claimed; /* whoever sets it first fills the rest */
+	__u32 _pad2;
 	__u64 exe;        /* path hash of its image; 0: not reachable */
 	__u64 parent_exe; /* of the image that forked it */
 	__u64 entered_as; /* inode of the image that entered the container; staging tasks only */
+	__u64 fresh_sb;   /* super block that it has just made by fsopen, to be attached once */
 	struct exec_ref exec;
 	struct exec_ref parent;
 	struct object old_name; /* of the rename or link under judgement */

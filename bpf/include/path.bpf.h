@@ -80,7 +80,7 @@ static __always_inline __u64 component_of(struct sums sums)
 }
 
 /*
- * Component hash of a name that is not inline. A read that fails gives 0, which no rule's name has. Global, so that the
+ * Component hash of a name that is not inline. A read that fails gives 0, which ends the walk. Global, so that the
  * verifier looks at it once.
  */
 __noinline __u64 hash_long_name(__u64 name, __u32 length)
@@ -216,7 +216,12 @@ static long hash_step(__u32 index, struct climb *climb)
 
 	if (step != STEP_NAME)
 		return step;
-	remember_component(climb->walk, hash_name(&climb->walk->head, name), climb->walk->head.length);
+	__u64 component = hash_name(&climb->walk->head, name);
+
+	/* The name could not be read: no path, rather than one that matches no rule. */
+	if (!component)
+		return STEP_END;
+	remember_component(climb->walk, component, climb->walk->head.length);
 	return 0;
 }
 
@@ -259,6 +264,15 @@ static __always_inline struct sequences read_sequences(void)
 	return now;
 }
 
+/* About a quarter of a millisecond: a writer that holds a lock is done by then, unless its CPU was taken away. */
+#define WAITS_MAX 4096
+
+static long wait_even(__u32 index, struct sequences *now)
+{
+	*now = read_sequences();
+	return !((now->rename | now->mount) & 1);
+}
+
 static __always_inline int settled(struct sequences before, struct sequences after)
 {
 	return before.rename == after.rename && before.mount == after.mount &&
@@ -275,9 +289,10 @@ struct walk_try {
 /* Walks once; returns 1 when the result counts. */
 static long try_walk(__u32 index, struct walk_try *try)
 {
-	struct sequences before = read_sequences();
+	struct sequences before = {};
 	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
 
+	bpf_loop(WAITS_MAX, wait_even, &before, 0);
 	try->walk->components = 0;
 	try->walk->bytes = 0;
 	try->walk->path_hash = settings.keys.a[67];

@@ -26,6 +26,7 @@ export const NEXT_LEXER = 2147483648;
 export const ROW_BY_SOURCE = 2147483648;
 export const ROW_INDEX = 16777215;
 export const IMAGE_BLOCKS = 1;
+export const IMAGE_TRUSTS_NAMES = 2;
 export const EVENT_TRUNCATED = 1;
 export const EVENT_FOUND = 2;
 export const EVENT_STAGING = 4;

@@ -2,8 +2,10 @@ import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
   OP_CLASSES,
+  OP_EXEC,
   VERDICT_ALLOW,
   VERDICT_NONE,
+  VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
@@ -13,7 +15,7 @@ import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
 import { NO_RULE, packRow, verdictIn } from "./row_table.ts";
-import { enforcedRules, policyKey, type RuleRef } from "./rules.ts";
+import { enforcedRules, policyKey, postureVerdict, type RuleRef } from "./rules.ts";
 
 /** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
 export interface CompiledImage {
@@ -69,7 +71,18 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
   const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, rules, posture)));
   const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, rules, posture)));
-  return { unreachable, anonymous, opsLive: opsLive(trie, [unreachable, anonymous]) };
+  return {
+    unreachable,
+    anonymous,
+    opsLive: opsLive(trie, [unreachable, anonymous]),
+    trustsNames: trustsNames(rules, posture),
+  };
+}
+
+/** Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/agent_api.h. */
+function trustsNames(rules: readonly RuleRef[], posture: Posture): boolean {
+  return postureVerdict(OP_EXEC, rules, posture) === VERDICT_POSTURE_BLOCK ||
+    rules.some(({ rule }) => rule.action === "Allow" && rule.fromSource.length > 0);
 }
 
 /** A bit for each op class in which something is refused or reported: without it a hook returns before it walks. */

@@ -7,6 +7,7 @@ import {
   IMAGE_HEADER_OFFSETS,
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
+  IMAGE_TRUSTS_NAMES,
   type ImageSlot,
   NODE_SOURCES,
   ROWS_PER_ENTRY,
@@ -32,6 +33,8 @@ export interface ImageFacts {
   readonly unreachable: bigint;
   readonly anonymous: bigint;
   readonly opsLive: number;
+  /** Whether a program's name gives it something. */
+  readonly trustsNames: boolean;
 }
 
 /**
@@ -73,7 +76,11 @@ export function stampGeneration(bytes: Uint8Array<ArrayBuffer>, generation: numb
   new DataView(bytes.buffer).setUint32(IMAGE_HEADER_OFFSETS.generation, generation, true);
 }
 
-function encodeHeader(trie: PathTrie, rowsEntry: number, facts: ImageFacts): Uint8Array {
+function encodeHeader(
+  trie: PathTrie,
+  rowsEntry: number,
+  { trustsNames, ...facts }: ImageFacts,
+): Uint8Array {
   const refuses = trie.rows.some(({ bits }) =>
     hasVerdict(bits, VERDICT_BLOCK, VERDICT_POSTURE_BLOCK)
   );
@@ -85,7 +92,7 @@ function encodeHeader(trie: PathTrie, rowsEntry: number, facts: ImageFacts): Uin
     rowsEntry,
     rows: trie.rows.length,
     sources: trie.sources,
-    flags: refuses ? IMAGE_BLOCKS : 0,
+    flags: (refuses ? IMAGE_BLOCKS : 0) | (trustsNames ? IMAGE_TRUSTS_NAMES : 0),
     rootNext: trie.root.next,
     rootEnd: trie.root.end,
     rootChild: trie.root.child,

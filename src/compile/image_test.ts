@@ -8,6 +8,7 @@ import {
   IMAGE_ENTRY_BYTES,
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
+  IMAGE_TRUSTS_NAMES,
   NEXT_GUARD,
   NEXT_GUARD_END,
   NEXT_NODE,
@@ -136,6 +137,16 @@ Deno.test("flags: IMAGE_BLOCKS when a row can refuse", () => {
   assert.equal(flags([{ at: "/a", action: "Allow" }], BLOCK), IMAGE_BLOCKS);
   assert.equal(flags([{ at: "/a", action: "Allow", readOnly: true }], AUDIT), IMAGE_BLOCKS);
   assert.equal(flags([{ at: "/a", group: "process", from: ["/b"] }], AUDIT), IMAGE_BLOCKS);
+});
+
+Deno.test("flags: IMAGE_TRUSTS_NAMES when a program's name gives it something", () => {
+  const trusts = (rules: RuleText[], posture: Posture) =>
+    (compiled(rules, posture).reader.header.flags & IMAGE_TRUSTS_NAMES) !== 0;
+  assert.equal(trusts([{ at: "/a", action: "Allow", group: "process" }], BLOCK), true);
+  assert.equal(trusts([{ at: "/a", action: "Allow", group: "process" }], AUDIT), false);
+  assert.equal(trusts([{ at: "/a", action: "Allow" }], BLOCK), false);
+  assert.equal(trusts([{ at: "/a" }, { at: "/a", action: "Allow", from: ["/b"] }], AUDIT), true);
+  assert.equal(trusts([{ at: "/a", group: "process", from: ["/b"] }], AUDIT), false);
 });
 
 interface Facts {
@@ -359,7 +370,7 @@ Deno.test("more rows than an index can name are refused, not cut", () => {
   });
 });
 
-const FACTS_NONE = { unreachable: 0n, anonymous: 0n, opsLive: 0 };
+const FACTS_NONE = { unreachable: 0n, anonymous: 0n, opsLive: 0, trustsNames: false };
 
 Deno.test("encodeImage() refuses an image that is too large", () => {
   const trie = buildPathTrie([], AUDIT);
