@@ -30,11 +30,11 @@ class DemoError extends Error {
   override name = "DemoError";
 }
 
-const command = new Command("run")
+const command = new Command("./scripts/run")
   .description(
-    "Set up what is missing, build, and start Ankylo with the policies of k8s/examples and two\n" +
-      "containers, of which one is protected. Then attack both, and show what came of it. Where this\n" +
-      "machine's kernel can't enforce, all of that happens in a micro-VM. Ctrl-C ends it.",
+    "Set up what is missing, build, and start Ankylo with the policies of k8s/examples and two " +
+      "containers, of which one is protected. Then attack both, and show what came of it. Where this " +
+      "machine's kernel cannot enforce, all of that happens in a micro-VM. Ctrl-C ends it.",
   )
   .usage("[options] [-- COMMAND...]")
   .argument("[command...]", "run this as root in the same surroundings instead of the attacks")
@@ -54,10 +54,10 @@ async function main(): Promise<number> {
   const words = command.args;
   const { kernel, place } = await choosePlace();
   await prepare(kernel);
-  await using stage = await startStage({ kernel, command: words });
-  const interrupted = stopOnSignals(stage);
   const started = performance.now();
   console.error(`run: start two containers and the agent, ${place} ...`);
+  await using stage = await startStage({ kernel, command: words });
+  const interrupted = stopOnSignals(stage);
   const onReady = () => console.error(`run: ready: ${seconds(started)}`);
   const work = words.length > 0
     ? passOutput(stage, onReady)
