@@ -1,0 +1,162 @@
+/**
+ * Policies that change while the agent runs, however they are written; files with faults; rules that are not enforced
+ * yet; and what the agent tells of all that.
+ */
+
+import { type Act, scenario } from "../harness.ts";
+
+const block = (name: string, program: string) => `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: ${name}
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: web
+  process:
+    matchPaths:
+      - path: ${program}
+  action: Block
+`;
+
+const ownerOnly = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: not-yet
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: web
+  file:
+    matchPaths:
+      - path: /etc/shadow
+        ownerOnly: true
+      - path: /etc/group
+  action: Block
+`;
+
+const denied = { Action: "Block", Result: "Permission denied" };
+
+/** Changes files in the agent's folder, and waits until that is in force. */
+const change = (command: string) =>
+  "generation() { curl -s $agent_url/v1/status | grep -o '\"generation\":[0-9]*' | head -n 1; }; " +
+  'applied() { [ "$(generation)" != "$before" ]; }; ' +
+  `before=$(generation); cd /etc/ankylo/policies && ${command} && wait_until applied`;
+
+const refused = (claim: string, program: string, name: string): Act => ({
+  ...{ claim, in: "web", run: program, expect: "EACCES", control: "free" },
+  alert: { ...denied, PolicyName: name, Operation: "Process", Resource: program },
+});
+
+const runs = (claim: string, program: string): Act => ({
+  ...{ claim, in: "web", run: program, expect: "ok" },
+});
+
+const onHost = (claim: string, run: string, expect: Act["expect"]): Act => ({
+  ...{ claim, in: "host", run, expect },
+});
+
+/** The first alerts of a stream that a filter leaves, as their resources. */
+const filtered = (query: string) =>
+  `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts?${query}" | sed -un 's/^data: \\?//p' | ` +
+  `head -n 1 | grep -o '"Resource":"[^"]*"'`;
+
+scenario({
+  name: "policy changes",
+  policies: {
+    "date.yaml": block("deny-date", "/bin/date"),
+    "not-yet.yaml": ownerOnly,
+    "spare": block("deny-uname", "/bin/uname"),
+    "spare-pwd": block("deny-pwd", "/bin/pwd"),
+    "spare-arch": block("deny-arch", "/bin/arch"),
+    "broken": "kind: KubeArmorPolicy\nspec: [",
+  },
+  containers: { web: {}, free: {} },
+  acts: [
+    refused("a policy that was there at the start is in force", "/bin/date", "deny-date"),
+
+    runs(
+      "a rule with ownerOnly, which is not enforced yet, refuses nothing",
+      "/bin/cat /etc/shadow",
+    ),
+    {
+      claim: "its neighbour in the same policy is enforced",
+      ...{ in: "web", run: "/bin/cat /etc/group", expect: "EACCES", control: "free" },
+      alert: { ...denied, PolicyName: "not-yet", Resource: "/etc/group" },
+    },
+    onHost(
+      "ankylo status names the rule that is not enforced, and why",
+      "ankylo status",
+      /\/etc\/shadow.*not enforced: .*ownerOnly/,
+    ),
+    onHost(
+      "the HTTP API names the rule that is not enforced, and why",
+      "curl -s $agent_url/v1/policies/not-yet",
+      /"target":"\/etc\/shadow".*?"state":"not enforced","reason":"[^"]*ownerOnly/,
+    ),
+    onHost(
+      "the HTTP API says which containers a policy selects",
+      "curl -s $agent_url/v1/policies/deny-date",
+      /"workloads":\[\{"id":"web","name":"web"\}\]/,
+    ),
+
+    onHost("a new file is applied", change("cp spare uname.yaml"), "ok"),
+    refused("a new file is in force", "/bin/uname", "deny-uname"),
+    onHost(
+      "a file that is written anew in place is applied",
+      change("sed s,/bin/uname,/bin/groups, spare >uname.yaml"),
+      "ok",
+    ),
+    refused("what is written in place is in force", "/bin/groups", "deny-uname"),
+    onHost(
+      "a file that an editor replaces is applied",
+      change("sed -i s,/bin/groups,/bin/nproc, uname.yaml"),
+      "ok",
+    ),
+    refused("what the new text names is refused", "/bin/nproc", "deny-uname"),
+    runs("what only the old text named runs", "/bin/uname"),
+    onHost(
+      "a file with a fault is told of with file, line and column",
+      "cd /etc/ankylo/policies && cat broken >uname.yaml && " +
+        "wait_until sh -c 'ankylo status | grep uname.yaml:[0-9]*:[0-9]*:'",
+      /error +\S*uname\.yaml:\d+:\d+: /,
+    ),
+    refused("while a file is faulty its last good version holds", "/bin/nproc", "deny-uname"),
+    refused("and so do the other files", "/bin/date", "deny-date"),
+    onHost("a file is removed", change("rm uname.yaml"), "ok"),
+    runs("what a removed file named runs again", "/bin/nproc"),
+
+    onHost(
+      "a ConfigMap's files, links to a folder that a link names, are applied",
+      change(
+        "mkdir ..1 && cp spare-pwd ..1/map.yaml && ln -s ..1 ..data && ln -s ..data/map.yaml map.yaml",
+      ),
+      "ok",
+    ),
+    refused("what a ConfigMap says is in force", "/bin/pwd", "deny-pwd"),
+    onHost(
+      "a ConfigMap's new version, one rename of the link, is applied",
+      change(
+        "mkdir ..2 && cp spare-arch ..2/map.yaml && ln -s ..2 ..new && mv -T ..new ..data && rm -r ..1",
+      ),
+      "ok",
+    ),
+    refused("what the new version says is in force", "/bin/arch", "deny-arch"),
+    runs("what the old version said is no longer", "/bin/pwd"),
+
+    onHost("alerts can be asked for by policy", filtered("policy=deny-arch"), /"\/bin\/arch"/),
+    onHost("alerts can be asked for by operation", filtered("operation=File"), /"\/etc\/group"/),
+    onHost(
+      "alerts can be asked for by container and action",
+      filtered("container=web&action=Block"),
+      /"\/bin\/date"/,
+    ),
+    onHost(
+      "an action that does not exist is refused with what there is",
+      'curl -s "$agent_url/v1/alerts?action=Deny"',
+      /"status":400.*Block/s,
+    ),
+  ],
+});
