@@ -18,7 +18,7 @@ const WORRIES: Readonly<Record<string, string>> = {
   unreachable: "operations on objects without a path in the container",
   gave_up: "paths that never stood still long enough to be read",
   image_missing: "operations refused because no policy image could be read",
-  identity_failed: "forks refused for lack of memory",
+  identity_failed: "forks and acts refused because an identity could not be made or read",
   pending: "operations passed before the container was described",
   index_exhausted: "containers that found no free index",
   empty_slot: "operations refused because a hook's program was missing",

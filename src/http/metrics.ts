@@ -14,7 +14,7 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   gave_up: "Paths that never stood still long enough to be read",
   walk_retries: "Path walks begun anew because a rename or mount came between",
   image_missing: "Judgements without a readable policy image, refused",
-  identity_failed: "Forks refused because there was no memory for the task's identity",
+  identity_failed: "Forks and acts refused because the task's identity could not be made or read",
   staged: "Tasks that entered a container from outside",
   armed: "Tasks that became the container's own by their exec",
   pending: "Judgements passed because no runtime had described the container yet",
