@@ -23,7 +23,8 @@ if (!await Deno.stat(binary).then(() => true, () => false)) {
 const scenarios = (await Array.fromAsync(Deno.readDir(`${repositoryDir}/tests/e2e/scenarios`)))
   .map((entry) => `tests/e2e/scenarios/${entry.name}`).filter((path) => path.endsWith(".ts"))
   .sort();
-const report = `${outputDir}/e2e.xml`;
+// Of this run alone: another may be under way, and one that never came to its tests leaves no report.
+const report = `${outputDir}/e2e-${Deno.pid}.xml`;
 const { code } = await new Deno.Command(Deno.execPath(), {
   args: [
     ...["test", "-A", `--junit-path=${report}`],
@@ -34,11 +35,13 @@ const { code } = await new Deno.Command(Deno.execPath(), {
   env: { [KERNELS_VARIABLE]: kernel },
 }).spawn().status;
 console.log(await summary(report));
+await Deno.remove(report).catch(() => {});
 Deno.exit(code);
 
 /** "N passed, N failed", from the report's first element; what the filter left out is neither. */
 async function summary(path: string): Promise<string> {
-  const report = await Deno.readTextFile(path);
+  const report = await Deno.readTextFile(path).catch(() => undefined);
+  if (report === undefined) return "no test ran";
   const [head] = /<testsuites [^>]*>/.exec(report) ?? [""];
   const skipped = report.split("<skipped/>").length - 1;
   const count = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
