@@ -1,0 +1,130 @@
+/** Enforcement outlives the agent, however that ends; the next agent adopts it; `ankylo uninstall` ends it. */
+
+import { type Act, scenario } from "../harness.ts";
+
+const policy = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: guard
+spec:
+  severity: 7
+  selector:
+    matchLabels:
+      app: web
+  process:
+    matchPaths:
+      - path: /bin/sleep
+  file:
+    matchDirectories:
+      - dir: /data/
+        recursive: true
+  action: Block
+`;
+
+const denied = { PolicyName: "guard", Severity: "7", Action: "Block", Result: "Permission denied" };
+
+/** Refused while no agent runs that could tell. */
+const refusedInSilence = (when: string): Act[] => [
+  {
+    claim: `${when} a blocked program is refused`,
+    ...{ in: "web", run: "/bin/sleep 0", expect: "EACCES", control: "free" },
+  },
+  {
+    claim: `${when} a blocked file is refused`,
+    ...{ in: "web", run: "/bin/cat /data/x", expect: "EACCES", control: "free" },
+  },
+  {
+    claim: `${when} the container is entered as ever`,
+    ...{ in: "web", run: ["/bin/cat", "/etc/passwd"], expect: /root:/ },
+  },
+];
+
+const refusedAndTold = (when: string): Act[] => [
+  {
+    claim: `${when} a refused program is told of with its policy`,
+    ...{ in: "web", run: "/bin/sleep 0", expect: "EACCES" },
+    alert: { ...denied, Operation: "Process", Resource: "/bin/sleep 0", ContainerName: "web" },
+  },
+  {
+    claim: `${when} a refused file is told of with its policy`,
+    ...{ in: "web", run: "/bin/cat /data/x", expect: "EACCES" },
+    alert: { ...denied, Operation: "File", Resource: "/data/x", ContainerName: "web" },
+  },
+];
+
+const onHost = (claim: string, run: string, expect: Act["expect"] = "ok"): Act => ({
+  ...{ claim, in: "host", run, expect },
+});
+
+/** In a subshell of its own, for its followers would hold the act's output open. */
+const startAgent = "(start_agent) >/dev/null 2>&1";
+const mode = `curl -s $agent_url/v1/status | grep -o '"mode":"[a-z]*"'`;
+const prepare = "mkdir /data && echo text >/data/x";
+
+scenario({
+  name: "agent restart",
+  policies: { "guard.yaml": policy },
+  containers: {
+    web: { labels: { app: "web" }, prepare },
+    free: { prepare },
+  },
+  acts: [
+    ...refusedAndTold("at first"),
+    onHost("the first agent installs its programs", mode, /"installed"/),
+    onHost("uninstall is refused while an agent runs", "ankylo uninstall", {
+      ...{ status: 6, output: /an agent runs already/ },
+    }),
+
+    onHost("the agent is killed", "stop_agent KILL"),
+    ...refusedInSilence("without an agent"),
+    onHost(
+      "a container that comes meanwhile starts",
+      "ctr run -d --label=app=web $image late /bin/sleep 1000000",
+    ),
+
+    onHost("the next agent starts", startAgent),
+    onHost("the next agent adopts what it finds", mode, /"adopted"/),
+    ...refusedAndTold("after a kill"),
+    onHost(
+      "what was refused while no agent ran is told by the next",
+      `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts?policy=guard" | grep -m 1 -o '/data/x'`,
+      /data/,
+    ),
+    {
+      claim: "the container that came meanwhile is governed now",
+      in: "host",
+      run: "wait_until agent_knows late && ctr task exec --exec-id late-1 late /bin/sleep 0",
+      expect: "EACCES",
+      alert: { ...denied, Operation: "Process", Resource: "/bin/sleep 0", ContainerName: "late" },
+    },
+
+    onHost("the agent is stopped", "stop_agent TERM"),
+    ...refusedInSilence("after an orderly stop"),
+
+    onHost("uninstall says what it removed", "ankylo uninstall", /Nothing is enforced any more/),
+    onHost(
+      "no pin is left",
+      '[ ! -e /sys/fs/bpf/ankylo ] || [ -z "$(ls -A /sys/fs/bpf/ankylo)" ]',
+    ),
+    onHost(
+      "no program is left in the kernel",
+      "wait_until sh -c '! bpftool prog show | grep -E \"name (hook|decide|identity|monitor)_\"'",
+    ),
+    {
+      claim: "without programs a blocked program runs",
+      ...{ in: "web", run: "/bin/sleep 0", expect: "ok" },
+    },
+    {
+      claim: "without programs a blocked file is read",
+      ...{ in: "web", run: "/bin/cat /data/x", expect: /text/ },
+    },
+    onHost("uninstall again finds nothing", "ankylo uninstall", /Nothing is installed/),
+
+    onHost("an agent after that starts", startAgent),
+    onHost("an agent after that installs its programs", mode, /"installed"/),
+    ...refusedAndTold("after a new installation"),
+  ],
+  // Alerts of the time without an agent come when the next one does, before or after its readers.
+  otherAlerts: "ignore",
+});
