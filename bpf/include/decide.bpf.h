@@ -143,8 +143,9 @@ static __always_inline __u32 locate(struct act *act, struct object object, __u64
 	struct task_struct *task = bpf_get_current_task_btf();
 	int end = walk_path(&act->identity->walk, object, task);
 
-	/* setns to the host: every name is another one there. */
-	if (end == WALK_REACHED && !act->identity->host_mounts && is_in_host_mounts(task))
+	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
+	if (end == WALK_REACHED && act->identity->state == TASK_ARMED && !act->identity->host_mounts &&
+	    is_in_host_mounts(task))
 		end = WALK_UNREACHABLE;
 	if (end == WALK_REACHED) {
 		act->place = find_place(&act->image, &act->identity->walk);
