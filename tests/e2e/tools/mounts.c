@@ -82,13 +82,6 @@ static void overlay(char **arg) /* OPTIONS TARGET FILE */
 	print_path(arg[2]);
 }
 
-/* Unlinks or writes a ruled file below its own name: through an upper directory. */
-static void overlay_unlink(char **arg) /* OPTIONS TARGET FILE */
-{
-	must("mount", mount("overlay", arg[1], "overlay", 0, arg[0]));
-	must("unlink", unlink(arg[2]));
-}
-
 static int make_overlay(const char *lower)
 {
 	int context = must("fsopen", syscall(SYS_fsopen, "overlay", 0));
@@ -259,7 +252,6 @@ static const struct {
 	{ "fresh-attached", fresh_attached },
 	{ "device", device },
 	{ "overlay", overlay },
-	{ "overlay-unlink", overlay_unlink },
 	{ "overlay-descriptor", overlay_descriptor },
 	{ "overlay-attached", overlay_attached },
 	{ "tree-descriptor", tree_descriptor },
