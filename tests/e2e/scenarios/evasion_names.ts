@@ -49,12 +49,12 @@ const prepare = [
   ...["/data/secret", "/data/public", "/data/sub/key", "/data/other/key", "/data/config"].map(
     write,
   ),
-  ...["/data/locked/a/b/key", "/work/text", "/data/kept", ...NAMES, ...DEEP, DEEPEST].map(
+  ...["/data/locked/a/b/key", "/scratch/text", "/data/kept", ...NAMES, ...DEEP, DEEPEST].map(
     write,
   ),
   ...NAMES.map((path) => `${path.slice(0, -1)}m`).map(write),
   "mkdir -p /opt/tools/sub /data/empty && cp /bin/cat-dyn /opt/tools/sub/tool",
-  "chmod -R a+rwX /data /names /work",
+  "chmod -R a+rwX /data /names /scratch",
 ].join(" && ");
 
 const refused = (
@@ -219,20 +219,23 @@ const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
   ["O23 pipes, sockets and terminals", "echo a | cat /dev/stdin; cat </dev/null; echo >/dev/null"],
   [
     "O23 a descriptor of an unlinked file",
-    "echo gone >/work/u; exec 5<>/work/u; rm /work/u; cat /proc/self/fd/5",
+    "echo gone >/scratch/u; exec 5<>/scratch/u; rm /scratch/u; cat /proc/self/fd/5",
     /gone/,
   ],
-  ["work: cp -r, mv, rm", "cp -r /data/other /work/o && mv /work/o /work/p && rm -r /work/p"],
+  [
+    "work: cp -r, mv, rm",
+    "cp -r /data/other /scratch/o && mv /scratch/o /scratch/p && rm -r /scratch/p",
+  ],
   [
     "work: tar",
-    "tar -cf /work/t.tar /data/public /etc/passwd /bin/ls && tar -tf /work/t.tar",
+    "tar -cf /scratch/t.tar /data/public /etc/passwd /bin/ls && tar -tf /scratch/t.tar",
     /passwd/,
   ],
   ["work: find", "find / -xdev -path /data/locked -prune -o -name secret -print", /\/data\/secret/],
   ["work: ls -lR", "ls -lR /data/sub /etc"],
   [
     "work: sed -i copies up and replaces",
-    "sed -i 's/content/changed/' /work/text && cat /work/text",
+    "sed -i 's/content/changed/' /scratch/text && cat /scratch/text",
     /changed/,
   ],
   [
@@ -242,7 +245,7 @@ const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
   ],
   [
     "work: chmod, chown, touch, truncate, link",
-    "cd /work; echo x >f; chmod 600 f; chown 1:1 f; touch f; : >f; ln f g; mv g h; rm f h",
+    "cd /scratch; echo x >f; chmod 600 f; chown 1:1 f; touch f; : >f; ln f g; mv g h; rm f h",
   ],
   ["work: a neighbour is renamed and comes back", "mv /data/kept /data/k && mv /data/k /data/kept"],
   [
@@ -251,7 +254,7 @@ const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
   ],
   [
     "work: a program is copied, linked and run",
-    "cp /files/open /work/o && ln /work/o /work/e2 && /work/e2 memfd x",
+    "cp /files/open /scratch/o && ln /scratch/o /scratch/e2 && /scratch/e2 memfd x",
     /memory/,
   ],
 ];

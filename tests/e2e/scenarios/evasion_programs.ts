@@ -82,9 +82,9 @@ spec:
 `;
 
 const prepare = [
-  "mkdir -p /data /opt/tools /work && chmod 777 /work /data",
+  "mkdir -p /data /opt/tools /scratch && chmod 777 /scratch /data",
   "for f in text key from-tool from-head; do echo content >/data/$f; done",
-  "cp /bin/cat-dyn /opt/tools/cat && cp /bin/cat-dyn /work/cat && cp /bin/cat-dyn /opt/tools/gone",
+  "cp /bin/cat-dyn /opt/tools/cat && cp /bin/cat-dyn /scratch/cat && cp /bin/cat-dyn /opt/tools/gone",
   "printf '#!/bin/sh\\necho content\\n' >/opt/script.sh && chmod +x /opt/script.sh",
 ].join(" && ");
 
@@ -136,7 +136,7 @@ const launched: Act[] = [
   ),
   refusal(
     "X1 a blocked program given to a copy of the loader",
-    `cp ${LOADER} /work/l; /work/l /bin/cat-dyn /data/text`,
+    `cp ${LOADER} /scratch/l; /scratch/l /bin/cat-dyn /data/text`,
     refused("MMAP_FILE", "/bin/cat-dyn"),
     unmapped,
   ),
@@ -147,7 +147,7 @@ const launched: Act[] = [
   ),
   refusal(
     "X5 a program in memory",
-    "/files/execute memory /work/cat /data/text",
+    "/files/execute memory /scratch/cat /data/text",
     refused("SECURITY_BPRM_CHECK"),
   ),
   refusal(
@@ -176,19 +176,19 @@ const launched: Act[] = [
 const inAllowList: Act[] = [
   refusal(
     "X2 a copy of a program, in an allow-list",
-    "cp /bin/cat-dyn /work/c; /work/c /data/text",
-    executed("/work/c", "DefaultPosture"),
+    "cp /bin/cat-dyn /scratch/c; /scratch/c /data/text",
+    executed("/scratch/c", "DefaultPosture"),
     { in: "strict" },
   ),
   refusal(
     "X5 a program in memory, in an allow-list",
-    "/files/execute memory /work/cat /data/text",
+    "/files/execute memory /scratch/cat /data/text",
     refused("SECURITY_BPRM_CHECK", undefined, "DefaultPosture"),
     { in: "strict" },
   ),
   refusal(
     "X5 a copy whose name was removed, in an allow-list",
-    "/files/execute unlinked-copy /work/cat /data/text",
+    "/files/execute unlinked-copy /scratch/cat /data/text",
     executed("/tmp/unlinked", "DefaultPosture"),
     { in: "strict" },
   ),
@@ -212,7 +212,7 @@ const covered: Act[] = [
   ),
   refusal(
     "O3 a hard link of a file that is blocked for one source",
-    "ln /data/from-head /work/link && /bin/head -n 1 /work/link",
+    "ln /data/from-head /scratch/link && /bin/head -n 1 /scratch/link",
     { PolicyName: "deny", Action: "Block", Resource: "/data/from-head", Data: /^lsm=FILE_LINK/ },
   ),
 ];
@@ -228,7 +228,7 @@ const disguised: Act[] = [
   ),
   refusal(
     "S8 the named source by a symbolic link",
-    "ln -sf /files/execute /work/cat-link; /work/cat-link as-itself /data/from-tool",
+    "ln -sf /files/execute /scratch/cat-link; /scratch/cat-link as-itself /data/from-tool",
     fromTool,
   ),
   refusal(
@@ -247,7 +247,7 @@ const disguised: Act[] = [
   }),
   refusal(
     "S8 another program that is called as the reader",
-    "mkdir -p /work/x; cp /work/cat /work/x/head; cd /work/x; PATH=/work/x head /data/key",
+    "mkdir -p /scratch/x; cp /scratch/cat /scratch/x/head; cd /scratch/x; PATH=/scratch/x head /data/key",
     key,
     { in: "vault" },
   ),
@@ -266,7 +266,7 @@ const disguised: Act[] = [
 const open: [claim: string, run: string][] = [
   [
     "X2 a copy of a blocked program under a deny-list",
-    "cp /opt/tools/cat /work/c2; /work/c2 /data/text",
+    "cp /opt/tools/cat /scratch/c2; /scratch/c2 /data/text",
   ],
   ["X3 an interpreter that reads a blocked script", "sh /opt/script.sh"],
   [
@@ -275,7 +275,7 @@ const open: [claim: string, run: string][] = [
   ],
   [
     "S8 a copy of a source under a deny-list",
-    "cp /bin/head /work/head; /work/head /data/from-head",
+    "cp /bin/head /scratch/head; /scratch/head /data/from-head",
   ],
 ];
 
