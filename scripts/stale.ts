@@ -66,6 +66,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
+/** Undefined where there is no key to read: then the product is made anew. */
 async function readKey(path: string): Promise<string | undefined> {
   return await Deno.readTextFile(`${path}.key`).catch(() => undefined);
 }

@@ -182,6 +182,7 @@ export class QemuProcess {
     this.kill();
     await this.ended;
     await this.errors;
+    // The pipe broke when QEMU ended, which is what was wanted.
     await this.#child.stdin.close().catch(() => {});
     if (!this.lines.locked) await this.lines.cancel();
   }

@@ -139,6 +139,7 @@ class RunningVm implements Vm {
 
   async stop(): Promise<void> {
     this.#end("stopped");
+    // Why it failed is told to whoever asked for the status.
     await this.status.catch(() => {});
   }
 
