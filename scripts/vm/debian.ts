@@ -78,11 +78,21 @@ export class Apt {
     return files.filter((file) => file.name.endsWith(".deb")).map((file) => `${dir}/${file.name}`);
   }
 
-  /** The newest version's direct dependencies: package names only. Empty when there is no such package. */
-  async dependencies(packageName: string): Promise<string[]> {
+  /** Packages by a name in which `*` stands for a version, highest first; a name without it is returned as it is. */
+  async matching(pattern: string): Promise<string[]> {
+    const [prefix, suffix] = pattern.split("*");
+    if (suffix === undefined) return [pattern];
+    const names = (await capture(["apt-cache", ...this.#options, "pkgnames", prefix!])).split("\n");
+    const byVersion = new Intl.Collator("en", { numeric: true }).compare;
+    return names.filter((name) => name.endsWith(suffix)).sort(byVersion).reverse();
+  }
+
+  /** The newest version's direct dependencies: package names only. Undefined when there is no such package. */
+  async dependencies(packageName: string): Promise<string[] | undefined> {
     const shown = await capture(["apt-cache", ...this.#options, "show", packageName], {
       anyStatus: true,
     });
+    if (shown === "") return undefined;
     const depends = /^Depends: (.*)$/m.exec(shown)?.[1] ?? "";
     return depends.split(",").map((item) => item.trim().split(" ")[0] ?? "").filter(Boolean);
   }

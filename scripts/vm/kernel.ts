@@ -48,7 +48,8 @@ const VMLINUX_BYTES_MIN = 10_000_000;
  */
 export async function prepareKernel(series: KernelSeries): Promise<Kernel> {
   const source = KERNELS[series];
-  const inputs = [source, await ownText("kernel.ts"), await ownText("guest/initrd.sh")];
+  const origin = [source.suites, source.package];
+  const inputs = [origin, await ownText("kernel.ts"), await ownText("guest/initrd.sh")];
   const dir = await cached(
     `kernel-${series}`,
     inputs,
@@ -79,7 +80,7 @@ async function build(series: KernelSeries, dir: string): Promise<void> {
   await Deno.mkdir(`${tree}/usr/lib`, { recursive: true });
   // Debs of some series carry lib/, others usr/lib/: with the link both land in one place.
   await Deno.symlink("usr/lib", `${tree}/lib`);
-  const debs = await apt.downloadOnly(await kernelPackages(apt, metaPackage), dir);
+  const debs = await downloadNewest(apt, metaPackage, dir);
   for (const deb of debs) await unpack(deb, tree);
   const release = await onlyEntry(`${tree}/usr/lib/modules`);
   await Deno.writeTextFile(`${dir}/release`, release + "\n");
@@ -92,12 +93,28 @@ async function build(series: KernelSeries, dir: string): Promise<void> {
   for (const path of [tree, ...debs]) await Deno.remove(path, { recursive: true });
 }
 
-/** A metapackage with all it leads to of its kernel: before 7.x that is one package, from then on three. */
+/** The newest version that the archive really has: its lists may name files that it has dropped. */
+async function downloadNewest(apt: Apt, pattern: string, dir: string): Promise<string[]> {
+  const errors: unknown[] = [];
+  for (const name of await apt.matching(pattern)) {
+    try {
+      return await apt.downloadOnly(await kernelPackages(apt, name), dir);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  throw new AggregateError(errors, `Get kernel "${pattern}": no version of it can be downloaded`);
+}
+
+/** All of a kernel that a package leads to: before 7.x that is one package, from then on three; metapackages are empty. */
 async function kernelPackages(apt: Apt, packageName: string): Promise<string[]> {
   const ofKernel = /^linux-(image|binary|modules|base)-\d/;
-  const inner = (await apt.dependencies(packageName)).filter((name) => ofKernel.test(name));
-  const all = await Promise.all(inner.map((name) => kernelPackages(apt, name)));
-  return [...new Set([packageName, ...all.flat()])];
+  const dependencies = await apt.dependencies(packageName);
+  // Some versions depend on packages that were never published.
+  if (dependencies === undefined) return [];
+  const inner = dependencies.filter((name) => ofKernel.test(name));
+  const all = (await Promise.all(inner.map((name) => kernelPackages(apt, name)))).flat();
+  return [...new Set(/-\d+\.\d+\.\d+/.test(packageName) ? [packageName, ...all] : all)];
 }
 
 async function onlyEntry(dir: string): Promise<string> {
