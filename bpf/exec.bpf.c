@@ -68,7 +68,7 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 /* execve maps the image that it just judged. Both tests: prctl can set exe_file, but not in the middle of an execve. */
 static __always_inline int is_exec_mapping_itself(struct file *file)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve) && BPF_CORE_READ(task, mm, exe_file) == file;
 }

@@ -28,10 +28,10 @@ static __always_inline int is_internal_mount(struct file *file)
  */
 static __always_inline int is_second_open(struct file *file)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct super_block *sb = file->f_inode->i_sb;
 
-	if (task->cred == task->real_cred)
+	if (task_read(task, cred) == task_read(task, real_cred))
 		return 0;
 	if (sb != file->f_path.dentry->d_sb)
 		return 1;
@@ -181,8 +181,9 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 }
 
 /* Judges identity->old_name and ->new_name. Global, for its own stack: 6.1 allows 512 bytes along a chain of calls. */
-__noinline int judge_move(struct task_identity *identity, __u32 hook, __u32 op)
+__noinline int judge_move(identity_ref ref, __u32 hook, __u32 op)
 {
+	struct task_identity *identity = identity_at(ref);
 	struct act act;
 
 	if (!identity)
@@ -210,14 +211,14 @@ int BPF_PROG(decide_path_rename, const struct path *old_directory, struct dentry
 		return 0;
 	identity->old_name = object_in(old_directory, old_dentry);
 	identity->new_name = object_in(new_directory, new_dentry);
-	if (judge_move(identity, HOOK_PATH_RENAME, OP_RENAME))
+	if (judge_move(ref_of(identity), HOOK_PATH_RENAME, OP_RENAME))
 		return -EACCES;
 	if (!(flags & RENAME_EXCHANGE))
 		return 0;
 	/* An exchange moves both; the hook fires once. */
 	identity->old_name = object_in(new_directory, new_dentry);
 	identity->new_name = object_in(old_directory, old_dentry);
-	return judge_move(identity, HOOK_PATH_RENAME, OP_RENAME) ? -EACCES : 0;
+	return judge_move(ref_of(identity), HOOK_PATH_RENAME, OP_RENAME) ? -EACCES : 0;
 }
 
 DECIDING_HOOK(path_link)
@@ -235,5 +236,5 @@ int BPF_PROG(decide_path_link, struct dentry *old_dentry, const struct path *new
 	/* linkat refuses to cross mounts, so the old name lies in the new one's mount (fs/namei.c do_linkat). */
 	identity->old_name = object_in(new_directory, old_dentry);
 	identity->new_name = object_in(new_directory, new_dentry);
-	return judge_move(identity, HOOK_PATH_LINK, OP_LINK) ? -EACCES : 0;
+	return judge_move(ref_of(identity), HOOK_PATH_LINK, OP_LINK) ? -EACCES : 0;
 }

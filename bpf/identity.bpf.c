@@ -24,7 +24,7 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
 	if (!current_identity())
 		return 0;
-	if (bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE))
+	if (make_identity(task))
 		return 0;
 	count(COUNT_IDENTITY_FAILED);
 	return -ENOMEM;
@@ -35,14 +35,14 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 /* For the child of a task that has none. */
 static __always_inline void begin_identity(struct task_struct *child)
 {
-	struct task_struct *parent = bpf_get_current_task_btf();
-	struct cgroup *cgroup = child->cgroups->dfl_cgrp;
+	struct task_struct *parent = current_task();
+	struct cgroup *cgroup = cgroup_of(child);
 	__u32 container = container_of_cgroup(cgroup);
 
 	if (!container)
 		return;
 	/* The parent has something stored that could not be read (see without_identity): it was one of ours. */
-	if (BPF_CORE_READ(parent, bpf_storage)) {
+	if (has_storage(parent)) {
 		struct task_identity *identity = stage(child, cgroup);
 
 		if (identity)
@@ -50,7 +50,7 @@ static __always_inline void begin_identity(struct task_struct *child)
 		return;
 	}
 	/* A container's task that the iterator has not reached yet: it will find the child as well. */
-	if (container_of_cgroup(parent->cgroups->dfl_cgrp) == container)
+	if (container_of_cgroup(cgroup_of(parent)) == container)
 		return;
 	stage(child, cgroup);
 }
@@ -65,7 +65,7 @@ int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_fla
 		begin_identity(task);
 		return 0;
 	}
-	struct task_identity *child = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_identity *child = make_identity(task);
 
 	if (child)
 		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
@@ -104,12 +104,12 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 
 	if (!identity)
 		return 0;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	if (identity->state == TASK_STAGING && exec_arms(identity, bprm)) {
 		arm(identity, task);
 	}
-	int end = walk_path(&identity->walk, object_of_file(BPF_CORE_READ(bprm, file)), task);
+	int end = walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task);
 
 	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
 	identity->loader = is_loader(bprm);
@@ -176,13 +176,13 @@ static long try_prefix(__u32 index, struct cgroup_search **context)
 	if (!comparison.prefix || comparison.prefix->length <= search->longest)
 		return 0;
 	search->differs = 0;
-	bpf_loop(CGROUP_PREFIX_BYTES, compare_character, &comparison, 0);
+	repeat(CGROUP_PREFIX_BYTES, compare_character, &comparison);
 	if (search->differs)
 		return 0;
 	search->longest = comparison.prefix->length;
 	search->from = search->longest;
 	search->names = 1;
-	bpf_loop(TEXT_PATH, count_name, &search, 0);
+	repeat(TEXT_PATH, count_name, &search);
 	search->matches = search->names == comparison.prefix->depth;
 	return 0;
 }
@@ -198,7 +198,7 @@ static __always_inline int is_container_path(const char *path)
 	search->longest = 0;
 	search->matches = 0;
 	bpf_probe_read_kernel_str(search->path, TEXT_PATH, path);
-	bpf_loop(CGROUP_PREFIXES_MAX, try_prefix, &search, 0);
+	repeat(CGROUP_PREFIXES_MAX, try_prefix, &search);
 	return search->matches;
 }
 
@@ -211,10 +211,10 @@ struct index_search {
 
 static long try_index(__u32 step, struct index_search *search)
 {
-	__u32 index = 1 + __sync_fetch_and_add(&next_container, 1) % (CONTAINERS_KERNEL - 1);
+	__u32 index = 1 + take_next(&next_container) % (CONTAINERS_KERNEL - 1);
 	__u64 *word = bpf_map_lookup_elem(&containers, &index);
 
-	if (!word || __sync_val_compare_and_swap(word, WORD_FREE, WORD_PENDING) != WORD_FREE)
+	if (!word || !claim(word, WORD_FREE, WORD_PENDING))
 		return 0;
 	struct container_use *use = bpf_map_lookup_elem(&container_use, &index);
 
@@ -260,7 +260,7 @@ int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 
 	if (!is_unified(cgroup) || !is_container_path(path))
 		return 0;
-	bpf_loop(CONTAINERS_KERNEL, try_index, &search, 0);
+	repeat(CONTAINERS_KERNEL, try_index, &search);
 	if (!search.found) {
 		/* The agent is told, and gives one of its own range. */
 		count(COUNT_INDEX_EXHAUSTED);
@@ -294,25 +294,16 @@ int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
-/* Scratch of the iterator, of which one runs at a time: a found task may be using its own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct task_identity);
-} found_task SEC(".maps");
-
 /* What the task runs, for fromSource and for the process tree. Returns WALK_REACHED when its program has a path. */
 static __always_inline int find_program(struct task_struct *task, struct task_identity *identity)
 {
-	__u32 first = 0;
-	struct task_identity *found = bpf_map_lookup_elem(&found_task, &first);
+	struct task_identity *found = found_identity();
 	struct file *exe = BPF_CORE_READ(task, mm, exe_file);
 
 	if (!found || !exe)
 		return WALK_UNREACHABLE;
 	struct object program = object_of_file(exe);
-	int end = walk_path(&found->walk, program, task);
+	int end = walk_path(found, program, task);
 
 	if (end == WALK_REACHED)
 		identity->exe = found->walk.path_hash;
@@ -341,12 +332,12 @@ int identity_iterate(struct bpf_iter__task *ctx)
 	/* One that exits is not counted any more when it is gone. */
 	if (!task || BPF_CORE_READ(task, flags) & PF_EXITING)
 		return 0;
-	struct task_identity *known = bpf_task_storage_get(&tasks, task, NULL, 0);
+	struct task_identity *known = identity_of(task);
 
 	/* Seen when it entered: its own exec arms it, also while a runtime is in the middle of its work. */
 	if (known && known->state != TASK_RESERVED)
 		return 0;
-	struct task_identity *identity = stage(task, task->cgroups->dfl_cgrp);
+	struct task_identity *identity = stage(task, cgroup_of(task));
 
 	if (!identity || identity->state != TASK_STAGING)
 		return 0;

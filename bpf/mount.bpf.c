@@ -8,6 +8,7 @@
  * name is trusted. Unshared mount namespaces need nothing here: the walker goes by the task's own mount tree, and refuses
  * the host's (decide.bpf.h). These guards are what makes it sound to skip overlayfs' second opens (file.bpf.c): all or none.
  */
+#include "core_fixes.bpf.h"
 #include "decide.bpf.h"
 
 #define MS_REMOUNT 32UL
@@ -164,8 +165,7 @@ static __always_inline int shows_known_files(struct super_block *sb)
 {
 	char name[TYPE_NAME_BYTES] = {};
 
-	if ((__u64)BPF_CORE_READ(sb, s_mounts.next) !=
-	    (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts))
+	if (has_mounts(sb))
 		return 1;
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
 	return same_name(name, "proc", 5);

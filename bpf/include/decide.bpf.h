@@ -140,8 +140,8 @@ static __always_inline int is_anonymous(struct object object)
  */
 static __always_inline __u32 locate(struct act *act, struct object object, __u64 *row)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	int end = walk_path(&act->identity->walk, object, task);
+	struct task_struct *task = current_task();
+	int end = walk_path(act->identity, object, task);
 
 	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
 	if (end == WALK_REACHED && act->identity->state == TASK_ARMED && !act->identity->host_mounts &&

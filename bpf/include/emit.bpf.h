@@ -81,9 +81,9 @@ static __always_inline __u32 write_names(struct text *text, struct object object
 	text->walk->truncated = 0;
 	start_climb(&climb, object.dentry, object.vfsmount);
 	if (text->limit == TEXT_SHORT)
-		bpf_loop(STEPS_MAX, short_text_step, &climb, 0);
+		repeat(STEPS_MAX, short_text_step, &climb);
 	else
-		bpf_loop(STEPS_MAX, long_text_step, &climb, 0);
+		repeat(STEPS_MAX, long_text_step, &climb);
 	text->truncated |= text->walk->truncated;
 	return text->walk->text_at - start;
 }
@@ -137,21 +137,22 @@ static long read_long_argument(__u32 index, struct argument_reader *reader)
  */
 static __always_inline __u32 write_exec_arguments(struct text *text)
 {
-	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct pt_regs *regs = user_registers(current_task());
+	__u64 call = BPF_CORE_READ(regs, orig_ax);
 	struct argument_reader reader = { .walk = text->walk, .bytes = text->bytes };
 	__u32 start = text->walk->text_at;
 
-	if (regs->orig_ax == NR_EXECVE)
-		reader.argv = regs->si;
-	else if (regs->orig_ax == NR_EXECVEAT)
-		reader.argv = regs->dx;
+	if (call == NR_EXECVE)
+		reader.argv = BPF_CORE_READ(regs, si);
+	else if (call == NR_EXECVEAT)
+		reader.argv = BPF_CORE_READ(regs, dx);
 	else
 		return 0;
 	text->walk->truncated = 0;
 	if (text->limit == TEXT_SHORT)
-		bpf_loop(ARGS_MAX + 1, read_short_argument, &reader, 0);
+		repeat(ARGS_MAX + 1, read_short_argument, &reader);
 	else
-		bpf_loop(ARGS_MAX + 1, read_long_argument, &reader, 0);
+		repeat(ARGS_MAX + 1, read_long_argument, &reader);
 	text->truncated |= text->walk->truncated | reader.cut;
 	return text->walk->text_at - start;
 }
@@ -165,7 +166,7 @@ static __always_inline void fill_decision(struct decision_event *event, char *by
 					  struct task_identity *identity)
 {
 	struct decision *decision = &identity->decision;
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 	struct text text = { .walk = &identity->walk, .bytes = bytes, .limit = limit };
 
 	fill_header(&event->header, EVENT_DECISION, task, identity);
@@ -199,8 +200,10 @@ struct long_decision {
 	char text[TEXT_LONG];
 };
 
-__noinline int emit_short_decision(struct task_identity *identity)
+__noinline int emit_short_decision(identity_ref ref)
 {
+	struct task_identity *identity = identity_at(ref);
+
 	if (!identity)
 		return -1;
 	struct short_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
@@ -212,8 +215,10 @@ __noinline int emit_short_decision(struct task_identity *identity)
 	return 0;
 }
 
-__noinline int emit_long_decision(struct task_identity *identity)
+__noinline int emit_long_decision(identity_ref ref)
 {
+	struct task_identity *identity = identity_at(ref);
+
 	if (!identity)
 		return -1;
 	struct long_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
@@ -233,9 +238,9 @@ static __always_inline void emit_decision(struct task_identity *identity)
 	count(refuses(identity->decision.verdict) ? COUNT_DENIED : COUNT_AUDITED);
 	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
 	if (identity->walk.bytes <= SHORT_PATHS)
-		lost = emit_short_decision(identity);
+		lost = emit_short_decision(ref_of(identity));
 	else
-		lost = emit_long_decision(identity);
+		lost = emit_long_decision(ref_of(identity));
 	if (lost)
 		count(COUNT_ALERTS_LOST);
 }

@@ -4,9 +4,17 @@
 #include "image.bpf.h"
 #include "maps.bpf.h"
 #include "path.bpf.h"
+#include "tasks.bpf.h"
 
 /* How far up from a task's cgroup its container's may be: a container that delegates makes cgroups of its own below. */
 #define ANCESTORS_MAX 32
+
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = task_read(task, cgroups);
+
+	return task_read(set, dfl_cgrp);
+}
 
 /* The container of a cgroup: the nearest ancestor that is one. 0: none. */
 static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
@@ -47,15 +55,14 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 	/* Not in a container's cgroup: a host task, which no container's policy governs. */
 	if (!container)
 		return NULL;
-	struct task_identity *identity =
-		bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_identity *identity = make_identity(task);
 
 	if (!identity) {
 		count(COUNT_IDENTITY_FAILED);
 		return NULL;
 	}
 	/* It has one already: what a task is does not change with its cgroup. */
-	if (__sync_val_compare_and_swap(&identity->claimed, 0, 1))
+	if (!claim(&identity->claimed, 0, 1))
 		return identity;
 	identity->container = container;
 	identity->entered_as = (__u64)BPF_CORE_READ(task, mm, exe_file, f_inode);
@@ -72,12 +79,12 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
  */
 static __always_inline struct task_identity *process_identity(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_identity *identity = bpf_task_storage_get(&tasks, task, NULL, 0);
+	struct task_struct *task = current_task();
+	struct task_identity *identity = identity_of(task);
 
 	if (identity && identity->state != TASK_RESERVED)
 		return identity;
-	identity = bpf_task_storage_get(&tasks, task->group_leader, NULL, 0);
+	identity = identity_of(task_read(task, group_leader));
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
 }
 
@@ -88,12 +95,12 @@ static __always_inline struct task_identity *process_identity(void)
  */
 static __always_inline int without_identity(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	/* Allows: nothing was ever stored with this task, so it is none of ours. */
-	if (!BPF_CORE_READ(task, bpf_storage))
+	if (!has_storage(task))
 		return 0;
-	__u32 container = container_of_cgroup(task->cgroups->dfl_cgrp);
+	__u32 container = container_of_cgroup(cgroup_of(task));
 
 	/* Allows: what is stored is another program's; the task is in no container, or its policy only passes. */
 	if (!container || !ops_live_of(word_of(container)))
@@ -136,16 +143,16 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
  */
 static __always_inline struct task_identity *identity_at_exec(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_identity *identity = bpf_task_storage_get(&tasks, task, NULL, 0);
+	struct task_struct *task = current_task();
+	struct task_identity *identity = identity_of(task);
 
 	if (identity && identity->state != TASK_RESERVED)
 		return identity;
 	struct task_identity *process = process_identity();
 
 	if (!process)
-		return stage(task, task->cgroups->dfl_cgrp);
-	identity = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		return stage(task, cgroup_of(task));
+	identity = make_identity(task);
 	if (identity)
 		inherit(identity, process, 1);
 	else
@@ -160,11 +167,11 @@ static __always_inline struct task_identity *identity_at_exec(void)
  */
 static __always_inline int exec_arms(struct task_identity *identity, struct linux_binprm *bprm)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_struct *task = current_task();
 
 	if (!is_in_host_mounts(task))
 		return 1;
 	if ((__u64)BPF_CORE_READ(bprm, file, f_inode) == identity->entered_as)
 		return 0;
-	return walk_path(&identity->walk, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
+	return walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
 }

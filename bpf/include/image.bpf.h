@@ -155,7 +155,7 @@ static __always_inline struct place find_place(struct image *image, struct walk_
 		.rows = { header->root_end, header->root_child, header->root_desc },
 	};
 
-	bpf_loop(COMPONENTS_MAX, descend_step, &descent, 0);
+	repeat(COMPONENTS_MAX, descend_step, &descent);
 	if (!descent.left)
 		return (struct place){ descent.rows.end, descent.next & (NEXT_GUARD | NEXT_GUARD_END) };
 	return (struct place){ descent.left == 1 ? descent.rows.child : descent.rows.desc, 0 };

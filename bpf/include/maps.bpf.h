@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Every map and the settings, once: ankylo.bpf.c is one unit of all programs. */
 #pragma once
-#include "kernel.bpf.h"
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
+#include "portable.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #include "agent_api.h"
@@ -61,12 +59,15 @@ struct walk_result {
 	__u32 bytes; /* of all names, with one NUL each */
 	__u32 text_at; /* write position while a record's text is filled */
 	__u32 truncated;
+#ifdef KERNEL_5_10
+	__u64 owner; /* identity_ref of the identity that this is the scratch of */
+#endif
 };
 
 /*
- * key: task. Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges, always the task itself.
- * Not per CPU: programs are preempted, and two tasks must not mix. Not on the stack: 512 bytes are few.
- * Only tasks of containers have an entry, so its absence is the cheapest "not ours".
+ * What is kept with a task (tasks.bpf.h). Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges,
+ * always the task itself. Not per CPU: programs are preempted, and two tasks must not mix. Not on the stack: 512 bytes are
+ * few. Only tasks of containers have one, so its absence is the cheapest "not ours".
  */
 struct task_identity {
 	__u32 container;
@@ -87,13 +88,6 @@ struct task_identity {
 	struct decision decision;
 	struct walk_result walk;
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct task_identity);
-} tasks SEC(".maps");
 
 /* cgroup id -> container index. Written at cgroup_mkdir and by the agent; removed at cgroup_rmdir. */
 struct {
@@ -175,10 +169,4 @@ static __always_inline void count(__u32 counter)
 	/* Atomic, as another task's program may interrupt this one on the same CPU. */
 	if (value)
 		__sync_fetch_and_add(value, 1);
-}
-
-/* The identity of the running task, or NULL: not in a container. */
-static __always_inline struct task_identity *current_identity(void)
-{
-	return bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), NULL, 0);
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "maps.bpf.h"
+#include "tasks.bpf.h"
 
 /* Steps of one walk: PATH_MAX allows 2,048 names, and a mount for each. */
 #define STEPS_MAX 4096
@@ -292,12 +293,12 @@ static long try_walk(__u32 index, struct walk_try *try)
 	struct sequences before = {};
 	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
 
-	bpf_loop(WAITS_MAX, wait_even, &before, 0);
+	repeat(WAITS_MAX, wait_even, &before);
 	try->walk->components = 0;
 	try->walk->bytes = 0;
 	try->walk->path_hash = settings.keys.a[67];
 	start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount);
-	bpf_loop(STEPS_MAX, hash_step, &climb, 0);
+	repeat(STEPS_MAX, hash_step, &climb);
 	if (settled(before, read_sequences())) {
 		try->end = climb.end;
 		return 1;
@@ -307,23 +308,25 @@ static long try_walk(__u32 index, struct walk_try *try)
 }
 
 /*
- * Hashes the path of walk->object, as seen from the mount namespace with that root. Returns WALK_REACHED with a path
+ * Hashes the path of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED with a path
  * that existed at one instant, or why there is none. Global: verified once.
  */
-__noinline int climb_to_root(struct walk_result *walk, __u64 namespace_root)
+__noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 {
-	struct walk_try try = { .walk = walk, .namespace_root = namespace_root, .end = WALK_GAVE_UP };
+	struct task_identity *identity = identity_at(ref);
 
-	if (!walk)
+	if (!identity)
 		return WALK_GAVE_UP;
-	bpf_loop(TRIES_MAX, try_walk, &try, 0);
+	struct walk_try try = { .walk = &identity->walk, .namespace_root = namespace_root, .end = WALK_GAVE_UP };
+
+	repeat(TRIES_MAX, try_walk, &try);
 	return try.end;
 }
 
-static __always_inline int walk_path(struct walk_result *walk, struct object object, struct task_struct *task)
+static __always_inline int walk_path(struct task_identity *identity, struct object object, struct task_struct *task)
 {
-	walk->object = object;
-	return climb_to_root(walk, (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns, root));
+	identity->walk.object = object;
+	return climb_to_root(ref_of(identity), (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns, root));
 }
 
 static __always_inline struct object object_of_file(struct file *file)
