@@ -2,7 +2,13 @@
 
 import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
 import { outputDir, repositoryDir } from "../vm/store.ts";
-import { KERNELS, type KernelSeries, parseKernelSeries, prepareVm } from "../vm/vm.ts";
+import {
+  KERNEL_SERIES,
+  KERNELS,
+  type KernelSeries,
+  parseKernelSeries,
+  prepareVm,
+} from "../vm/vm.ts";
 import { failureText, parseJunit, sum, type Tally, tallyText } from "./report.ts";
 
 /** Every part ends, whatever hangs in it; the slowest takes a tenth of this on two quiet cores. */
@@ -15,8 +21,6 @@ function parseCount(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("must be a number from 1 on");
   return Number(text);
 }
-
-const ALL_KERNELS = Object.keys(KERNELS).map(parseKernelSeries);
 
 function parseKernels(text: string): KernelSeries[] {
   try {
@@ -31,7 +35,7 @@ const command = new Command("./scripts/test")
     "Build, check and test everything, on real kernels in micro-VMs too. The last line is " +
       '"N passed, N failed"; the exit status is 0 when nothing failed.',
   )
-  .option("--kernel <series>", "kernels for the end-to-end tests", parseKernels, ALL_KERNELS)
+  .option("--kernel <series>", "kernels for the end-to-end tests", parseKernels, KERNEL_SERIES)
   .option("--jobs <n>", "VMs at a time; each keeps about one CPU busy", parseCount, 2)
   .option("--no-e2e", "leave out what needs VMs")
   .parse();
@@ -115,12 +119,20 @@ async function readReport(path: string): Promise<Tally | undefined> {
   }
 }
 
-/** Each scenario on each kernel: as many at a time as `--jobs` says. */
+/** Each scenario on each kernel that it is for: as many at a time as `--jobs` says. */
 async function runScenarios(kernels: readonly KernelSeries[], jobs: number): Promise<void> {
   const names = (await Array.fromAsync(Deno.readDir(`${repositoryDir}/${SCENARIOS_DIR}`)))
     .map((entry) => entry.name).filter((name) => name.endsWith(".ts")).sort();
+  const namesKernels = new Map(
+    await Promise.all(names.map(async (name) => {
+      const text = await Deno.readTextFile(`${repositoryDir}/${SCENARIOS_DIR}/${name}`);
+      return [name, /^ *kernels:/m.test(text)] as const;
+    })),
+  );
   const queue = names.flatMap((name) =>
-    kernels.map((kernel) =>
+    kernels.filter((kernel) => KERNELS[kernel].scenarios === "all" || namesKernels.get(name)).map((
+      kernel,
+    ) =>
       tests(`e2e ${kernel} ${name.replace(/\.ts$/, "")}`, [`${SCENARIOS_DIR}/${name}`], {
         ANKYLO_E2E_KERNELS: kernel,
       })

@@ -6,7 +6,7 @@ export interface KernelSource {
   readonly suites: readonly string[];
   /** Leads to the series' newest version; `*` stands for what changes from one to the next. */
   readonly package: string;
-  /** `all`: every scenario. `chosen`: those that name the series, or that show what differs between kernels. */
+  /** `all`: every scenario. `chosen`: those that name the series. */
   readonly scenarios: "all" | "chosen";
 }
 
@@ -36,10 +36,13 @@ export const KERNELS = {
 /** A series of {@linkcode KERNELS}. */
 export type KernelSeries = keyof typeof KERNELS;
 
+/** Every series, oldest first. */
+export const KERNEL_SERIES = Object.keys(KERNELS) as KernelSeries[];
+
 /** Reads a series as a person types it. @throws {RangeError} naming the known ones */
 export function parseKernelSeries(text: string): KernelSeries {
   if (Object.hasOwn(KERNELS, text)) return text as KernelSeries;
-  const known = Object.keys(KERNELS).join(", ");
+  const known = KERNEL_SERIES.join(", ");
   throw new RangeError(
     `Choose a kernel: series must be one of ${known}: current value is "${text}"`,
   );

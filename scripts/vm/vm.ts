@@ -23,7 +23,7 @@ import { cached, digestOf, outputDir } from "./store.ts";
 import { prepareTemplate, restore, type Template } from "./template.ts";
 
 export { prepareKernel, vmlinuxPath } from "./kernel.ts";
-export { KERNELS, type KernelSeries, parseKernelSeries } from "./kernels.ts";
+export { KERNEL_SERIES, KERNELS, type KernelSeries, parseKernelSeries } from "./kernels.ts";
 export type { Forward } from "./qemu.ts";
 
 /** What {@linkcode startVm} takes. */

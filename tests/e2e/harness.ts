@@ -1,7 +1,13 @@
 /** Turns a scenario into tests: one for each act and kernel, all from one VM. See scenario.ts for what to write. */
 
 import assert from "node:assert/strict";
-import { KERNELS, type KernelSeries, parseKernelSeries, startVm } from "../../scripts/vm/vm.ts";
+import {
+  KERNEL_SERIES,
+  KERNELS,
+  type KernelSeries,
+  parseKernelSeries,
+  startVm,
+} from "../../scripts/vm/vm.ts";
 import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
 import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
 
@@ -10,13 +16,20 @@ export type { Act, AlertPattern, ContainerSpec, Expectation, Scenario } from "./
 /** The variable by which run.ts names the kernels, separated by commas. */
 export const KERNELS_VARIABLE = "ANKYLO_E2E_KERNELS";
 
+/** For a scenario that shows what differs between kernels. */
+export const EVERY_KERNEL: readonly KernelSeries[] = KERNEL_SERIES;
+
+const USUAL_KERNELS = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "all");
+
 /** A scenario that takes longer than this hangs. */
 const TIMEOUT_S = 600;
 
 /** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
 export function scenario(scenario: Scenario): void {
   const acts = planActs(scenario.acts);
-  for (const kernel of chosenKernels().filter((k) => scenario.kernels?.includes(k) ?? true)) {
+  for (
+    const kernel of chosenKernels().filter((k) => (scenario.kernels ?? USUAL_KERNELS).includes(k))
+  ) {
     let run: Promise<Outcome> | undefined;
     const outcome = () => run ??= runScenario(scenario, acts, kernel);
     for (const act of acts) {
@@ -32,11 +45,9 @@ export function scenario(scenario: Scenario): void {
   }
 }
 
-function chosenKernels(): KernelSeries[] {
+function chosenKernels(): readonly KernelSeries[] {
   const text = Deno.env.get(KERNELS_VARIABLE) ?? "6.12";
-  return text === "matrix"
-    ? Object.keys(KERNELS).map(parseKernelSeries)
-    : text.split(",").map(parseKernelSeries);
+  return text === "matrix" ? KERNEL_SERIES : text.split(",").map(parseKernelSeries);
 }
 
 async function runScenario(

@@ -39,7 +39,7 @@ export interface Scenario {
   files?: readonly string[];
   /** Whether an alert that no act expects fails the scenario: by default it does. */
   otherAlerts?: "fail" | "ignore";
-  /** Kernels to which the scenario is confined, for what others cannot do. */
+  /** Kernels that it runs on; by default those whose line in KERNELS says "all". */
   kernels?: readonly KernelSeries[];
   /** Guest memory, 1024 by default. */
   memMiB?: number;
