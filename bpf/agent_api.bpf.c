@@ -25,10 +25,15 @@ struct hash_keys global_hash_keys;
 struct agent_settings global_agent_settings;
 struct cgroup_prefix global_cgroup_prefix;
 struct container_use global_container_use;
+struct container_account global_container_account;
+struct alert_limits global_alert_limits;
+struct alert_kind global_alert_kind;
+struct numbering global_numbering;
 
 struct exec_ref global_exec_ref;
 struct event_header global_event_header;
 struct decision_event global_decision_event;
+struct suppressed_event global_suppressed_event;
 struct exec_event global_exec_event;
 struct exit_event global_exit_event;
 struct container_event global_container_event;

@@ -27,6 +27,10 @@
 #define ROWS_PER_ENTRY 16
 #define CGROUP_PREFIXES_MAX 32
 #define CGROUP_PREFIX_BYTES 64
+/* Kinds of decisions with a rate of their own at a time; beyond that the longest unused are forgotten. 2 MiB. */
+#define ALERT_KINDS_MAX 16384
+/* Bytes of ring_alerts, a power of two. */
+#define RING_ALERTS_BYTES (4 << 20)
 /* Bytes of names in one record: PATH_MAX and one NUL per component never need more. */
 #define PATH_BYTES_MAX 4096
 #define ARGS_BYTES_MAX 1024
@@ -104,12 +108,14 @@ enum event_type {
 	EVENT_EXEC = 2,     /* ring_events */
 	EVENT_EXIT = 3,     /* ring_events */
 	EVENT_CONTAINER = 4, /* ring_alerts: a container's cgroup came or went */
+	/* 5: reserved */
+	EVENT_SUPPRESSED = 6, /* ring_alerts: decisions of one kind that went without a record */
 };
 
 enum counter {
 	COUNT_DENIED = 0,
 	COUNT_AUDITED = 1,
-	COUNT_ALERTS_LOST = 2,     /* ring_alerts was full; the decision stood */
+	COUNT_ALERTS_LOST = 2,     /* decisions without a record: ring_alerts was full, or the container's part of it */
 	COUNT_EVENTS_LOST = 3,     /* ring_events was full */
 	COUNT_SECOND_OPENS = 4,    /* overlayfs' own opens, not judged (the user's was) */
 	COUNT_UNREACHABLE = 5,
@@ -122,7 +128,10 @@ enum counter {
 	COUNT_PENDING = 12,        /* judgements passed because no one has described the container yet */
 	COUNT_INDEX_EXHAUSTED = 13, /* a container's cgroup came and no index was free */
 	COUNT_EMPTY_SLOT = 14,
-	COUNTERS = 15,
+	/* 15, 16, 18: reserved */
+	COUNT_LIMITED = 17, /* decisions without a record: their kind had used up its rate */
+	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
+	COUNTERS = 20,
 };
 
 /* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */
@@ -239,6 +248,51 @@ struct container_use {
 	__u32 gone;  /* 1: its cgroup was removed; free once tasks is 0 (the agent frees) */
 };
 
+/*
+ * What became of one container's decisions, by index, since the index was given out:
+ *   denied + audited = sent + limited + lost
+ * as soon as no decision is under way. The rest bounds its part of ring_alerts: see has_room() in account.bpf.h.
+ */
+struct container_account {
+	__u64 denied;
+	__u64 audited;
+	__u64 sent;    /* records in the ring */
+	__u64 limited; /* no record: the kind had used up its rate */
+	__u64 lost;    /* no record: no room in the ring, or not for this container */
+	__u64 window_end;   /* position in the ring; what was sent in former windows lies before it */
+	__u64 window_bytes; /* sent since */
+	__u64 former_bytes; /* sent in the window before */
+};
+
+/* How many records one kind of decision may send: a bucket of `burst` that refills by one each `interval_ns`. */
+struct alert_limits {
+	__u64 interval_ns; /* 0: no limit */
+	__u64 burst_ns;    /* burst * interval_ns */
+};
+
+/* Where the agent is in numbering its records, for the next one to go on. Only agents read and write it. */
+struct numbering {
+	__u64 life; /* names the sequence: random, 0 before the first agent */
+	__u64 alerts; /* the last number that was given out */
+	__u64 logs;
+};
+
+/*
+ * Decisions that tell the same: one rule, one subject, one object, one container. The first of a kind is always told, so
+ * a flood of one can't hide another.
+ */
+struct alert_kind {
+	__u64 exe;    /* path hash of the subject's executable; 0: unknown */
+	__u64 object; /* path hash of the object, or its inode where no path was walked; 0: none */
+	__u32 container;
+	__u32 generation;
+	__u32 row;
+	__u8 op;      /* enum op_class */
+	__u8 verdict; /* enum verdict, VERDICT_SOURCE included */
+	__u8 hook;    /* enum hook */
+	__u8 reason;  /* enum reason */
+};
+
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* Names an exec for ever: the image that a process runs. ns since boot at exec, and the process. 0/0: unknown. */
@@ -277,19 +331,21 @@ struct event_header {
  */
 struct decision_event {
 	struct event_header header;
-	__u32 generation;
-	__u32 row;     /* row index, source class added */
+	struct alert_kind kind; /* its row: source class added */
+	__u64 suppressed; /* decisions of this kind without a record since its last one */
 	__u32 row2;    /* row of the new name, for REASON_LAUNDER */
 	__u32 open_flags; /* f_flags of file_open; mount flags of sb_mount */
-	__u8 op;       /* enum op_class */
-	__u8 verdict;  /* enum verdict, VERDICT_SOURCE included */
-	__u8 hook;     /* enum hook */
-	__u8 reason;   /* enum reason */
 	__u16 path_bytes;
 	__u16 path2_bytes;
 	__u16 cwd_bytes;
 	__u16 args_bytes;
-	__u32 _pad;
+};
+
+/* Sent on the agent's demand for kinds that fell quiet. Of the header only type, container and time are set. */
+struct suppressed_event {
+	struct event_header header;
+	struct alert_kind kind;
+	__u64 suppressed;
 };
 
 struct exec_event {

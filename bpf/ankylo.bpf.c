@@ -8,5 +8,6 @@
 #include "file.bpf.c"
 #include "mount.bpf.c"
 #include "monitor.bpf.c"
+#include "account.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -4,6 +4,7 @@ import { ENOENT } from "../src/lib/errno.ts";
 import { BpfError, checked } from "./errors.ts";
 import { Descriptor } from "./handle.ts";
 import { cString, type Shim, textOf } from "./load.ts";
+import type { BpfMap } from "./map.ts";
 
 export interface ProgramInfo {
   readonly id: number;
@@ -63,10 +64,14 @@ export class BpfProgram extends Descriptor {
     checked(this.shim.symbols.ankylo_pin(fd, cString(path)), `Pin ${this.what} at`, path);
   }
 
-  /** Runs an iterator (iter/task) over everything there is, now. Returns the bytes that it printed. */
-  runIterator(): number {
+  /**
+   * Runs an iterator (iter/task, or iter/bpf_map_elem over `map`) over everything there is, now. Returns the bytes that it
+   * printed.
+   */
+  runIterator(map?: BpfMap): number {
     const operation = "Run iterator";
-    const result = this.shim.symbols.ankylo_program_iterate(this.fd(operation));
+    const mapFd = map?.fd(operation) ?? -1;
+    const result = this.shim.symbols.ankylo_program_iterate(this.fd(operation), mapFd);
     if (result < 0) throw new BpfError(operation, this.what, result);
     return result;
   }

@@ -15,7 +15,7 @@ const BATCH_BYTES = 1 << 20;
 const COALESCE_US = 500;
 
 /** A record's length, and 4 bytes of 0. */
-const PREFIX_BYTES = 8;
+export const RECORD_PREFIX_BYTES = 8;
 
 export interface RingOptions {
   readonly batchBytes?: number;
@@ -114,7 +114,7 @@ function* recordsIn(batch: Uint8Array<ArrayBuffer>): Generator<DataView<ArrayBuf
   const lengths = new DataView(buffer, byteOffset, byteLength);
   for (let offset = 0; offset < byteLength;) {
     const length = lengths.getUint32(offset, true);
-    yield new DataView(buffer, byteOffset + offset + PREFIX_BYTES, length);
-    offset += PREFIX_BYTES + Math.ceil(length / 8) * 8;
+    yield new DataView(buffer, byteOffset + offset + RECORD_PREFIX_BYTES, length);
+    offset += RECORD_PREFIX_BYTES + Math.ceil(length / 8) * 8;
   }
 }

@@ -422,9 +422,11 @@ static int read_to_end(int fd)
 	}
 }
 
-int ankylo_program_iterate(int program_fd)
+int ankylo_program_iterate(int program_fd, int map_fd)
 {
-	int link_fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, NULL);
+	union bpf_iter_link_info over = { .map.map_fd = (uint32_t)map_fd };
+	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &over, .iter_info_len = sizeof(over));
+	int link_fd = bpf_link_create(program_fd, 0, BPF_TRACE_ITER, map_fd < 0 ? NULL : &options);
 	int iterator_fd, result;
 
 	if (link_fd < 0)

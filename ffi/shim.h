@@ -56,8 +56,9 @@ SHIM_API int ankylo_link_info(int link_fd, uint64_t *numbers);
 SHIM_API int ankylo_program_info(int program_fd, uint64_t *numbers, uint8_t *tag, uint8_t *name);
 /* Runs a program of type syscall on a context that it may write to.  Returns 0; *result: what the program returned. */
 SHIM_API int ankylo_program_run(int program_fd, uint8_t *context, uint32_t length, uint32_t *result);
-/* Runs an iterator program to its end.  Returns the number of bytes that it printed. */
-SHIM_API int ankylo_program_iterate(int program_fd);
+/* Runs an iterator program to its end, over a map's entries where it wants a map, else with map_fd -1.  Returns the number of
+ * bytes that it printed. */
+SHIM_API int ankylo_program_iterate(int program_fd, int map_fd);
 SHIM_API int ankylo_program_by_id(uint32_t id);
 /* Has the kernel count run_cnt and run_time_ns as long as the descriptor that is returned is open. */
 SHIM_API int ankylo_stats_enable(void);

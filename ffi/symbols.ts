@@ -49,8 +49,8 @@ export const SYMBOLS = {
   ankylo_program_info: { parameters: ["i32", "buffer", "buffer", "buffer"], result: "i32" },
   /** `int ankylo_program_run(int program_fd, uint8_t *context, uint32_t length, uint32_t *result)` */
   ankylo_program_run: { parameters: ["i32", "buffer", "u32", "buffer"], result: "i32" },
-  /** `int ankylo_program_iterate(int program_fd)` */
-  ankylo_program_iterate: { parameters: ["i32"], result: "i32" },
+  /** `int ankylo_program_iterate(int program_fd, int map_fd)` */
+  ankylo_program_iterate: { parameters: ["i32", "i32"], result: "i32" },
   /** `int ankylo_program_by_id(uint32_t id)` */
   ankylo_program_by_id: { parameters: ["u32"], result: "i32" },
   /** `int ankylo_stats_enable(void)` */

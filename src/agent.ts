@@ -1,7 +1,7 @@
 /** The agent: wires the rooms, owns every lifetime, and ends them in reverse order. Enforcement outlives it. */
 
 import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
-import { CONTAINERS_MAX, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
+import { CONTAINERS_MAX, IMAGES_MAX, type Numbering } from "../ffi/generated/agent_api.ts";
 import { bpfObjectBytes } from "../ffi/product.ts";
 import { type Batch, RingReader } from "../ffi/ring.ts";
 import { EventPipeline } from "./alerts/pipeline.ts";
@@ -37,6 +37,12 @@ export interface AgentOptions {
   readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
 
+/** Enough to tell one installation's numbers from another's. */
+const LIFE_DIGITS = 8;
+
+/** How often the kernel is asked to tell of decisions that it left out. */
+const FLUSH_MS = 1_000;
+
 /** How often the kernel is asked whether everything is still there. */
 const CHECK_MS = 10_000;
 
@@ -65,6 +71,8 @@ class Agent implements AsyncDisposable {
   readonly #shim: Shim;
   readonly #procfs: HostProcfs;
   readonly #enforcement: Enforcement;
+  /** Of what has been given to subscribers, by this agent and those before. */
+  readonly #numbering: Numbering;
   readonly #alerts: SseHub;
   readonly #events: SseHub;
   readonly #tree: ProcessTree;
@@ -88,9 +96,8 @@ class Agent implements AsyncDisposable {
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
-    const life = crypto.randomUUID().slice(0, 8);
-    const hub = () => this.#scope.adopt(new SseHub({ clock: this.#clock, life }), (h) => h.close());
-    [this.#alerts, this.#events] = [hub(), hub()];
+    this.#numbering = this.#readNumbering();
+    [this.#alerts, this.#events] = [this.#hub("alerts"), this.#hub("logs")];
     this.#tree = new ProcessTree(this.#procfs, () => performance.now());
     this.#pipeline = this.#scope.adopt(this.#createPipeline(), (pipeline) => pipeline.close());
     this.#reconciler = this.#scope.adopt(
@@ -116,6 +123,7 @@ class Agent implements AsyncDisposable {
       agent.#watchSources();
       await agent.#serve();
       agent.#background("check of the kernel", agent.#checkKernel());
+      agent.#background("summaries", agent.#flushSuppressed());
       return agent;
     } catch (error) {
       await agent[Symbol.asyncDispose]();
@@ -211,6 +219,14 @@ class Agent implements AsyncDisposable {
     }
   }
 
+  async #flushSuppressed(): Promise<void> {
+    const { enforcer } = this.#enforcement;
+    while (enforcer !== undefined && !this.#stopping.signal.aborted) {
+      await this.#clock.sleep(FLUSH_MS, this.#stopping.signal);
+      if (!this.#stopping.signal.aborted) this.#maintain(() => enforcer.flushSuppressed());
+    }
+  }
+
   #maintain(work: () => void): void {
     try {
       work();
@@ -220,6 +236,29 @@ class Agent implements AsyncDisposable {
   }
 
   // ---- events ----
+
+  /** Goes on where the agent before stopped, as long as its installation lasts. */
+  #readNumbering(): Numbering {
+    const known = this.#enforcement.enforcer?.numbering;
+    if (known !== undefined && known.life !== 0n) return known;
+    const [life] = crypto.getRandomValues(new BigUint64Array(1));
+    return { life: life! | 1n, alerts: 0n, logs: 0n };
+  }
+
+  #hub(stream: "alerts" | "logs"): SseHub {
+    const numbering = this.#numbering;
+    const { enforcer } = this.#enforcement;
+    const hub = new SseHub({
+      clock: this.#clock,
+      life: numbering.life.toString(36).slice(-LIFE_DIGITS),
+      lastSeq: Number(numbering[stream]),
+      onNumbered: (lastSeq) => {
+        numbering[stream] = BigInt(lastSeq);
+        if (enforcer !== undefined) enforcer.numbering = numbering;
+      },
+    });
+    return this.#scope.adopt(hub, (hub) => hub.close());
+  }
 
   #createPipeline(): EventPipeline {
     const { cluster, hostname, visibility } = this.#settings;
@@ -236,8 +275,12 @@ class Agent implements AsyncDisposable {
       workloadOf: (container) => this.#enforcement.enforcer?.containerOf(container),
       imageOf: (generation) => this.#enforcement.enforcer?.imageOf(generation),
       unixNs: (bootNs) => bootNs + this.#bootToUnixNs,
-      onAlert: (seq, json, facets) => this.#alerts.publish(seq, json, facets),
-      onLog: (seq, json, facets) => shown && this.#events.publish(seq, json, facets),
+      lastAlert: Number(this.#numbering.alerts),
+      lastLog: Number(this.#numbering.logs),
+      onAlert: (seq, record, facets) => this.#alerts.publish(seq, record, facets),
+      wantsLogs: () => shown && this.#events.isWanted,
+      onLog: (seq, record, facets) => this.#events.publish(seq, record, facets),
+      onLogSkipped: (seq) => this.#events.skip(seq),
       onContainer: (event) => this.#onContainer(event),
     });
   }
@@ -261,8 +304,8 @@ class Agent implements AsyncDisposable {
       this.#background(name, known.then(() => readRing(reader, take)));
       this.#scope.defer(() => reader.close());
     };
-    read("ring_alerts", (batch) => pipeline.takeAlerts(bytesOf(batch)));
-    read("ring_events", (batch) => pipeline.takeEvents(bytesOf(batch)));
+    read("ring_alerts", (batch) => pipeline.takeAlerts(batch.buffer));
+    read("ring_events", (batch) => pipeline.takeEvents(batch.buffer));
     this.#scope.defer(() => waiting.abort());
   }
 
@@ -412,7 +455,13 @@ class Agent implements AsyncDisposable {
         reconciler.workloads.map((workload) => {
           const place = enforcement.enforcer?.placeOf(workload);
           const policies = reconciler.policiesOf(workload).map(({ name }) => name);
-          return { workload, container: place?.index, generation: place?.generation, policies };
+          return {
+            workload,
+            container: place?.index,
+            generation: place?.generation,
+            policies,
+            decisions: place && enforcement.enforcer?.accountOf(place.index),
+          };
         }),
       counters: () => enforcement.enforcer?.counters() ?? {},
       pipeline: () => this.#pipeline.counts,
@@ -456,18 +505,12 @@ class Agent implements AsyncDisposable {
   }
 }
 
-async function openKernel(shim: Shim, { bpffs }: Settings): Promise<Enforcement> {
-  return Enforcement.open(shim, { bpffs, objectBytes: await bpfObjectBytes() });
+async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
+  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
 }
 
 async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {
   for await (const batch of reader) take(batch);
-}
-
-function* bytesOf(batch: Batch): Generator<Uint8Array> {
-  for (const { buffer, byteOffset, byteLength } of batch.records()) {
-    yield new Uint8Array(buffer, byteOffset, byteLength);
-  }
 }
 
 function bootToUnixNs(shim: Shim): bigint {

@@ -4,8 +4,9 @@
  * verdict stands.
  */
 #pragma once
-#include "maps.bpf.h"
+#include "account.bpf.h"
 #include "image.bpf.h"
+#include "maps.bpf.h"
 #include "path.bpf.h"
 
 /* Bytes of path up to which a record with TEXT_SHORT is tried. */
@@ -170,15 +171,10 @@ static __always_inline void fill_decision(struct decision_event *event, char *by
 	struct text text = { .walk = &identity->walk, .bytes = bytes, .limit = limit };
 
 	fill_header(&event->header, EVENT_DECISION, task, identity);
-	event->generation = decision->generation;
-	event->row = decision->row;
+	fill_kind(&event->kind, identity);
+	event->suppressed = decision->suppressed;
 	event->row2 = decision->row2;
 	event->open_flags = decision->open_flags;
-	event->op = decision->op;
-	event->verdict = decision->verdict;
-	event->hook = decision->hook;
-	event->reason = decision->reason;
-	event->_pad = 0;
 	identity->walk.text_at = 0;
 	event->path_bytes = decision->object.dentry ? write_names(&text, decision->object) : 0;
 	event->path2_bytes = decision->object2.dentry ? write_names(&text, decision->object2) : 0;
@@ -200,19 +196,20 @@ struct long_decision {
 	char text[TEXT_LONG];
 };
 
+/* Both return the record's bytes; 0 when the ring has no room. */
 __noinline int emit_short_decision(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
 
 	if (!identity)
-		return -1;
+		return 0;
 	struct short_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
 
 	if (!record)
-		return -1;
+		return 0;
 	fill_decision(&record->event, record->text, TEXT_SHORT, identity);
 	bpf_ringbuf_submit(record, 0);
-	return 0;
+	return sizeof(*record);
 }
 
 __noinline int emit_long_decision(identity_ref ref)
@@ -220,27 +217,27 @@ __noinline int emit_long_decision(identity_ref ref)
 	struct task_identity *identity = identity_at(ref);
 
 	if (!identity)
-		return -1;
+		return 0;
 	struct long_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
 
 	if (!record)
-		return -1;
+		return 0;
 	fill_decision(&record->event, record->text, TEXT_LONG, identity);
 	bpf_ringbuf_submit(record, 0);
-	return 0;
+	return sizeof(*record);
 }
 
 /* Counts and reports identity->decision, which was taken. */
 static __always_inline void emit_decision(struct task_identity *identity)
 {
-	int lost;
+	int bytes;
 
-	count(refuses(identity->decision.verdict) ? COUNT_DENIED : COUNT_AUDITED);
+	if (!admit_decision(ref_of(identity)))
+		return;
 	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
 	if (identity->walk.bytes <= SHORT_PATHS)
-		lost = emit_short_decision(ref_of(identity));
+		bytes = emit_short_decision(ref_of(identity));
 	else
-		lost = emit_long_decision(ref_of(identity));
-	if (lost)
-		count(COUNT_ALERTS_LOST);
+		bytes = emit_long_decision(ref_of(identity));
+	settle_decision(ref_of(identity), bytes);
 }

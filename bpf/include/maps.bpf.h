@@ -28,6 +28,7 @@ struct object {
 struct decision {
 	struct object object;
 	struct object object2;
+	__u64 suppressed;
 	__u32 generation;
 	__u32 row;
 	__u32 row2;
@@ -150,8 +151,45 @@ struct {
 /* Decisions and containers; never shares room with telemetry. 4 MiB hold some 2,500 records. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, RING_ALERTS_BYTES);
 } ring_alerts SEC(".maps");
+
+/* container index -> what became of its decisions. Written here; the agent reads it, and clears it with the index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CONTAINERS_MAX);
+	__type(key, __u32);
+	__type(value, struct container_account);
+} accounts SEC(".maps");
+
+/* One entry, written by the agent before the programs are attached. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct alert_limits);
+} alert_limits SEC(".maps");
+
+/* One entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct numbering);
+} numbering SEC(".maps");
+
+struct alert_bucket {
+	__u64 full_ns;  /* boot time at which the bucket is full again */
+	__u64 untold;   /* decisions without a record since the last one */
+};
+
+/* kind -> its bucket. Written here only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, ALERT_KINDS_MAX);
+	__type(key, struct alert_kind);
+	__type(value, struct alert_bucket);
+} alert_kinds SEC(".maps");
 
 /* Telemetry. 16 MiB ride out 63 ms at a million records a second. */
 struct {

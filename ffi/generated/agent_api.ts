@@ -11,6 +11,8 @@ export const BUCKET_SLOTS = 5;
 export const ROWS_PER_ENTRY = 16;
 export const CGROUP_PREFIXES_MAX = 32;
 export const CGROUP_PREFIX_BYTES = 64;
+export const ALERT_KINDS_MAX = 16384;
+export const RING_ALERTS_BYTES = 4194304;
 export const PATH_BYTES_MAX = 4096;
 export const ARGS_BYTES_MAX = 1024;
 export const WORD_FREE = 0x0n;
@@ -152,12 +154,14 @@ export const EVENT_DECISION = 1;
 export const EVENT_EXEC = 2;
 export const EVENT_EXIT = 3;
 export const EVENT_CONTAINER = 4;
+export const EVENT_SUPPRESSED = 6;
 /** enum event_type: the names of its values. */
 export const EVENT_TYPE_NAMES: Readonly<Record<number, string>> = {
   1: "EVENT_DECISION",
   2: "EVENT_EXEC",
   3: "EVENT_EXIT",
   4: "EVENT_CONTAINER",
+  6: "EVENT_SUPPRESSED",
 };
 
 export const COUNT_DENIED = 0;
@@ -175,7 +179,9 @@ export const COUNT_ARMED = 11;
 export const COUNT_PENDING = 12;
 export const COUNT_INDEX_EXHAUSTED = 13;
 export const COUNT_EMPTY_SLOT = 14;
-export const COUNTERS = 15;
+export const COUNT_LIMITED = 17;
+export const COUNT_SENT = 19;
+export const COUNTERS = 20;
 /** enum counter: the names of its values. */
 export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   0: "COUNT_DENIED",
@@ -193,7 +199,9 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   12: "COUNT_PENDING",
   13: "COUNT_INDEX_EXHAUSTED",
   14: "COUNT_EMPTY_SLOT",
-  15: "COUNTERS",
+  17: "COUNT_LIMITED",
+  19: "COUNT_SENT",
+  20: "COUNTERS",
 };
 
 /** struct image_header, 128 bytes. */
@@ -486,6 +494,170 @@ export function encodeContainerUse(value: ContainerUse): Uint8Array<ArrayBuffer>
   return bytes;
 }
 
+/** struct container_account, 64 bytes. */
+export interface ContainerAccount {
+  denied: bigint;
+  audited: bigint;
+  sent: bigint;
+  limited: bigint;
+  lost: bigint;
+  windowEnd: bigint;
+  windowBytes: bigint;
+  formerBytes: bigint;
+}
+export const CONTAINER_ACCOUNT_SIZE = 64;
+export const CONTAINER_ACCOUNT_OFFSETS = {
+  denied: 0,
+  audited: 8,
+  sent: 16,
+  limited: 24,
+  lost: 32,
+  windowEnd: 40,
+  windowBytes: 48,
+  formerBytes: 56,
+} as const;
+export function decodeContainerAccount(view: DataView, offset = 0): ContainerAccount {
+  return {
+    denied: view.getBigUint64(offset, true),
+    audited: view.getBigUint64(offset + 8, true),
+    sent: view.getBigUint64(offset + 16, true),
+    limited: view.getBigUint64(offset + 24, true),
+    lost: view.getBigUint64(offset + 32, true),
+    windowEnd: view.getBigUint64(offset + 40, true),
+    windowBytes: view.getBigUint64(offset + 48, true),
+    formerBytes: view.getBigUint64(offset + 56, true),
+  };
+}
+export function writeContainerAccount(
+  view: DataView,
+  offset: number,
+  value: ContainerAccount,
+): void {
+  view.setBigUint64(offset, value.denied, true);
+  view.setBigUint64(offset + 8, value.audited, true);
+  view.setBigUint64(offset + 16, value.sent, true);
+  view.setBigUint64(offset + 24, value.limited, true);
+  view.setBigUint64(offset + 32, value.lost, true);
+  view.setBigUint64(offset + 40, value.windowEnd, true);
+  view.setBigUint64(offset + 48, value.windowBytes, true);
+  view.setBigUint64(offset + 56, value.formerBytes, true);
+}
+export function encodeContainerAccount(value: ContainerAccount): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(64);
+  writeContainerAccount(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct alert_limits, 16 bytes. */
+export interface AlertLimits {
+  intervalNs: bigint;
+  burstNs: bigint;
+}
+export const ALERT_LIMITS_SIZE = 16;
+export const ALERT_LIMITS_OFFSETS = {
+  intervalNs: 0,
+  burstNs: 8,
+} as const;
+export function decodeAlertLimits(view: DataView, offset = 0): AlertLimits {
+  return {
+    intervalNs: view.getBigUint64(offset, true),
+    burstNs: view.getBigUint64(offset + 8, true),
+  };
+}
+export function writeAlertLimits(view: DataView, offset: number, value: AlertLimits): void {
+  view.setBigUint64(offset, value.intervalNs, true);
+  view.setBigUint64(offset + 8, value.burstNs, true);
+}
+export function encodeAlertLimits(value: AlertLimits): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  writeAlertLimits(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct alert_kind, 32 bytes. */
+export interface AlertKind {
+  exe: bigint;
+  object: bigint;
+  container: number;
+  generation: number;
+  row: number;
+  op: number;
+  verdict: number;
+  hook: number;
+  reason: number;
+}
+export const ALERT_KIND_SIZE = 32;
+export const ALERT_KIND_OFFSETS = {
+  exe: 0,
+  object: 8,
+  container: 16,
+  generation: 20,
+  row: 24,
+  op: 28,
+  verdict: 29,
+  hook: 30,
+  reason: 31,
+} as const;
+export function decodeAlertKind(view: DataView, offset = 0): AlertKind {
+  return {
+    exe: view.getBigUint64(offset, true),
+    object: view.getBigUint64(offset + 8, true),
+    container: view.getUint32(offset + 16, true),
+    generation: view.getUint32(offset + 20, true),
+    row: view.getUint32(offset + 24, true),
+    op: view.getUint8(offset + 28),
+    verdict: view.getUint8(offset + 29),
+    hook: view.getUint8(offset + 30),
+    reason: view.getUint8(offset + 31),
+  };
+}
+export function writeAlertKind(view: DataView, offset: number, value: AlertKind): void {
+  view.setBigUint64(offset, value.exe, true);
+  view.setBigUint64(offset + 8, value.object, true);
+  view.setUint32(offset + 16, value.container, true);
+  view.setUint32(offset + 20, value.generation, true);
+  view.setUint32(offset + 24, value.row, true);
+  view.setUint8(offset + 28, value.op);
+  view.setUint8(offset + 29, value.verdict);
+  view.setUint8(offset + 30, value.hook);
+  view.setUint8(offset + 31, value.reason);
+}
+export function encodeAlertKind(value: AlertKind): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(32);
+  writeAlertKind(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct numbering, 24 bytes. */
+export interface Numbering {
+  life: bigint;
+  alerts: bigint;
+  logs: bigint;
+}
+export const NUMBERING_SIZE = 24;
+export const NUMBERING_OFFSETS = {
+  life: 0,
+  alerts: 8,
+  logs: 16,
+} as const;
+export function decodeNumbering(view: DataView, offset = 0): Numbering {
+  return {
+    life: view.getBigUint64(offset, true),
+    alerts: view.getBigUint64(offset + 8, true),
+    logs: view.getBigUint64(offset + 16, true),
+  };
+}
+export function writeNumbering(view: DataView, offset: number, value: Numbering): void {
+  view.setBigUint64(offset, value.life, true);
+  view.setBigUint64(offset + 8, value.alerts, true);
+  view.setBigUint64(offset + 16, value.logs, true);
+}
+export function encodeNumbering(value: Numbering): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(24);
+  writeNumbering(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
 /** struct exec_ref, 16 bytes. */
 export interface ExecRef {
   timeNs: bigint;
@@ -583,73 +755,87 @@ export function encodeEventHeader(value: EventHeader): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** struct decision_event, 120 bytes. */
+/** struct decision_event, 144 bytes. */
 export interface DecisionEvent {
   header: EventHeader;
-  generation: number;
-  row: number;
+  kind: AlertKind;
+  suppressed: bigint;
   row2: number;
   openFlags: number;
-  op: number;
-  verdict: number;
-  hook: number;
-  reason: number;
   pathBytes: number;
   path2Bytes: number;
   cwdBytes: number;
   argsBytes: number;
 }
-export const DECISION_EVENT_SIZE = 120;
+export const DECISION_EVENT_SIZE = 144;
 export const DECISION_EVENT_OFFSETS = {
   header: 0,
-  generation: 88,
-  row: 92,
-  row2: 96,
-  openFlags: 100,
-  op: 104,
-  verdict: 105,
-  hook: 106,
-  reason: 107,
-  pathBytes: 108,
-  path2Bytes: 110,
-  cwdBytes: 112,
-  argsBytes: 114,
+  kind: 88,
+  suppressed: 120,
+  row2: 128,
+  openFlags: 132,
+  pathBytes: 136,
+  path2Bytes: 138,
+  cwdBytes: 140,
+  argsBytes: 142,
 } as const;
 export function decodeDecisionEvent(view: DataView, offset = 0): DecisionEvent {
   return {
     header: decodeEventHeader(view, offset),
-    generation: view.getUint32(offset + 88, true),
-    row: view.getUint32(offset + 92, true),
-    row2: view.getUint32(offset + 96, true),
-    openFlags: view.getUint32(offset + 100, true),
-    op: view.getUint8(offset + 104),
-    verdict: view.getUint8(offset + 105),
-    hook: view.getUint8(offset + 106),
-    reason: view.getUint8(offset + 107),
-    pathBytes: view.getUint16(offset + 108, true),
-    path2Bytes: view.getUint16(offset + 110, true),
-    cwdBytes: view.getUint16(offset + 112, true),
-    argsBytes: view.getUint16(offset + 114, true),
+    kind: decodeAlertKind(view, offset + 88),
+    suppressed: view.getBigUint64(offset + 120, true),
+    row2: view.getUint32(offset + 128, true),
+    openFlags: view.getUint32(offset + 132, true),
+    pathBytes: view.getUint16(offset + 136, true),
+    path2Bytes: view.getUint16(offset + 138, true),
+    cwdBytes: view.getUint16(offset + 140, true),
+    argsBytes: view.getUint16(offset + 142, true),
   };
 }
 export function writeDecisionEvent(view: DataView, offset: number, value: DecisionEvent): void {
   writeEventHeader(view, offset, value.header);
-  view.setUint32(offset + 88, value.generation, true);
-  view.setUint32(offset + 92, value.row, true);
-  view.setUint32(offset + 96, value.row2, true);
-  view.setUint32(offset + 100, value.openFlags, true);
-  view.setUint8(offset + 104, value.op);
-  view.setUint8(offset + 105, value.verdict);
-  view.setUint8(offset + 106, value.hook);
-  view.setUint8(offset + 107, value.reason);
-  view.setUint16(offset + 108, value.pathBytes, true);
-  view.setUint16(offset + 110, value.path2Bytes, true);
-  view.setUint16(offset + 112, value.cwdBytes, true);
-  view.setUint16(offset + 114, value.argsBytes, true);
+  writeAlertKind(view, offset + 88, value.kind);
+  view.setBigUint64(offset + 120, value.suppressed, true);
+  view.setUint32(offset + 128, value.row2, true);
+  view.setUint32(offset + 132, value.openFlags, true);
+  view.setUint16(offset + 136, value.pathBytes, true);
+  view.setUint16(offset + 138, value.path2Bytes, true);
+  view.setUint16(offset + 140, value.cwdBytes, true);
+  view.setUint16(offset + 142, value.argsBytes, true);
 }
 export function encodeDecisionEvent(value: DecisionEvent): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(120);
+  const bytes = new Uint8Array(144);
   writeDecisionEvent(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct suppressed_event, 128 bytes. */
+export interface SuppressedEvent {
+  header: EventHeader;
+  kind: AlertKind;
+  suppressed: bigint;
+}
+export const SUPPRESSED_EVENT_SIZE = 128;
+export const SUPPRESSED_EVENT_OFFSETS = {
+  header: 0,
+  kind: 88,
+  suppressed: 120,
+} as const;
+export function decodeSuppressedEvent(view: DataView, offset = 0): SuppressedEvent {
+  return {
+    header: decodeEventHeader(view, offset),
+    kind: decodeAlertKind(view, offset + 88),
+    suppressed: view.getBigUint64(offset + 120, true),
+  };
+}
+export function writeSuppressedEvent(view: DataView, offset: number, value: SuppressedEvent): void {
+  writeEventHeader(view, offset, value.header);
+  writeAlertKind(view, offset + 88, value.kind);
+  view.setBigUint64(offset + 120, value.suppressed, true);
+}
+export function encodeSuppressedEvent(value: SuppressedEvent): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(128);
+  writeSuppressedEvent(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

@@ -34,6 +34,8 @@ export interface AlertInput {
   readonly workload: Workload | undefined;
   /** Undefined for the default posture. */
   readonly rule: RuleRef | undefined;
+  /** Told afterwards for decisions without a record of their own: process, path and arguments are an earlier one's. */
+  readonly isSummary?: boolean;
 }
 
 export type Alert = ReturnType<typeof buildAlert>;
@@ -146,11 +148,13 @@ function ankyloFields(input: AlertInput) {
   const { event, actor, rule, workload } = input;
   return {
     Seq: input.seq,
+    Suppressed: event.suppressed === 0 ? undefined : event.suppressed,
+    Summary: input.isSummary ? true : undefined,
     Reason: event.reason === "rule" && isPosture(event) ? "posture" : event.reason,
     Explanation: event.reason === "rule" ? undefined : EXPLANATIONS[event.reason],
     Access: event.opName,
     Hook: event.hook,
-    Flags: flagsText(event),
+    Flags: input.isSummary ? undefined : flagsText(event),
     Rule: rule === undefined ? undefined : ruleText(rule),
     FromSource: event.bySource ? true : undefined,
     Caller: event.opName === "exec" ? orAbsent(actor.exe) : undefined,

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import * as api from "../../ffi/generated/agent_api.ts";
 import type { DecisionFields } from "../events/samples.ts";
 import { type AlertInput, buildAlert } from "./alert.ts";
+import { AlertTemplate, FilledAlert } from "./alert_template.ts";
+import { jsonText } from "./json_record.ts";
 import { attribute } from "./match.ts";
 import { alertInput, decision, REPORTER, RULE, RULE_REF, TABLE } from "./samples.ts";
 
@@ -70,6 +72,11 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "rule-without-words": alertInput({
     rule: { ...RULE_REF, rule: { ...RULE, severity: 0, tags: [], message: "" } },
   }),
+  "suppressed": alertInput({ event: decision("/etc/shadow", { suppressed: 41n }) }),
+  "summary": alertInput({
+    event: decision("/etc/shadow", { suppressed: 41n }),
+    isSummary: true,
+  }),
   "staging-truncated": alertInput({
     event: decision("/etc/shadow", {
       header: { flags: api.EVENT_DENIED | api.EVENT_STAGING | api.EVENT_TRUNCATED },
@@ -113,6 +120,18 @@ for (const [name, input] of Object.entries(CASES)) {
     const text = JSON.stringify(JSON.parse(JSON.stringify(buildAlert(input, REPORTER))), null, 2);
     if (UPDATE) await Deno.writeTextFile(file, text + "\n");
     assert.equal(text + "\n", await Deno.readTextFile(file));
+  });
+}
+
+for (const [name, input] of Object.entries(CASES)) {
+  Deno.test(`AlertTemplate of ${name} writes what buildAlert() gives, with any number`, () => {
+    const alert = buildAlert(input, REPORTER);
+    const facets = { policy: "", containers: [], action: "", operation: "" };
+    const filled = new FilledAlert();
+    const template = new AlertTemplate(buildAlert({ ...input, seq: 99 }, REPORTER), facets);
+    const micros = Number(input.unixNs / 1_000n);
+    filled.fill(template, micros, input.seq, input.event.suppressed);
+    assert.equal(jsonText(filled), JSON.stringify(alert));
   });
 }
 

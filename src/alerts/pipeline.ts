@@ -5,21 +5,37 @@
  * arrive before the exec that says who acted. Such an alert is held until the exec is here, HOLD_MS at the most, and all
  * behind it wait too: alerts keep the kernel's order. The decision itself was taken long before.
  */
+import { EVENT_DECISION } from "../../ffi/generated/agent_api.ts";
+import { RecordCursor } from "../events/batch.ts";
 import { EventDecoder } from "../events/decode.ts";
 import { actorOf } from "../events/enrich.ts";
-import type { ContainerEvent, DecisionEvent, ExecEvent, ExitEvent } from "../events/event.ts";
+import type {
+  ContainerEvent,
+  DecisionEvent,
+  DecisionKind,
+  ExecEvent,
+  ExitEvent,
+  SuppressedEvent,
+} from "../events/event.ts";
 import { isUnknown, type ProcessTree } from "../events/process_tree.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Workload } from "../model/workload.ts";
 import { buildAlert } from "./alert.ts";
+import { AlertTemplate, FilledAlert } from "./alert_template.ts";
+import { type JsonRecord, textRecord } from "./json_record.ts";
 import { buildLog } from "./log.ts";
 import { attribute, type RuleTable } from "./match.ts";
 import type { Reporter } from "./record.ts";
+import { type AlertContext, AlertRepeats, bootTimeOf, suppressedOf } from "./repeats.ts";
 
-/** Both rings are drained every few milliseconds; what has not come by then was lost. */
-const HOLD_MS = 25;
+/** An exec's record is in its ring before the alert is; what has not been read by then was lost. */
+const HOLD_MS = 50;
 /** Held alerts; beyond that the oldest go out with what is known. */
 const HELD_MAX = 4_096;
+/** Kinds of decisions whose latest is remembered, for a summary to tell what the kernel does not keep. */
+const KINDS_MAX = 4_096;
+
+const TYPE_MASK = 0xffff;
 
 /** What subscribers may filter by. */
 export interface RecordFacets {
@@ -33,8 +49,8 @@ export interface RecordFacets {
   readonly operation: string;
 }
 
-/** Takes a finished record. `seq`: from 1, contiguous. */
-export type Publish = (seq: number, json: string, facets: RecordFacets) => void;
+/** Takes a finished record, which is used up when the call returns. `seq`: contiguous. */
+export type Publish = (seq: number, record: JsonRecord, facets: RecordFacets) => void;
 
 export interface PipelineOptions {
   readonly reporter: Reporter;
@@ -46,13 +62,24 @@ export interface PipelineOptions {
   readonly imageOf: (generation: number) => RuleTable | undefined;
   /** CLOCK_BOOTTIME in ns to ns since the Unix epoch. */
   readonly unixNs: (bootNs: bigint) => bigint;
+  /** Numbers that agents before have given out; default 0. */
+  readonly lastAlert?: number;
+  readonly lastLog?: number;
   readonly onAlert: Publish;
+  /** Whether anyone reads logs. Those that no one reads are numbered only. */
+  readonly wantsLogs?: () => boolean;
   readonly onLog: Publish;
+  /** Logs up to this number were not made. */
+  readonly onLogSkipped?: (seq: number) => void;
   readonly onContainer: (event: ContainerEvent) => void;
+  /** An alert waits for a record of the other ring: reading that may be hurried. */
+  readonly onHeld?: () => void;
 }
 
 export interface PipelineCounts {
+  /** The last alert's number. */
   readonly alerts: number;
+  /** The last log's number. */
   readonly logs: number;
   readonly malformed: number;
   /** Alerts that went out although their exec never came. */
@@ -63,14 +90,20 @@ export class EventPipeline {
   readonly #options: PipelineOptions;
   readonly #decoder = new EventDecoder();
   readonly #closed = new AbortController();
+  readonly #repeats = new AlertRepeats();
+  readonly #filled = new FilledAlert();
   #held: { event: DecisionEvent; untilMs: number }[] = [];
+  /** The latest decision of each kind, the kind that was told last at the end. */
+  readonly #kinds = new Map<DecisionKind, DecisionEvent>();
   #timerRuns = false;
-  #alerts = 0;
-  #logs = 0;
+  #alerts: number;
+  #logs: number;
   #unexplained = 0;
 
   constructor(options: PipelineOptions) {
     this.#options = options;
+    this.#alerts = options.lastAlert ?? 0;
+    this.#logs = options.lastLog ?? 0;
   }
 
   get counts(): PipelineCounts {
@@ -82,20 +115,26 @@ export class EventPipeline {
     };
   }
 
-  /** One batch of `ring_alerts`. Keeps nothing of the records' buffer. */
-  takeAlerts(records: Iterable<Uint8Array>): void {
-    for (const record of records) {
-      const event = this.#decoder.decode(record);
-      if (event?.type === "decision") this.#hold(event);
+  /** One batch of `ring_alerts`, in the form of ffi/ring.ts. Keeps nothing of its memory. */
+  takeAlerts(batch: Uint8Array<ArrayBuffer>): void {
+    const record = new RecordCursor(batch);
+    const epochNs = this.#options.unixNs(0n);
+    const epoch = { micros: Number(epochNs / 1_000n), ns: Number(epochNs % 1_000n) };
+    while (record.next()) {
+      if (this.#held.length === 0 && this.#repeat(record, epoch)) continue;
+      const event = this.#decoder.decode(record.bytes());
+      if (event?.type === "decision") this.#onDecision(event, record);
+      else if (event?.type === "suppressed") this.#onSuppressed(event);
       else if (event?.type === "container") this.#options.onContainer(event);
     }
     this.#release();
   }
 
-  /** One batch of `ring_events`. Keeps nothing of the records' buffer. */
-  takeEvents(records: Iterable<Uint8Array>): void {
-    for (const record of records) {
-      const event = this.#decoder.decode(record);
+  /** One batch of `ring_events`, in the form of ffi/ring.ts. Keeps nothing of its memory. */
+  takeEvents(batch: Uint8Array<ArrayBuffer>): void {
+    const record = new RecordCursor(batch);
+    while (record.next()) {
+      const event = this.#decoder.decode(record.bytes());
       if (event?.type === "exec") this.#onExec(event);
       else if (event?.type === "exit") this.#onExit(event);
     }
@@ -119,17 +158,57 @@ export class EventPipeline {
     this.#options.tree.onExit(event);
   }
 
-  #hold(event: DecisionEvent): void {
+  /** Publishes the alert of a record that repeats an earlier one; false when it does not. */
+  #repeat(record: RecordCursor, epoch: { micros: number; ns: number }): boolean {
+    if ((record.words[record.word]! & TYPE_MASK) !== EVENT_DECISION) return false;
+    const repeat = this.#repeats.find(record, this.#isCurrent);
+    if (repeat === undefined) return false;
+    const boot = bootTimeOf(record);
+    const carry = boot.ns + epoch.ns >= 1_000 ? 1 : 0;
+    this.#send(repeat.template, boot.micros + epoch.micros + carry, suppressedOf(record));
+    return true;
+  }
+
+  readonly #isCurrent = (context: AlertContext): boolean =>
+    this.#options.workloadOf(context.container) === context.workload &&
+    this.#options.imageOf(context.generation) === context.table &&
+    this.#options.tree.holds(context.process);
+
+  #onDecision(event: DecisionEvent, record: RecordCursor): void {
+    if (this.#held.length === 0 && this.#isExplained(event)) {
+      return this.#publishAlert(event, { record });
+    }
+    if (this.#held.length === 0) this.#options.onHeld?.();
     this.#held.push({ event, untilMs: this.#options.clock.nowMs() + HOLD_MS });
+  }
+
+  #isExplained(event: DecisionEvent): boolean {
+    return isUnknown(event.exec) || this.#options.tree.knows(event.exec);
+  }
+
+  /** The kernel knows the kind alone: the rest is the latest decision's of that kind, where it is remembered. */
+  #onSuppressed({ decision }: SuppressedEvent): void {
+    this.#release();
+    const { timeNs, suppressed } = decision;
+    const latest = this.#kinds.get(decision.kind) ?? decision;
+    this.#publishAlert({ ...latest, timeNs, suppressed }, { isSummary: true });
+  }
+
+  #remember(event: DecisionEvent): void {
+    this.#kinds.delete(event.kind);
+    this.#kinds.set(event.kind, event);
+    if (this.#kinds.size <= KINDS_MAX) return;
+    const [oldest] = this.#kinds.keys();
+    this.#kinds.delete(oldest!);
   }
 
   /** Publishes from the front as far as the actors are known or the wait is over. */
   #release(): void {
-    const { clock, tree } = this.#options;
-    const nowMs = clock.nowMs();
+    if (this.#held.length === 0) return;
+    const nowMs = this.#options.clock.nowMs();
     let ready = 0;
     for (const { event, untilMs } of this.#held) {
-      const known = isUnknown(event.exec) || tree.knows(event.exec);
+      const known = this.#isExplained(event);
       const waited = untilMs <= nowMs || this.#held.length - ready > HELD_MAX;
       if (!known && !waited) break;
       if (!known) this.#unexplained++;
@@ -148,33 +227,54 @@ export class EventPipeline {
     if (!this.#closed.signal.aborted) this.#release();
   }
 
-  #publishAlert(event: DecisionEvent): void {
-    const { tree, reporter, workloadOf, imageOf, unixNs, onAlert } = this.#options;
-    const workload = workloadOf(event.container);
+  /** `record`: what the event was decoded from, if that is still there. */
+  #publishAlert(
+    event: DecisionEvent,
+    { record, isSummary = false }: { record?: RecordCursor; isSummary?: boolean } = {},
+  ): void {
+    const { tree, reporter, workloadOf, imageOf } = this.#options;
+    const { container, generation } = event;
+    const [workload, table] = [workloadOf(container), imageOf(generation)];
+    const unixNs = this.#options.unixNs(event.timeNs);
+    const process = tree.actor(event);
     const alert = buildAlert({
-      seq: ++this.#alerts,
+      seq: 0,
       event,
-      unixNs: unixNs(event.timeNs),
-      actor: actorOf(event, tree),
+      unixNs,
+      actor: actorOf(event, process, tree),
       workload,
-      rule: attribute(event, imageOf(event.generation)),
+      rule: attribute(event, table),
+      isSummary,
     }, reporter);
-    onAlert(this.#alerts, JSON.stringify(alert), {
+    const template = new AlertTemplate(alert, {
       policy: alert.PolicyName,
       containers: containerNames(workload),
       action: alert.Action,
       operation: alert.Operation,
     });
+    this.#remember(event);
+    if (record !== undefined && process !== undefined) {
+      this.#repeats.add(record, { process, container, workload, generation, table }, template);
+    }
+    this.#send(template, Number(unixNs / 1_000n), event.suppressed);
+  }
+
+  #send(template: AlertTemplate, micros: number, suppressed: number): void {
+    const seq = ++this.#alerts;
+    const alert = this.#filled.fill(template, micros, seq, suppressed);
+    this.#options.onAlert(seq, alert, template.facets);
   }
 
   #publishLog(event: ExecEvent | ExitEvent): void {
-    const { tree, reporter, workloadOf, unixNs, onLog } = this.#options;
-    const workload = workloadOf(event.container);
+    const { tree, reporter, workloadOf, unixNs, onLog, wantsLogs, onLogSkipped } = this.#options;
     const seq = ++this.#logs;
-    const actor = actorOf(event, tree);
+    if (wantsLogs?.() === false) return onLogSkipped?.(seq);
+    const workload = workloadOf(event.container);
+    const actor = actorOf(event, tree.actor(event), tree);
     const log = buildLog({ seq, event, unixNs: unixNs(event.timeNs), actor, workload }, reporter);
     const containers = containerNames(workload);
-    onLog(seq, JSON.stringify(log), { policy: "", containers, action: "", operation: "Process" });
+    const facets = { policy: "", containers, action: "", operation: "Process" };
+    onLog(seq, textRecord(JSON.stringify(log)), facets);
   }
 }
 

@@ -24,8 +24,9 @@ export async function runLogs(
 ): Promise<number> {
   using client = AgentClient.open(settings);
   const status = await client.getJson<ReturnType<typeof statusView>>("/v1/status");
-  const last = options.follow ? Infinity : status.alerts.published;
-  if (last === 0) return EXIT_OK;
+  const { published, held } = status.alerts;
+  if (held === 0 && !options.follow) return EXIT_OK;
+  const last = options.follow ? Infinity : published;
   // From the first alert on: the agent sends what it has kept and says how many are gone.
   const response = await client.get("/v1/alerts", { "last-event-id": "0" });
   for await (const event of readServerSentEvents(response.body!)) {

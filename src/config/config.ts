@@ -31,6 +31,8 @@ export interface Settings {
   readonly listen: ListenAddress | undefined;
   readonly socket: string | undefined;
   readonly bpffs: string;
+  /** Alerts of one kind: so many at once, then so many a second; undefined: no limit. */
+  readonly alerts: { readonly burst: number; readonly perSecond: number | undefined };
   readonly cluster: string;
   readonly hostname: string;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
@@ -102,6 +104,18 @@ export const DEFINITIONS = {
     "<dir>",
     "where the kernel's programs stay while no agent runs",
   ),
+  "alerts.burst": define(
+    parseCount,
+    "100",
+    "<number>",
+    "alerts that one subject causes on one object at once before they are counted instead",
+  ),
+  "alerts.perSecond": define(
+    parseRate,
+    "10",
+    "<number|off>",
+    "the same per second after the burst; off: no limit",
+  ),
   "cluster": define(parseText, "default", "<name>", "ClusterName in alerts"),
   "hostname": define(parseText, shortHostname, "<name>", "HostName in alerts"),
   "log.level": define(
@@ -149,6 +163,7 @@ export function settingsOf(values: SettingValues): Settings {
     listen: values.listen,
     socket: values.socket,
     bpffs: values.bpffs,
+    alerts: { burst: values["alerts.burst"], perSecond: values["alerts.perSecond"] },
     cluster: values.cluster,
     hostname: values.hostname,
     log: { level: values["log.level"], format: values["log.format"] },
@@ -214,6 +229,21 @@ function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
       ? refuse(wanted, text)
       : new RangeError(`${refuse(wanted, text).message}, did you mean "${near}"?`);
   };
+}
+
+/** Alerts of one kind. The largest is more than a node can send. */
+const COUNT_MAX = 1_000_000;
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > COUNT_MAX) {
+    throw refuse(`a whole number from 1 to ${COUNT_MAX}`, text);
+  }
+  return count;
+}
+
+function parseRate(text: string): number | undefined {
+  return text === "off" ? undefined : parseCount(text);
 }
 
 function parseVisibility(text: string): readonly Visibility[] {

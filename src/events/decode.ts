@@ -5,11 +5,13 @@ import type {
   AgentEvent,
   ContainerEvent,
   DecisionEvent,
+  DecisionKind,
   ExecEvent,
   ExitEvent,
   HookName,
   OpName,
   ReasonName,
+  SuppressedEvent,
   TaskEvent,
   VerdictName,
 } from "./event.ts";
@@ -55,6 +57,8 @@ export function decodeEvent(record: Uint8Array): AgentEvent | undefined {
       return decodeExitEvent(view);
     case api.EVENT_CONTAINER:
       return decodeContainerEvent(view);
+    case api.EVENT_SUPPRESSED:
+      return decodeSuppressedEvent(view);
     default:
       return undefined;
   }
@@ -63,32 +67,58 @@ export function decodeEvent(record: Uint8Array): AgentEvent | undefined {
 function decodeDecisionEvent(view: DataView): DecisionEvent | undefined {
   if (view.byteLength < api.DECISION_EVENT_SIZE) return undefined;
   const fixed = api.decodeDecisionEvent(view);
-  const opName = OPS[fixed.op];
-  const verdict = VERDICTS[fixed.verdict & ~api.VERDICT_SOURCE];
-  const hook = HOOKS[fixed.hook];
-  const reason = REASONS[fixed.reason];
+  const kind = kindFacts(fixed.kind);
   const { pathBytes, path2Bytes, cwdBytes, argsBytes } = fixed;
   const text = new TextParts(view, api.DECISION_EVENT_SIZE);
-  if (!opName || !verdict || !hook || !reason) return undefined;
+  if (kind === undefined) return undefined;
   if (!text.holds(pathBytes + path2Bytes + cwdBytes + argsBytes)) return undefined;
   return {
     type: "decision",
     ...taskEvent(fixed.header),
-    denied: (fixed.header.flags & api.EVENT_DENIED) !== 0,
-    generation: fixed.generation,
-    row: fixed.row,
+    ...kind,
+    denied: isDenied(fixed.header),
+    suppressed: Number(fixed.suppressed),
     row2: fixed.row2,
     openFlags: fixed.openFlags,
-    op: fixed.op,
-    opName,
-    verdict,
-    bySource: (fixed.verdict & api.VERDICT_SOURCE) !== 0,
-    hook,
-    reason,
-    path: pathBytes === 0 && WITHOUT_OBJECT.has(hook) ? "" : text.path(pathBytes),
+    path: pathBytes === 0 && WITHOUT_OBJECT.has(kind.hook) ? "" : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
     args: text.words(argsBytes),
+  };
+}
+
+/** What the kind of a decision says about it; undefined when a number is none of this format's. */
+function kindFacts(kind: api.AlertKind) {
+  const { generation, row, op, exe, object, container } = kind;
+  const opName = OPS[op];
+  const verdict = VERDICTS[kind.verdict & ~api.VERDICT_SOURCE];
+  const hook = HOOKS[kind.hook];
+  const reason = REASONS[kind.reason];
+  if (!opName || !verdict || !hook || !reason) return undefined;
+  const bySource = (kind.verdict & api.VERDICT_SOURCE) !== 0;
+  const numbers = [container, generation, row, op, kind.verdict, kind.hook, kind.reason];
+  const name: DecisionKind = `${exe}:${object}:${numbers.join(":")}`;
+  return { kind: name, generation, row, op, opName, verdict, bySource, hook, reason };
+}
+
+function decodeSuppressedEvent(view: DataView): SuppressedEvent | undefined {
+  if (view.byteLength < api.SUPPRESSED_EVENT_SIZE) return undefined;
+  const { header, kind, suppressed } = api.decodeSuppressedEvent(view);
+  const facts = kindFacts(kind);
+  const count = Number(suppressed);
+  if (facts === undefined || count < 1) return undefined;
+  const nothing = { row2: 0, openFlags: 0, path: "", path2: undefined, cwd: "", args: [] };
+  return {
+    type: "suppressed",
+    count,
+    decision: {
+      type: "decision",
+      ...taskEvent(header),
+      ...facts,
+      denied: isDenied(header),
+      ...nothing,
+      suppressed: count - 1,
+    },
   };
 }
 
@@ -118,6 +148,10 @@ function decodeContainerEvent(view: DataView): ContainerEvent | undefined {
   const { container, timeNs } = header;
   const cgroupPath = text.plain(pathBytes);
   return { type: "container", container, timeNs, cgroupId, gone: gone !== 0, cgroupPath };
+}
+
+function isDenied(header: api.EventHeader): boolean {
+  return (header.flags & api.EVENT_DENIED) !== 0;
 }
 
 function taskEvent(header: api.EventHeader): TaskEvent {

@@ -1,6 +1,6 @@
 /** Joins an event with who acted: executables, command line and working directory. */
 import type { DecisionEvent, ExecEvent, ExitEvent } from "./event.ts";
-import type { ProcessTree } from "./process_tree.ts";
+import type { ProcessEntry, ProcessTree } from "./process_tree.ts";
 
 /** Who acted. Paths as the container names them; an empty string is unknown. */
 export interface Actor {
@@ -12,9 +12,12 @@ export interface Actor {
   readonly parentExe: string;
 }
 
-/** The record's own facts first, then the tree's, then /proc's. */
-export function actorOf(event: DecisionEvent | ExecEvent | ExitEvent, tree: ProcessTree): Actor {
-  const entry = tree.actor(event);
+/** The record's own facts first, then those of `entry`, the image that `tree` gives as the event's actor. */
+export function actorOf(
+  event: DecisionEvent | ExecEvent | ExitEvent,
+  entry: ProcessEntry | undefined,
+  tree: ProcessTree,
+): Actor {
   // The arguments in the record of an exec's decision are those of the program that was refused.
   const own = event.type === "decision" && event.opName !== "exec" ? event.args : [];
   const ownCwd = event.type === "exit" ? undefined : event.cwd;

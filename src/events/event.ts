@@ -96,9 +96,15 @@ export type HookName =
   | "path_notify"
   | "uring_override_creds";
 
+/** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
+export type DecisionKind = string;
+
 /** A refused or audited operation. */
 export interface DecisionEvent extends TaskEvent {
   readonly type: "decision";
+  readonly kind: DecisionKind;
+  /** Decisions of this kind that went without a record since its last one. */
+  readonly suppressed: number;
   readonly denied: boolean;
   readonly generation: number;
   /** Index into the image's rows, source class added. */
@@ -154,4 +160,13 @@ export interface ContainerEvent {
   readonly cgroupPath: string;
 }
 
-export type AgentEvent = DecisionEvent | ExecEvent | ExitEvent | ContainerEvent;
+/** Decisions of one kind that went without a record, told afterwards. */
+export interface SuppressedEvent {
+  readonly type: "suppressed";
+  /** How many; 1 or more. */
+  readonly count: number;
+  /** What the kernel still knows: there is no object's path, no process, no arguments. `suppressed` is `count - 1`. */
+  readonly decision: DecisionEvent;
+}
+
+export type AgentEvent = DecisionEvent | SuppressedEvent | ExecEvent | ExitEvent | ContainerEvent;

@@ -14,6 +14,8 @@ export interface Procfs {
 }
 
 export interface ProcessEntry {
+  /** Names `ref` in the tree. */
+  readonly key: string;
   readonly ref: ExecRef;
   readonly parent: ExecRef;
   /** Container index. */
@@ -87,7 +89,7 @@ export class ProcessTree {
     const { exec, parent, container, uid, path, args, cwd } = event;
     // A parent outside every container is in no record; it is asked for while it lives, once an image.
     const parentExe = this.#find(parent)?.exe ?? this.#procfs.exe(event.ppid);
-    const base = { ref: exec, parent, container, uid, exe: path, parentExe };
+    const base = { key: keyOf(exec), ref: exec, parent, container, uid, exe: path, parentExe };
     const entry = event.found
       ? { ...base, args: this.#procfs.cmdline(event.pid) ?? [], cwd: this.#procfs.cwd(event.pid) }
       : { ...base, args, cwd };
@@ -104,6 +106,11 @@ export class ProcessTree {
   /** Whether the tree itself knows the image, without asking /proc. An unknown reference (0, 0) is never known. */
   knows(ref: ExecRef): boolean {
     return this.#find(ref) !== undefined;
+  }
+
+  /** Whether `entry` is what `actor` would still find. */
+  holds(entry: ProcessEntry): boolean {
+    return (this.#live.get(entry.key) ?? this.#touchRetired(entry.key)) === entry;
   }
 
   /** The image that acts in `event`: from the tree, else from /proc while the process runs. */
@@ -145,6 +152,7 @@ export class ProcessTree {
     if (exe === undefined) return undefined;
     const { exec, parent, container, uid, pid } = event;
     const entry: ProcessEntry = {
+      key: keyOf(exec),
       ref: exec,
       parent,
       container,
@@ -160,7 +168,7 @@ export class ProcessTree {
   }
 
   #add(entry: ProcessEntry, pid: number): void {
-    const key = keyOf(entry.ref);
+    const { key } = entry;
     const before = this.#current.get(pid);
     if (before !== undefined && before !== key) this.#retire(before, pid);
     this.#retired.delete(key);
@@ -179,7 +187,7 @@ export class ProcessTree {
   }
 
   #addRetired(entry: ProcessEntry): void {
-    this.#retired.set(keyOf(entry.ref), { entry, atMs: this.#nowMs() });
+    this.#retired.set(entry.key, { entry, atMs: this.#nowMs() });
     this.#expire();
   }
 

@@ -48,7 +48,7 @@ Deno.test("ProcessTree tells who acted, by the image and not by the process id",
   tree.onExec(exec("/bin/sh", 10, 5));
   tree.onExec(exec("/bin/cat", 20, 6, ref(10, 5)));
   const event = open(ref(20, 6), 6, ref(10, 5));
-  assert.deepEqual(actorOf(event, tree), {
+  assert.deepEqual(actorOf(event, tree.actor(event), tree), {
     exe: "/bin/cat",
     args: ["/bin/cat", "-x"],
     cwd: "/",
@@ -62,7 +62,7 @@ Deno.test("actorOf() prefers the arguments that the record carries", () => {
   tree.onExec(exec("/bin/cat", 20, 6));
   const text = { path: names("/etc/shadow"), args: words(["cat", "/etc/shadow"]) };
   const event = as("decision", decisionRecord(text, { header: { exec: ref(20, 6), pid: 6 } }));
-  assert.deepEqual(actorOf(event, tree).args, ["cat", "/etc/shadow"]);
+  assert.deepEqual(actorOf(event, tree.actor(event), tree).args, ["cat", "/etc/shadow"]);
 });
 
 Deno.test("ProcessTree keeps an image for a while after its process went", () => {
@@ -104,7 +104,8 @@ Deno.test("ProcessTree asks /proc for images that it never saw, and remembers th
   const { tree, procfs } = setUp();
   procfs.processes.set(9, { exe: "/bin/tail", args: ["tail", "-f"], cwd: "/var" });
   procfs.processes.set(3, { exe: "/bin/sh", args: [], cwd: "/" });
-  assert.deepEqual(actorOf(open(ref(1, 9), 9, ref(0, 3)), tree), {
+  const other = open(ref(1, 9), 9, ref(0, 3));
+  assert.deepEqual(actorOf(other, tree.actor(other), tree), {
     exe: "/bin/tail",
     args: ["tail", "-f"],
     cwd: "/",

@@ -1,5 +1,6 @@
 /** Encoded records for tests: the generated encoders with defaults, and text laid out as the kernel does. */
 import * as api from "../../ffi/generated/agent_api.ts";
+import { RECORD_PREFIX_BYTES } from "../../ffi/ring.ts";
 
 const UTF8 = new TextEncoder();
 
@@ -51,8 +52,9 @@ export interface DecisionText {
   readonly args?: Uint8Array;
 }
 
-/** Fields of a decision's record that a test cares for. */
-export interface DecisionFields extends Partial<Omit<api.DecisionEvent, "header">> {
+/** Fields of a decision's record that a test cares for; those of its kind stand beside the others. */
+export interface DecisionFields
+  extends Partial<Omit<api.DecisionEvent, "header" | "kind">>, Partial<api.AlertKind> {
   readonly header?: Partial<api.EventHeader>;
 }
 
@@ -61,22 +63,49 @@ export function decisionRecord(text: DecisionText, over: DecisionFields = {}) {
   const { path, path2 = new Uint8Array(), cwd = new Uint8Array(), args = new Uint8Array() } = text;
   const { header: headerOver, ...fixed } = over;
   const bytes = api.encodeDecisionEvent({
-    generation: 0x1234,
-    row: 3,
+    suppressed: 0n,
     row2: 0,
     openFlags: 0,
-    op: api.OP_READ,
-    verdict: api.VERDICT_BLOCK,
-    hook: api.HOOK_FILE_OPEN,
-    reason: api.REASON_ROW,
     pathBytes: path.length,
     path2Bytes: path2.length,
     cwdBytes: cwd.length,
     argsBytes: args.length,
     ...fixed,
+    kind: kind(fixed),
     header: header(api.EVENT_DECISION, { flags: api.EVENT_DENIED, ...headerOver }),
   });
   return concat(bytes, path, path2, cwd, args);
+}
+
+/** `count` decisions of the kind that a `decisionRecord` with the same fields has. */
+export function suppressedRecord(count: number, over: Partial<api.AlertKind> = {}) {
+  const { container } = kind(over);
+  const none = { timeNs: 0n, pid: 0 };
+  const zeros = { exec: none, parent: none, pid: 0, tid: 0, ppid: 0, nsPid: 0, nsPpid: 0 };
+  return api.encodeSuppressedEvent({
+    header: header(api.EVENT_SUPPRESSED, {
+      ...zeros,
+      container,
+      flags: api.EVENT_DENIED,
+      tty: new Uint8Array(16),
+    }),
+    kind: kind(over),
+    suppressed: BigInt(count),
+  });
+}
+
+function kind(over: Partial<api.AlertKind>): api.AlertKind {
+  return {
+    exe: over.exe ?? 0x1111_2222_3333_4444n,
+    object: over.object ?? 0x5555_6666_7777_8888n,
+    container: over.container ?? 7,
+    generation: over.generation ?? 0x1234,
+    row: over.row ?? 3,
+    op: over.op ?? api.OP_READ,
+    verdict: over.verdict ?? api.VERDICT_BLOCK,
+    hook: over.hook ?? api.HOOK_FILE_OPEN,
+    reason: over.reason ?? api.REASON_ROW,
+  };
 }
 
 export function execRecord(
@@ -106,4 +135,18 @@ export function containerRecord(cgroupPath: string, gone = false) {
     pathBytes: text.length,
   });
   return concat(bytes, text);
+}
+
+/** Records as a ring gives them: see ffi/ring.ts. */
+export function batchOf(...records: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const strideOf = ({ length }: Uint8Array) => RECORD_PREFIX_BYTES + Math.ceil(length / 8) * 8;
+  const bytes = new Uint8Array(records.reduce((sum, record) => sum + strideOf(record), 0));
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const record of records) {
+    view.setUint32(at, record.length, true);
+    bytes.set(record, at + RECORD_PREFIX_BYTES);
+    at += strideOf(record);
+  }
+  return bytes;
 }

@@ -1,13 +1,15 @@
 /** Prometheus metrics. Everything is read from the agent's state when it is scraped, so nothing is counted twice. */
 import { Counter, Gauge, Registry } from "prom-client";
-import type { AgentState } from "./state.ts";
+import type { AgentState, DecisionCounts } from "./state.ts";
 import { countRules, countWorkloads } from "./views.ts";
 
 /** Help for the kernel's counters; one that is not here still gets a metric. */
 const KERNEL_HELP: Readonly<Record<string, string>> = {
   denied: "Operations that the kernel refused",
   audited: "Operations that passed and were reported",
-  alerts_lost: "Decisions whose record found the alert ring full; the decisions stood",
+  sent: "Decisions with an alert of their own",
+  limited: "Decisions without an alert of their own: their kind had used up its rate",
+  alerts_lost: "Decisions without an alert of their own: the alert ring had no room for them",
   events_lost: "Telemetry records that found the event ring full",
   second_opens: "Opens by overlayfs itself, not judged because the user's open was",
   unreachable: "Objects that have no path in the container",
@@ -29,6 +31,7 @@ export function metricsOf(state: AgentState): { contentType: string; text(): Pro
   const registry = new Registry();
   addAgent(registry, state);
   addPolicies(registry, state);
+  addDecisions(registry, state);
   addStreams(registry, state);
   addKernel(registry, state);
   return { contentType: registry.contentType, text: () => registry.metrics() };
@@ -80,6 +83,27 @@ function addPolicies(registry: Registry, state: AgentState): void {
   gauge(registry, "workloads_policed", "Containers that a policy is enforced on", [
     [{}, workloads.policed],
   ]);
+}
+
+/** Containers with series of their own: those with the most decisions. Each has three. */
+const CONTAINERS_SHOWN = 100;
+
+/** Of containers with decisions only, so that a node's quiet ones cost no series. */
+function addDecisions(registry: Registry, state: AgentState): void {
+  const total = ({ sent, limited, lost }: DecisionCounts) => sent + limited + lost;
+  const rows = state.workloads()
+    .flatMap(({ workload, decisions }) => decisions ? [{ workload, decisions }] : [])
+    .filter(({ decisions }) => total(decisions) > 0)
+    .toSorted((a, b) => total(b.decisions) - total(a.decisions))
+    .slice(0, CONTAINERS_SHOWN)
+    .flatMap(({ workload: { name, id }, decisions }) =>
+      (["sent", "limited", "lost"] as const).map((outcome): Row => [
+        { container: name, id: id.slice(0, 12), outcome },
+        decisions[outcome],
+      ])
+    );
+  const help = "Decisions of a container: with an alert (sent), told by number (limited, lost)";
+  if (rows.length > 0) counter(registry, "container_decisions_total", help, rows);
 }
 
 function addStreams(registry: Registry, state: AgentState): void {

@@ -65,8 +65,20 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
     ],
     selectedBy: (policy) => policy === POLICY ? [WORKLOAD.id] : [],
     workloads: () => [
-      { workload: WORKLOAD, container: 7, generation: 0x1234, policies: ["protect-web"] },
-      { workload: IDLE, container: undefined, generation: undefined, policies: [] },
+      {
+        workload: WORKLOAD,
+        container: 7,
+        generation: 0x1234,
+        policies: ["protect-web"],
+        decisions: { denied: 40, audited: 2, sent: 30, limited: 11, lost: 1 },
+      },
+      {
+        workload: IDLE,
+        container: undefined,
+        generation: undefined,
+        policies: [],
+        decisions: undefined,
+      },
     ],
     counters: () => ({ denied: 12n, audited: 3n, alerts_lost: 0n }),
     pipeline: () => ({ alerts: 15, logs: 40, malformed: 1, unexplained: 2 }),

@@ -1,6 +1,6 @@
 /**
  * What the HTTP API shows, as getters: the agent implements them over its rooms, tests over plain values.
- * Each is called per request and answers from memory.
+ * Each is called per request and answers from memory, its own or the kernel's.
  */
 import type { PipelineCounts } from "../alerts/pipeline.ts";
 import type { RuleStatus } from "../compile/compile.ts";
@@ -80,6 +80,20 @@ export interface WorkloadStatus {
   readonly generation: number | undefined;
   /** Names of the policies that select it. */
   readonly policies: readonly string[];
+  /** What became of its decisions; undefined while it has no index. */
+  readonly decisions: DecisionCounts | undefined;
+}
+
+/** denied + audited = sent + limited + lost, as soon as no decision is under way. */
+export interface DecisionCounts {
+  readonly denied: number;
+  readonly audited: number;
+  /** With an alert of their own. */
+  readonly sent: number;
+  /** Told by number: their kind had used up its rate. */
+  readonly limited: number;
+  /** Told by number: the ring had no room. */
+  readonly lost: number;
 }
 
 export interface Usage {

@@ -137,7 +137,8 @@ export function workloadsView(state: AgentState) {
   return { workloads: state.workloads().map(workloadView) };
 }
 
-function workloadView({ workload, container, generation, policies }: WorkloadStatus) {
+function workloadView(status: WorkloadStatus) {
+  const { workload, container, generation, policies, decisions } = status;
   // A cgroup's id has 64 bits, more than a JSON number keeps.
   return {
     ...workload,
@@ -145,5 +146,6 @@ function workloadView({ workload, container, generation, policies }: WorkloadSta
     container: container ?? null,
     generation: generation ?? null,
     policies,
+    decisions: decisions ?? null,
   };
 }

@@ -1,11 +1,17 @@
 /** Brings policies into the kernel and keeps them there. Everything about it outlives the agent but this object. */
 
 import type { BpfMap, Shim } from "../../ffi/bpf.ts";
+import {
+  type AlertLimits,
+  COUNT_ALERTS_LOST,
+  COUNT_LIMITED,
+  type Numbering,
+} from "../../ffi/generated/agent_api.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
-import type { Prefix } from "./engine_maps.ts";
+import type { Account, Prefix } from "./engine_maps.ts";
 import { readFacts, readQuickFacts } from "./facts.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
 import { buildIdOf, type HookState, Installation } from "./installation.ts";
@@ -55,6 +61,14 @@ export interface EnforcerOptions {
   readonly bpffs: string;
   /** The kernel programs. */
   readonly objectBytes: Uint8Array;
+  readonly alerts: AlertRate;
+}
+
+/** How many alerts of one kind go out: `burst` at once, then `perSecond`. */
+export interface AlertRate {
+  readonly burst: number;
+  /** Undefined: as many as there are. */
+  readonly perSecond: number | undefined;
 }
 
 export class Enforcer {
@@ -68,6 +82,9 @@ export class Enforcer {
   readonly #owners = new Map<number, Workload>();
   /** Generation → image, the latest used last. */
   readonly #images = new Map<number, CompiledImage>();
+  /** Decisions without a record, when `flushSuppressed` last ran, and whether it left some. */
+  #unsent = 0n;
+  #someUntold = true;
 
   private constructor(parts: {
     installation: Installation;
@@ -95,7 +112,13 @@ export class Enforcer {
    * @throws {NotSupportedError} the kernel lacks what everything depends on
    * @throws {BpfError} the kernel refuses the programs; what was there stays in force
    */
-  static open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
+  static open(shim: Shim, options: EnforcerOptions): Enforcer {
+    const enforcer = Enforcer.#open(shim, options);
+    enforcer.#installation.maps.setAlertLimits(limitsOf(options.alerts));
+    return enforcer;
+  }
+
+  static #open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
     const facts = readQuickFacts(shim);
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
@@ -232,6 +255,29 @@ export class Enforcer {
     return this.#images.get(generation);
   }
 
+  /** What became of the decisions of a container, by its index. */
+  accountOf(index: number): Account {
+    return this.#installation.maps.account(index);
+  }
+
+  /** Has the kernel tell of what it left out, where that was the last of its kind; costs next to nothing when there is nothing. */
+  flushSuppressed(): void {
+    const { maps } = this.#installation;
+    const unsent = maps.counter(COUNT_LIMITED) + maps.counter(COUNT_ALERTS_LOST);
+    if (unsent === this.#unsent && !this.#someUntold) return;
+    this.#unsent = unsent;
+    this.#someUntold = maps.flushSuppressed() > 0;
+  }
+
+  /** Where the agent before stopped numbering its records; it lasts as long as the programs. */
+  get numbering(): Numbering {
+    return this.#installation.maps.numbering();
+  }
+
+  set numbering(numbering: Numbering) {
+    this.#installation.maps.setNumbering(numbering);
+  }
+
   /** Kernel counters since the installation, by name. */
   counters(): Record<string, bigint> {
     return this.#installation.maps.counters();
@@ -269,6 +315,13 @@ export class Enforcer {
       this.#images.delete(generation);
     }
   }
+}
+
+const NS_PER_SECOND = 1_000_000_000;
+
+function limitsOf({ burst, perSecond }: AlertRate): AlertLimits {
+  const intervalNs = perSecond === undefined ? 0 : Math.ceil(NS_PER_SECOND / perSecond);
+  return { intervalNs: BigInt(intervalNs), burstNs: BigInt(burst) * BigInt(intervalNs) };
 }
 
 /** Removes every installation. Returns what was removed, for people; empty: there was none. */

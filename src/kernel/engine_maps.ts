@@ -2,15 +2,22 @@
 
 import { BpfMap, type BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
 import {
+  type AlertLimits,
   CGROUP_PREFIX_BYTES,
   CGROUP_PREFIXES_MAX,
+  CONTAINER_ACCOUNT_SIZE,
   COUNTER_NAMES,
   COUNTERS,
+  decodeContainerAccount,
   decodeContainerUse,
+  decodeNumbering,
+  encodeAlertLimits,
   encodeCgroupPrefix,
   encodeContainerUse,
+  encodeNumbering,
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
+  type Numbering,
   WORD_FREE,
 } from "../../ffi/generated/agent_api.ts";
 import type { ContainerUse, ImageHandle, KernelMaps } from "./kernel_maps.ts";
@@ -26,6 +33,10 @@ export const ENGINE_MAPS = [
   "images",
   "counters",
   "cgroup_prefixes",
+  "accounts",
+  "alert_limits",
+  "alert_kinds",
+  "numbering",
   "ring_alerts",
   "ring_events",
 ] as const;
@@ -37,16 +48,34 @@ export interface Prefix {
   readonly depth: number;
 }
 
+/** What became of one container's decisions: denied + audited = sent + limited + lost. */
+export interface Account {
+  readonly denied: number;
+  readonly audited: number;
+  /** With a record of its own. */
+  readonly sent: number;
+  /** Without: the kind had used up its rate. */
+  readonly limited: number;
+  /** Without: there was no room in the ring. */
+  readonly lost: number;
+}
+
+/** Programs that the agent runs, over all tasks and over all kinds of decisions. */
+export interface Iterators {
+  readonly identify: BpfProgram;
+  readonly flush: BpfProgram;
+}
+
 export class EngineMaps implements KernelMaps {
   readonly #shim: Shim;
   readonly #maps: Readonly<Record<EngineMapName, BpfMap>>;
-  readonly #iterator: BpfProgram;
+  readonly #iterators: Iterators;
 
   /** Takes over the handles. */
-  constructor(shim: Shim, maps: Readonly<Record<EngineMapName, BpfMap>>, iterator: BpfProgram) {
+  constructor(shim: Shim, maps: Readonly<Record<EngineMapName, BpfMap>>, iterators: Iterators) {
     this.#shim = shim;
     this.#maps = maps;
-    this.#iterator = iterator;
+    this.#iterators = iterators;
   }
 
   /** For a RingReader, which maps its pages. */
@@ -76,6 +105,7 @@ export class EngineMaps implements KernelMaps {
   }
 
   resetUse(index: number): void {
+    this.#maps.accounts.update(u32Bytes(index), new Uint8Array(CONTAINER_ACCOUNT_SIZE));
     this.#maps.container_use.update(u32Bytes(index), encodeContainerUse({ tasks: 0, gone: 0 }));
   }
 
@@ -132,7 +162,39 @@ export class EngineMaps implements KernelMaps {
   }
 
   identify(): void {
-    this.#iterator.runIterator();
+    this.#iterators.identify.runIterator();
+  }
+
+  /** Sends a record for each kind of decision that fell quiet with some untold. Returns how many kinds it had to leave. */
+  flushSuppressed(): number {
+    return this.#iterators.flush.runIterator(this.#maps.alert_kinds);
+  }
+
+  /** Where the agent before stopped numbering its records; life 0: there was none. */
+  numbering(): Numbering {
+    const bytes = this.#maps.numbering.lookup(u32Bytes(0))!;
+    return decodeNumbering(new DataView(bytes.buffer));
+  }
+
+  setNumbering(numbering: Numbering): void {
+    this.#maps.numbering.update(u32Bytes(0), encodeNumbering(numbering));
+  }
+
+  setAlertLimits(limits: AlertLimits): void {
+    this.#maps.alert_limits.update(u32Bytes(0), encodeAlertLimits(limits));
+  }
+
+  /** Since the index was given out. Exact up to 2^53. */
+  account(index: number): Account {
+    const bytes = this.#maps.accounts.lookup(u32Bytes(index))!;
+    const account = decodeContainerAccount(new DataView(bytes.buffer));
+    return {
+      denied: Number(account.denied),
+      audited: Number(account.audited),
+      sent: Number(account.sent),
+      limited: Number(account.limited),
+      lost: Number(account.lost),
+    };
   }
 
   /** Replaces all prefixes. @throws {RangeError} more than CGROUP_PREFIXES_MAX, or a text that is too long */
@@ -149,15 +211,20 @@ export class EngineMaps implements KernelMaps {
   counters(): Record<string, bigint> {
     const counters: Record<string, bigint> = {};
     for (let i = 0; i < COUNTERS; i++) {
-      const perCpu = new BigUint64Array(this.#maps.counters.lookup(u32Bytes(i))!.buffer);
-      const name = COUNTER_NAMES[i]!.replace(/^COUNT_/, "").toLowerCase();
-      counters[name] = perCpu.reduce((sum, count) => sum + count, 0n);
+      const name = COUNTER_NAMES[i]?.replace(/^COUNT_/, "").toLowerCase();
+      if (name !== undefined) counters[name] = this.counter(i);
     }
     return counters;
   }
 
+  /** One of `enum counter`. */
+  counter(index: number): bigint {
+    const perCpu = new BigUint64Array(this.#maps.counters.lookup(u32Bytes(index))!.buffer);
+    return perCpu.reduce((sum, count) => sum + count, 0n);
+  }
+
   close(): void {
-    this.#iterator.close();
+    for (const iterator of Object.values(this.#iterators)) iterator.close();
     for (const name of ENGINE_MAPS) this.#maps[name].close();
   }
 }

@@ -52,8 +52,8 @@ export const MONITOR_PROGRAMS: readonly AttachedProgram[] = [
   { program: "monitor_exit" },
 ];
 
-/** Run once after the others are attached; never attached itself. */
-export const ITERATOR_PROGRAM = "identity_iterate";
+/** Run by the agent, never attached: one over all tasks after the others are attached, one over kinds of decisions. */
+export const ITERATOR_PROGRAMS = { identify: "identity_iterate", flush: "account_flush" } as const;
 
 /** A program without a slot. */
 export interface AttachedProgram {

@@ -18,13 +18,13 @@ import {
 import { MAP_TYPE } from "../../ffi/map.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import { errorText } from "../lib/log.ts";
-import { ENGINE_MAPS, type EngineMapName, EngineMaps } from "./engine_maps.ts";
+import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
   deciderOf,
   DECIDING_HOOKS,
   type DecidingHook,
   IDENTITY_PROGRAMS,
-  ITERATOR_PROGRAM,
+  ITERATOR_PROGRAMS,
   MONITOR_PROGRAMS,
   slotOf,
   stubOf,
@@ -88,10 +88,12 @@ export class Installation {
     if (!presentHooks(facts).every(({ name }) => slotIsFull(shim, pins, name))) return undefined;
     const missing = absentHooks(facts);
     const found = expected.map((name) => ({ name: placeOf(name), state: "adopted" }) as const);
-    const iterator = BpfProgram.fromPin(shim, pins.path("programs", ITERATOR_PROGRAM));
+    const iterators = openIterators((name) =>
+      BpfProgram.fromPin(shim, pins.path("programs", name))
+    );
     const maps = openEngineMaps((name) => BpfMap.fromPin(shim, pins.path("maps", name)));
     const hooks = [...found, ...missing];
-    return new Installation({ maps: new EngineMaps(shim, maps, iterator), settings, pins, hooks });
+    return new Installation({ maps: new EngineMaps(shim, maps, iterators), settings, pins, hooks });
   }
 
   /**
@@ -198,11 +200,13 @@ function loadOnce(
   const maps = openEngineMaps((name) => elf.map(name));
   for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
   pinSettings(shim, pins, settings);
-  const iterator = elf.program(ITERATOR_PROGRAM);
-  iterator.pin(pins.path("programs", ITERATOR_PROGRAM));
+  const iterators = openIterators((name) => elf.program(name));
+  for (const iterator of Object.values(iterators)) {
+    iterator.pin(pins.path("programs", iterator.name));
+  }
   const unattached = attachedPrograms(facts).map((name) => elf.program(name));
   return Installation.loaded({
-    maps: new EngineMaps(shim, maps, iterator),
+    maps: new EngineMaps(shim, maps, iterators),
     settings,
     pins,
     unattached,
@@ -256,6 +260,16 @@ function slotIsFull(shim: Shim, pins: InstallationPins, hook: string): boolean {
   if (!pins.has("maps", slotOf(hook))) return false;
   using slot = BpfMap.fromPin(shim, pins.path("maps", slotOf(hook)));
   return slot.lookup(u32Bytes(0)) !== undefined;
+}
+
+function openIterators(open: (name: string) => BpfProgram): Iterators {
+  const identify = open(ITERATOR_PROGRAMS.identify);
+  try {
+    return { identify, flush: open(ITERATOR_PROGRAMS.flush) };
+  } catch (error) {
+    identify.close();
+    throw error;
+  }
 }
 
 function openEngineMaps(open: (name: EngineMapName) => BpfMap): Record<EngineMapName, BpfMap> {

@@ -21,7 +21,7 @@ export interface KernelMaps {
   /** One atomic store. */
   setWord(index: number, word: bigint): void;
   use(index: number): ContainerUse;
-  /** No tasks, not gone. */
+  /** No tasks, not gone, no decisions. */
   resetUse(index: number): void;
   /** cgroup id → container index. */
   cgroups(): Map<bigint, number>;

@@ -5,18 +5,22 @@
  * filter share: per subscriber and record the cost is next to nothing. Each subscriber has a bound; what does not fit is
  * dropped for that one alone, counted, and told to it by a `lost` event, so nobody can hold the agent up or fill its memory.
  *
- * `id:` is SEQUENCE-LIFE: sequences begin anew with each agent, and LIFE tells whose they are, so that a client which
- * comes back to another agent is told of its gap in place of being continued at a number that means something else.
+ * `id:` is SEQUENCE-LIFE. One agent goes on where the one before stopped, as long as the kernel's programs stay, so that a
+ * client which comes back to the next agent is continued, or told how many are gone. LIFE tells whose the numbers are: where
+ * they have begun anew, nobody knows how many are gone, and the client is told that.
  */
+import { type JsonRecord, textRecord } from "../alerts/json_record.ts";
 import type { RecordFacets } from "../alerts/pipeline.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Sink } from "./sink.ts";
-import { concatFrames, type Frame, FrameBatch, type Frames, singleFrame } from "./frame_batch.ts";
+import { FrameBatch, type Frames, type Selection } from "./frame_batch.ts";
 import { filterKey, matchesFilter, type SseFilter } from "./sse_filter.ts";
 
 const BATCH_MS = 10;
 /** Quiet streams get a comment, so that proxies keep them and dead clients are found. */
 const HEARTBEAT_MS = 15_000;
+/** Within this time a client that was cut off is back. */
+const RETURN_MS = 60_000;
 /** A batch that grows beyond this goes out at once. */
 const BATCH_BYTES = 256 * 1024;
 /** Some 8,000 alerts that a subscriber may lag behind. */
@@ -27,15 +31,22 @@ const SUBSCRIBERS_MAX = 256;
 
 export interface SseHubOptions {
   readonly clock: Clock;
-  /** Names this agent's run: letters and digits. */
+  /** Names the sequence: letters and digits. */
   readonly life: string;
+  /** The last number that agents before have given out; default 0. */
+  readonly lastSeq?: number;
+  /** Told of the last number before any client sees it, for the next agent. */
+  readonly onNumbered?: (lastSeq: number) => void;
   readonly subscriberBytes?: number;
   readonly backlogBytes?: number;
   readonly subscribersMax?: number;
 }
 
 export interface SseHubCounts {
+  /** The last record's number. */
   readonly published: number;
+  /** Records held for who comes late. */
+  readonly held: number;
   readonly subscribers: number;
   /** Records that did not fit into a subscriber's bound, over all subscribers. */
   readonly dropped: number;
@@ -44,9 +55,31 @@ export interface SseHubCounts {
 }
 
 /** Subscribers with one filter, who share bytes. */
-interface Group {
-  readonly filter: SseFilter;
-  readonly subscribers: Set<Subscriber>;
+class Group {
+  readonly subscribers = new Set<Subscriber>();
+  readonly #filter: SseFilter;
+  readonly #wantsAll: boolean;
+  /** Most records share their facets with others. */
+  readonly #known = new WeakMap<RecordFacets, boolean>();
+
+  constructor(filter: SseFilter) {
+    this.#filter = filter;
+    this.#wantsAll = Object.values(filter).every((wanted) => wanted === undefined);
+  }
+
+  /** The wanted records from `index` on. */
+  select(frames: Frames, index = 0): Selection {
+    if (this.#wantsAll) return index === 0 ? frames : frames.from(index);
+    return frames.select((facets) => this.#wants(facets), index);
+  }
+
+  #wants(facets: RecordFacets): boolean {
+    let wants = this.#known.get(facets);
+    if (wants === undefined) {
+      this.#known.set(facets, wants = matchesFilter(this.#filter, facets));
+    }
+    return wants;
+  }
 }
 
 const encoder = new TextEncoder();
@@ -57,43 +90,58 @@ const GREETING = encoder.encode("retry: 2000\n\n");
 export class SseHub implements Sink {
   readonly #clock: Clock;
   readonly #life: string;
+  readonly #onNumbered: (lastSeq: number) => void;
   readonly #subscriberBytes: number;
-  readonly #backlogBytes: number;
   readonly #subscribersMax: number;
   readonly #closed = new AbortController();
   readonly #groups = new Map<string, Group>();
-  readonly #backlog: Frame[] = [];
-  #backlogSize = 0;
-  readonly #batch = new FrameBatch(BATCH_BYTES);
+  readonly #backlog: Backlog;
+  readonly #batch: FrameBatch;
   #batchTimer = false;
   #heartbeat: AbortController | undefined;
   #subscribers = 0;
-  #published = 0;
+  #published: number;
   #dropped = 0;
   #refused = 0;
+  #wantedUntilMs = 0;
 
   constructor(options: SseHubOptions) {
     this.#clock = options.clock;
     this.#life = options.life;
+    this.#published = options.lastSeq ?? 0;
+    this.#onNumbered = options.onNumbered ?? (() => {});
+    this.#batch = new FrameBatch(BATCH_BYTES, options.life);
+    this.#backlog = new Backlog(options.backlogBytes ?? BACKLOG_BYTES);
     this.#subscriberBytes = options.subscriberBytes ?? SUBSCRIBER_BYTES;
-    this.#backlogBytes = options.backlogBytes ?? BACKLOG_BYTES;
     this.#subscribersMax = options.subscribersMax ?? SUBSCRIBERS_MAX;
   }
 
   get counts(): SseHubCounts {
     const [published, subscribers] = [this.#published, this.#subscribers];
-    return { published, subscribers, dropped: this.#dropped, refused: this.#refused };
+    const first = this.#backlog.firstSeq ?? this.#batch.firstSeq ?? published + 1;
+    const [held, dropped, refused] = [published + 1 - first, this.#dropped, this.#refused];
+    return { published, held, subscribers, dropped, refused };
   }
 
-  publish(seq: number, json: string, facets: RecordFacets): void {
+  publish(seq: number, json: JsonRecord | string, facets: RecordFacets): void {
     if (this.#closed.signal.aborted) return;
+    const record = typeof json === "string" ? textRecord(json) : json;
+    if (!this.#batch.fits(record)) this.#flush();
+    this.#batch.add(seq, record, facets);
     this.#published = seq;
-    const text = `id: ${seq}-${this.#life}\ndata: ${json}\n\n`;
-    if (!this.#batch.add(seq, text, facets)) {
-      this.#flush();
-      if (!this.#batch.add(seq, text, facets)) this.#deliver(singleFrame(seq, text, facets));
-    }
-    this.#flushLater();
+    if (!this.#batchTimer) this.#flushLater();
+  }
+
+  /** Whether a record has a reader, or may still get one that comes back. */
+  get isWanted(): boolean {
+    return this.#subscribers > 0 || this.#clock.nowMs() < this.#wantedUntilMs;
+  }
+
+  /** In place of `publish`: there is no record of this number, and who comes back is told of the gap. */
+  skip(seq: number): void {
+    if (!this.#batch.isEmpty) this.#flush();
+    this.#backlog.clear();
+    this.#published = seq;
   }
 
   /**
@@ -113,15 +161,16 @@ export class SseHub implements Sink {
     this.#flush(); // What was published before belongs to the backlog, not to this stream.
     const subscriber = new Subscriber(this.#subscriberBytes, () => this.#leave(key, subscriber));
     const key = filterKey(filter);
-    this.#join(key, filter, subscriber);
+    const group = this.#join(key, filter, subscriber);
     subscriber.push(GREETING, 0);
-    if (lastEventId !== undefined) this.#resume(subscriber, filter, lastEventId);
+    if (lastEventId !== undefined) this.#resume(subscriber, group, lastEventId);
     return subscriber.stream;
   }
 
   /** Ends every stream behind what it has been given. Idempotent. */
   close(): void {
     this.#flush();
+    if (!this.#closed.signal.aborted) this.#onNumbered(this.#published);
     this.#closed.abort();
     this.#stopBeat();
     for (const group of this.#groups.values()) {
@@ -131,12 +180,13 @@ export class SseHub implements Sink {
     this.#subscribers = 0;
   }
 
-  #join(key: string, filter: SseFilter, subscriber: Subscriber): void {
-    const group = this.#groups.get(key) ?? { filter, subscribers: new Set() };
+  #join(key: string, filter: SseFilter, subscriber: Subscriber): Group {
+    const group = this.#groups.get(key) ?? new Group(filter);
     this.#groups.set(key, group);
     group.subscribers.add(subscriber);
     this.#subscribers++;
     if (this.#heartbeat === undefined) this.#beat();
+    return group;
   }
 
   #leave(key: string, subscriber: Subscriber): void {
@@ -144,23 +194,23 @@ export class SseHub implements Sink {
     if (!group?.subscribers.delete(subscriber)) return;
     if (group.subscribers.size === 0) this.#groups.delete(key);
     this.#subscribers--;
+    this.#wantedUntilMs = this.#clock.nowMs() + RETURN_MS;
     if (this.#subscribers === 0) this.#stopBeat();
   }
 
-  #resume(subscriber: Subscriber, filter: SseFilter, lastEventId: string): void {
+  #resume(subscriber: Subscriber, group: Group, lastEventId: string): void {
     const last = this.#sequenceOf(lastEventId);
-    const first = this.#backlog[0]?.seq ?? this.#published + 1;
+    const first = this.#backlog.firstSeq ?? this.#published + 1;
     const from = last ?? 0;
-    // Of another agent's records nothing is known but that some may be missing: then the number stays open.
+    // Of another sequence's records nothing is known but that some may be missing: then the number stays open.
     if (last === undefined) subscriber.push(lostEvent(null), 0);
     else if (from + 1 < first) subscriber.push(lostEvent(first - from - 1), 0);
-    const missed = this.#backlog.filter((frame) =>
-      frame.seq > from && matchesFilter(filter, frame.facets)
-    );
-    this.#send(subscriber, concatFrames(missed), missed.length);
+    for (const [frames, index] of this.#backlog.behind(from)) {
+      this.#send(subscriber, group.select(frames, index));
+    }
   }
 
-  /** The sequence in an `id:` of this agent (its life may be left out), else undefined. */
+  /** The number in an `id:` of this sequence (its life may be left out), else undefined. */
   #sequenceOf(lastEventId: string): number | undefined {
     const [, digits, life] = /^(\d{1,15})(?:-(\w+))?$/.exec(lastEventId.trim()) ?? [];
     if (digits === undefined || (life ?? this.#life) !== this.#life) return undefined;
@@ -179,27 +229,17 @@ export class SseHub implements Sink {
     if (!this.#batch.isEmpty) this.#deliver(this.#batch.take());
   }
 
-  #deliver({ list, bytes }: Frames): void {
-    for (const { filter, subscribers } of this.#groups.values()) {
-      const wanted = list.filter((frame) => matchesFilter(filter, frame.facets));
-      const shared = wanted.length === list.length ? bytes : concatFrames(wanted);
-      for (const subscriber of subscribers) this.#send(subscriber, shared, wanted.length);
+  #deliver(frames: Frames): void {
+    this.#onNumbered(this.#published);
+    for (const group of this.#groups.values()) {
+      const shared = group.select(frames);
+      for (const subscriber of group.subscribers) this.#send(subscriber, shared);
     }
-    this.#remember(list);
+    this.#backlog.add(frames);
   }
 
-  #send(subscriber: Subscriber, bytes: Uint8Array<ArrayBuffer>, records: number): void {
-    if (records > 0 && !subscriber.push(bytes, records)) this.#dropped += records;
-  }
-
-  #remember(frames: readonly Frame[]): void {
-    this.#backlog.push(...frames);
-    for (const { bytes } of frames) this.#backlogSize += bytes.length;
-    let gone = 0;
-    while (this.#backlogSize > this.#backlogBytes) {
-      this.#backlogSize -= this.#backlog[gone++]!.bytes.length;
-    }
-    this.#backlog.splice(0, gone);
+  #send(subscriber: Subscriber, { bytes, count }: Selection): void {
+    if (count > 0 && !subscriber.push(bytes, count)) this.#dropped += count;
   }
 
   /** Runs while there are subscribers. */
@@ -217,6 +257,53 @@ export class SseHub implements Sink {
   #stopBeat(): void {
     this.#heartbeat?.abort();
     this.#heartbeat = undefined;
+  }
+}
+
+/** The latest records, up to a bound in bytes. */
+class Backlog {
+  readonly #bytesMax: number;
+  #pieces: Frames[] = [];
+  #bytes = 0;
+  /** Records of the first piece that are beyond the bound. */
+  #skipped = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Number of the oldest record; undefined when there is none. */
+  get firstSeq(): number | undefined {
+    const [first] = this.#pieces;
+    return first && first.firstSeq + this.#skipped;
+  }
+
+  add(frames: Frames): void {
+    this.#pieces.push(frames);
+    this.#bytes += frames.bytes.length;
+    let gone = 0;
+    while (this.#bytes > this.#bytesMax) {
+      const piece = this.#pieces[gone]!;
+      this.#bytes -= piece.sizeOf(this.#skipped++);
+      if (this.#skipped < piece.count) continue;
+      this.#skipped = 0;
+      gone++;
+    }
+    if (gone > 0) this.#pieces.splice(0, gone);
+  }
+
+  clear(): void {
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#skipped = 0;
+  }
+
+  /** The pieces that hold records behind `seq`, each with the index of the first of them. */
+  *behind(seq: number): Generator<[Frames, number]> {
+    for (const [i, piece] of this.#pieces.entries()) {
+      const index = Math.max(i === 0 ? this.#skipped : 0, seq + 1 - piece.firstSeq);
+      if (index < piece.count) yield [piece, index];
+    }
   }
 }
 

@@ -141,6 +141,44 @@ Deno.test("SseHub does not continue another agent's sequence", async () => {
   }
 });
 
+Deno.test("SseHub goes on where the agent before stopped, and says how many of its records are gone", async () => {
+  const { hub } = setUp({ lastSeq: 40 });
+  hub.publish(41, "{}", FACETS);
+  const streams = ["38-a1", "40-a1", "41-a1"].map((id) => hub.subscribe({}, id));
+  hub.close();
+  assert.deepEqual(await Promise.all(streams.map(drain)), [["lost 2", "41-a1"], ["41-a1"], []]);
+});
+
+Deno.test("SseHub tells what it has numbered before a subscriber sees it", async () => {
+  const numbered: number[] = [];
+  const { hub, publish } = setUp({ onNumbered: (seq) => numbered.push(seq) });
+  publish();
+  publish();
+  assert.deepEqual(numbered, []);
+  const reader = hub.subscribe({}, "0")!;
+  assert.deepEqual(numbered, [2]);
+  hub.close();
+  assert.deepEqual(await drain(reader), ["1-a1", "2-a1"]);
+});
+
+Deno.test("SseHub tells of records that were not made, as nobody read", async () => {
+  const { hub, clock } = setUp();
+  assert(!hub.isWanted);
+  const first = hub.subscribe()!;
+  hub.publish(1, "{}", FACETS);
+  assert(hub.isWanted);
+  await first.cancel();
+  assert(hub.isWanted);
+  clock.advance(60_000);
+  assert(!hub.isWanted);
+  hub.skip(2);
+  hub.skip(3);
+  const back = hub.subscribe({}, "1-a1");
+  hub.publish(4, "{}", FACETS);
+  hub.close();
+  assert.deepEqual(await drain(back), ["lost 2", "4-a1"]);
+});
+
 Deno.test("SseHub frees a subscriber that leaves, at once", async () => {
   const { hub, publish } = setUp({ subscribersMax: 1 });
   const stream = hub.subscribe()!;

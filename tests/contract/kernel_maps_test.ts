@@ -3,15 +3,20 @@
 import assert from "node:assert/strict";
 import { BpfMap, type BpfProgram, MAP_TYPE, openShim, u32Bytes } from "../../ffi/bpf.ts";
 import {
+  ALERT_LIMITS_SIZE,
   CGROUP_PREFIX_SIZE,
   CGROUP_PREFIXES_MAX,
+  CONTAINER_ACCOUNT_SIZE,
   CONTAINER_USE_SIZE,
   CONTAINERS_MAX,
+  COUNTER_NAMES,
   COUNTERS,
   decodeCgroupPrefix,
+  encodeContainerAccount,
   encodeContainerUse,
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
+  NUMBERING_SIZE,
   WORD_FREE,
   WORD_UNPOLICED,
 } from "../../ffi/generated/agent_api.ts";
@@ -46,12 +51,16 @@ function realMaps() {
     }),
     counters: array("counters", 8, COUNTERS, MAP_TYPE.PERCPU_ARRAY),
     cgroup_prefixes: array("cgroup_prefixes", CGROUP_PREFIX_SIZE, CGROUP_PREFIXES_MAX),
+    accounts: array("accounts", CONTAINER_ACCOUNT_SIZE, CONTAINERS_MAX),
+    alert_limits: array("alert_limits", ALERT_LIMITS_SIZE, 1),
+    alert_kinds: array("alert_kinds", 4, 1),
+    numbering: array("numbering", NUMBERING_SIZE, 1),
     ring_alerts: array("ring_alerts", 4, 1),
     ring_events: array("ring_events", 4, 1),
   };
   inner.close();
-  const iterator = { close: () => {} } as BpfProgram;
-  const engine = new EngineMaps(shim, maps, iterator);
+  const program = { close: () => {} } as BpfProgram;
+  const engine = new EngineMaps(shim, maps, { identify: program, flush: program });
   const close = () => {
     engine.close();
     shim.close();
@@ -166,7 +175,24 @@ Deno.test("EngineMaps.counters() sums over CPUs and uses the kernel's names", ()
   const counters = real.engine.counters();
   assert.equal(counters["denied"], BigInt(3 * perCpu.length / 8));
   assert.equal(counters["alerts_lost"], 0n);
-  assert.equal(Object.keys(counters).length, COUNTERS);
+  assert.equal(Object.keys(counters).length, Object.keys(COUNTER_NAMES).length - 1);
+});
+
+Deno.test("EngineMaps.account() reads what the programs count, and resetUse() ends the account", () => {
+  using real = realMaps();
+  const account = { denied: 5n, audited: 2n, sent: 4n, limited: 2n, lost: 1n };
+  const window = { windowEnd: 7n, windowBytes: 8n, formerBytes: 9n };
+  real.maps.accounts.update(u32Bytes(9), encodeContainerAccount({ ...account, ...window }));
+  assert.deepEqual(real.engine.account(9), { denied: 5, audited: 2, sent: 4, limited: 2, lost: 1 });
+  real.engine.resetUse(9);
+  assert.deepEqual(real.engine.account(9), { denied: 0, audited: 0, sent: 0, limited: 0, lost: 0 });
+});
+
+Deno.test("EngineMaps.numbering() is what the agent before has set", () => {
+  using real = realMaps();
+  assert.deepEqual(real.engine.numbering(), { life: 0n, alerts: 0n, logs: 0n });
+  real.engine.setNumbering({ life: 7n, alerts: 8n, logs: 9n });
+  assert.deepEqual(real.engine.numbering(), { life: 7n, alerts: 8n, logs: 9n });
 });
 
 Deno.test("ENGINE_MAPS has no name twice", () => {

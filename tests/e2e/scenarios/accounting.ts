@@ -1,0 +1,130 @@
+/** What becomes of decisions: each has an alert or is counted in one, whatever floods, and whether or not an agent reads. */
+
+import { type Act, scenario } from "../harness.ts";
+
+const policy = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: guard
+spec:
+  selector:
+    matchLabels:
+      app: web
+  file:
+    matchDirectories:
+      - dir: /data/
+        recursive: true
+  action: Block
+`;
+
+/** Files of which each is a kind of its own: their records are more than half of the ring holds. */
+const FILES = 2_000;
+/** Refusals of one kind in a row. */
+const REPEATED = 500;
+
+const denied = { PolicyName: "guard", Action: "Block", Result: "Permission denied" };
+const prepare = `mkdir -p /data/many && echo text >/data/x && echo text >/data/y
+  i=0; while [ $i -lt ${FILES} ]; do : >/data/many/$i; i=$((i + 1)); done`;
+
+/** In the shell itself, without a process for each. Prints how many of the opens were refused. */
+const refuse = (count: number, path: string) =>
+  `i=0; n=0; while [ $i -lt ${count} ]; do true 2>/dev/null <${path} || n=$((n + 1)); i=$((i + 1)); done; echo $n`;
+
+/** A field of a container's decisions, as /v1/workloads has it. */
+const decisions = `
+of() { curl -s $agent_url/v1/workloads | grep -o "\\"name\\":\\"$1\\".*" | grep -o '"decisions":{[^}]*}' | head -1 |
+  grep -o "\\"$2\\":[0-9]*" | cut -d: -f2; }`;
+
+/** Succeeds when what was decided in a container is what its account has, and what its alerts stand for: one each, and what they suppressed. */
+const balance = (container: string) =>
+  `${decisions}
+told() { grep '"ContainerName":"${container}"' $alerts |
+  awk '{ told++; if (match($0, /"Suppressed":[0-9]+/)) told += substr($0, RSTART + 13, RLENGTH - 13) } END { print told }'; }
+balanced() {
+  denied=$(of ${container} denied)
+  [ "$denied" = $(($(of ${container} sent) + $(of ${container} limited) + $(of ${container} lost))) ] &&
+    [ "$denied" = "$(told)" ]
+}
+wait_until balanced; result=$?
+for field in denied sent limited lost; do echo "$field=$(of ${container} $field)"; done
+echo "told=$(told)"
+[ $result = 0 ]`;
+
+const onHost = (claim: string, run: string, expect: Act["expect"] = "ok"): Act => ({
+  ...{ claim, in: "host", run, expect },
+});
+
+scenario({
+  name: "accounting",
+  policies: { "guard.yaml": policy },
+  containers: {
+    noisy: { labels: { app: "web" }, prepare },
+    quiet: { labels: { app: "web" }, prepare },
+    free: { prepare },
+  },
+  agentOptions: ["--alerts-burst", "5", "--alerts-per-second", "1"],
+  acts: [
+    {
+      claim: "every one of many equal opens is refused",
+      in: "noisy",
+      run: refuse(REPEATED, "/data/x"),
+      expect: new RegExp(`^${REPEATED}$`),
+      alert: { ...denied, ContainerName: "noisy", Resource: "/data/x" },
+      control: { in: "free", expect: /^0$/ },
+    },
+    {
+      claim: "another file behind the flood has an alert at once",
+      in: "noisy",
+      run: "cat /data/y",
+      expect: "EACCES",
+      alert: { ...denied, ContainerName: "noisy", Resource: "/data/y" },
+      control: "free",
+    },
+    onHost(
+      "what had no alert is told by number",
+      balance("noisy"),
+      new RegExp(
+        `^denied=${REPEATED + 1}\\nsent=\\d+\\nlimited=4\\d\\d\\nlost=0\\ntold=${REPEATED + 1}$`,
+      ),
+    ),
+
+    onHost("the agent stands still", "kill -STOP $(<$work/agent.pid)"),
+    {
+      claim: "every open is refused while no one reads the ring",
+      in: "noisy",
+      run: refuse(FILES, "/data/many/$i"),
+      expect: new RegExp(`^${FILES}$`),
+      control: { in: "free", expect: /^0$/ },
+    },
+    {
+      claim: "a neighbour's flood leaves room",
+      in: "quiet",
+      run: "cat /data/x",
+      expect: "EACCES",
+    },
+    onHost("the agent goes on", "kill -CONT $(<$work/agent.pid)"),
+    {
+      claim: "the neighbour's alert comes",
+      in: "host",
+      run: "true",
+      expect: "ok",
+      alert: { ...denied, ContainerName: "quiet", Resource: "/data/x" },
+    },
+    onHost(
+      "what the ring had no room for is told by number",
+      balance("noisy"),
+      new RegExp(
+        `^denied=${
+          REPEATED + 1 + FILES
+        }\\nsent=1\\d\\d\\d\\nlimited=4\\d\\d\\nlost=[5-9]\\d\\d\\ntold=${REPEATED + 1 + FILES}$`,
+      ),
+    ),
+    onHost(
+      "metrics have the container's decisions",
+      "curl -s $agent_url/metrics | grep 'container_decisions_total{container=\"noisy\"'",
+      /outcome="sent"[\s\S]*outcome="limited"[\s\S]*outcome="lost"/,
+    ),
+  ],
+  otherAlerts: "ignore",
+});
