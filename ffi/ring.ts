@@ -59,21 +59,23 @@ export class RingReader extends Handle implements AsyncIterable<Batch>, AsyncDis
   }
 
   /**
-   * Batches, for ever; ends when the reader is closed.
+   * Batches, for ever; ends when the reader is closed, behind what had been read by then.
    *
    * The next read is under way while a batch is being used.
    * @throws {BpfError} ENOBUFS: a record exceeds `batchBytes`
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
-    while (this.#closing === undefined) {
+    // What has left the ring is handed over, also when the reader is closed meanwhile.
+    while (this.#closing === undefined || this.#read !== undefined) {
       const { buffer, length: promise } = this.#read ??= this.#begin(this.#buffers[0]!);
       const length = await promise;
       this.#read = undefined;
       if (length < 0) throw new BpfError("Read", this.what, length);
-      if (this.#closing !== undefined) return;
-      // Nothing without a time-out or a wake-up: an earlier reader's, then.
+      // Nothing without a time-out or a wake-up: someone hurries.
       if (length === 0) continue;
-      this.#read = this.#begin(this.#buffers.find((other) => other !== buffer)!);
+      if (this.#closing === undefined) {
+        this.#read = this.#begin(this.#buffers.find((other) => other !== buffer)!);
+      }
       yield batchOf(buffer.subarray(0, length));
     }
   }
@@ -85,6 +87,11 @@ export class RingReader extends Handle implements AsyncIterable<Batch>, AsyncDis
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Ends a gathering that is under way: what there is comes at once. */
+  hurry(): void {
+    checked(this.shim.symbols.ankylo_ring_wake(this.number("Hurry")), "Wake", this.what);
   }
 
   protected override release(handle: number): void {

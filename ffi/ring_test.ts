@@ -102,6 +102,29 @@ Deno.test("RingReader.close() ends a read that waits, and the iteration", async 
   assert.deepEqual(await ended, []);
 });
 
+Deno.test("RingReader hands over all that it has read when it is closed; the rest is the next reader's", async () => {
+  using shim = openShim();
+  using source = new Source(shim);
+  let expected = 0, emitted = 0;
+  for (let round = 0; round < 20; round++) {
+    const reader = RingReader.open(shim, source.map, { batchBytes: 2_000, coalesceUs: 0 });
+    emitted += source.emit(50, 100);
+    let closed: Promise<void> | undefined;
+    for await (const batch of reader) {
+      for (const [number] of described(batch)) assert.equal(number, expected++);
+      emitted += source.emit(3, 100);
+      closed ??= reader.close();
+    }
+    await closed;
+  }
+  await using reader = RingReader.open(shim, source.map);
+  for await (const batch of reader) {
+    for (const [number] of described(batch)) assert.equal(number, expected++);
+    if (expected === emitted) break;
+  }
+  assert.equal(expected, emitted);
+});
+
 Deno.test("an iteration that was left can be taken up where it was", async () => {
   using shim = openShim();
   using source = new Source(shim);

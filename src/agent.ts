@@ -3,7 +3,7 @@
 import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
 import { CONTAINERS_MAX, IMAGES_MAX, type Numbering } from "../ffi/generated/agent_api.ts";
 import { bpfObjectBytes } from "../ffi/product.ts";
-import { type Batch, RingReader } from "../ffi/ring.ts";
+import { type Batch, type RingOptions, RingReader } from "../ffi/ring.ts";
 import { EventPipeline } from "./alerts/pipeline.ts";
 import type { ListenAddress, Settings } from "./config/config.ts";
 import type { ContainerEvent } from "./events/event.ts";
@@ -36,6 +36,12 @@ export interface AgentOptions {
   /** The kernel's side; a test gives one of its own. */
   readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
+
+/**
+ * How long telemetry may gather: a batch costs the agent ten times what a record does. The ring holds 800 MB/s for so long.
+ * Alerts gather for half a millisecond, and one that needs an exec's record hurries telemetry.
+ */
+const TELEMETRY_COALESCE_US = 20_000;
 
 /** Enough to tell one installation's numbers from another's. */
 const LIFE_DIGITS = 8;
@@ -80,6 +86,7 @@ class Agent implements AsyncDisposable {
   readonly #reconciler: Reconciler;
   /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
   #bootToUnixNs: bigint;
+  #hurryTelemetry = () => {};
   #diagnostics: readonly Diagnostic[] = [];
   #policiesRead = false;
   #workloadsListed = false;
@@ -119,9 +126,10 @@ class Agent implements AsyncDisposable {
     const agent = new Agent(options, shim, await openEnforcement(shim, options.settings));
     try {
       agent.#sayWhatIsEnforced();
-      agent.#readRings();
       agent.#watchSources();
       await agent.#serve();
+      // Last, so that it ends first: what was read before the end still goes out, the rest waits for the next agent.
+      agent.#readRings();
       agent.#background("check of the kernel", agent.#checkKernel());
       agent.#background("summaries", agent.#flushSuppressed());
       return agent;
@@ -282,6 +290,7 @@ class Agent implements AsyncDisposable {
       onLog: (seq, record, facets) => this.#events.publish(seq, record, facets),
       onLogSkipped: (seq) => this.#events.skip(seq),
       onContainer: (event) => this.#onContainer(event),
+      onHeld: () => this.#hurryTelemetry(),
     });
   }
 
@@ -299,14 +308,21 @@ class Agent implements AsyncDisposable {
     const pipeline = this.#pipeline;
     const waiting = new AbortController();
     const known = this.#contextKnown(waiting.signal);
-    const read = (name: "ring_alerts" | "ring_events", take: (batch: Batch) => void) => {
-      const reader = RingReader.open(this.#shim, enforcer.ring(name));
+    const open = (name: "ring_alerts" | "ring_events", options: RingOptions = {}) =>
+      RingReader.open(this.#shim, enforcer.ring(name), options);
+    const alerts = open("ring_alerts");
+    const events = open("ring_events", { coalesceUs: TELEMETRY_COALESCE_US });
+    const read = (name: string, reader: RingReader, take: (batch: Batch) => void) => {
       this.#background(name, known.then(() => readRing(reader, take)));
       this.#scope.defer(() => reader.close());
     };
-    read("ring_alerts", (batch) => pipeline.takeAlerts(batch.buffer));
-    read("ring_events", (batch) => pipeline.takeEvents(batch.buffer));
-    this.#scope.defer(() => waiting.abort());
+    read("ring_alerts", alerts, (batch) => pipeline.takeAlerts(batch.buffer));
+    read("ring_events", events, (batch) => pipeline.takeEvents(batch.buffer));
+    this.#hurryTelemetry = () => events.hurry();
+    this.#scope.defer(() => {
+      this.#hurryTelemetry = () => {};
+      waiting.abort();
+    });
   }
 
   /** Events of an agent before may wait in the rings: who they are about is known once a first state is in force. */

@@ -53,6 +53,9 @@ export interface ProcessTreeCounts {
   readonly unknown: number;
 }
 
+/** How often in its time a retired image that is asked for is moved behind those that are not. */
+const TOUCHES = 5;
+
 interface Retired {
   readonly entry: ProcessEntry;
   /** Clock at which the process went, or at which the entry was last asked for. */
@@ -138,9 +141,13 @@ export class ProcessTree {
   #touchRetired(key: string): ProcessEntry | undefined {
     const retired = this.#retired.get(key);
     if (retired === undefined) return undefined;
-    retired.atMs = this.#nowMs();
-    this.#retired.delete(key);
-    this.#retired.set(key, retired);
+    const nowMs = this.#nowMs();
+    // Not each time: moving an entry of a large Map to its end costs more than all the rest of an event.
+    if (nowMs - retired.atMs > this.#limits.retiredMs / TOUCHES) {
+      retired.atMs = nowMs;
+      this.#retired.delete(key);
+      this.#retired.set(key, retired);
+    }
     return retired.entry;
   }
 
