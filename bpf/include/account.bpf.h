@@ -9,9 +9,12 @@
  * for another. Of its part the first refusals of their kind may take all, repetitions and audits a quarter.
  */
 #pragma once
+#include <bpf/bpf_core_read.h>
+
 #include "maps.bpf.h"
-#include "image.bpf.h"
+#include "portable.bpf.h"
 #include "tasks.bpf.h"
+#include "verdict.bpf.h"
 
 /* Tries to take a token while other CPUs take theirs. */
 #define TAKE_TRIES_MAX 4

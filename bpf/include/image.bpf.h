@@ -6,6 +6,7 @@
 #pragma once
 #include "maps.bpf.h"
 #include "path.bpf.h"
+#include "verdict.bpf.h"
 
 #define NODE_FACTOR 0x9e3779b97f4a7c15ULL
 #define MIX_FACTOR 0xbf58476d1ce4e5b9ULL
@@ -193,16 +194,4 @@ static __always_inline int read_row(struct image *image, __u32 index, __u64 *row
 static __always_inline __u32 verdict_in(__u64 row, __u32 op)
 {
 	return row >> (4 * op) & 15;
-}
-
-static __always_inline int refuses(__u32 verdict)
-{
-	__u32 kind = verdict & ~VERDICT_SOURCE;
-
-	return kind == VERDICT_BLOCK || kind == VERDICT_POSTURE_BLOCK || kind == VERDICT_UNKNOWN_BLOCK;
-}
-
-static __always_inline int reports(__u32 verdict)
-{
-	return (verdict & ~VERDICT_SOURCE) > VERDICT_ALLOW;
 }
