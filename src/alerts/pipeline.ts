@@ -122,7 +122,7 @@ export class EventPipeline {
     const epoch = { micros: Number(epochNs / 1_000n), ns: Number(epochNs % 1_000n) };
     while (record.next()) {
       if (this.#held.length === 0 && this.#repeat(record, epoch)) continue;
-      const event = this.#decoder.decode(record.bytes());
+      const event = this.#decoder.decode(record);
       if (event?.type === "decision") this.#onDecision(event, record);
       else if (event?.type === "suppressed") this.#onSuppressed(event);
       else if (event?.type === "container") this.#options.onContainer(event);
@@ -134,7 +134,7 @@ export class EventPipeline {
   takeEvents(batch: Uint8Array<ArrayBuffer>): void {
     const record = new RecordCursor(batch);
     while (record.next()) {
-      const event = this.#decoder.decode(record.bytes());
+      const event = this.#decoder.decode(record);
       if (event?.type === "exec") this.#onExec(event);
       else if (event?.type === "exit") this.#onExit(event);
     }

@@ -2,7 +2,7 @@
 import { decodeEvent } from "../events/decode.ts";
 import type { Actor } from "../events/enrich.ts";
 import type { DecisionEvent } from "../events/event.ts";
-import { type DecisionFields, decisionRecord, names, words } from "../events/samples.ts";
+import { type DecisionFields, decisionRecord, names, viewOf, words } from "../events/samples.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Rule } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
@@ -77,7 +77,7 @@ export function decision(
     ...(more.path2 === undefined ? {} : { path2: names(more.path2) }),
     ...(more.args === undefined ? {} : { args: words(more.args) }),
   };
-  const event = decodeEvent(decisionRecord(text, fields));
+  const event = decodeEvent(viewOf(decisionRecord(text, fields)));
   if (event?.type !== "decision") throw new TypeError("The sample record is no decision");
   return event;
 }

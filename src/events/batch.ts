@@ -5,35 +5,42 @@ import { RECORD_PREFIX_BYTES } from "../../ffi/ring.ts";
 /** Bytes that a ring pads records to. */
 const ALIGNMENT = 8;
 
-/** Stands on one record after the other; at first before the first. */
-export class RecordCursor {
+/** Where a record lies: views of the memory around it, of which `length` bytes from `start` on are the record's. */
+export interface RecordView {
+  readonly view: DataView<ArrayBuffer>;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** Stands on one record after the other; at first before the first. Also the view of the record that it stands on. */
+export class RecordCursor implements RecordView {
+  readonly view: DataView<ArrayBuffer>;
+  readonly bytes: Buffer;
   readonly words: Uint32Array;
-  readonly #batch: Uint8Array<ArrayBuffer>;
+  readonly #end: number;
   #next = 0;
-  /** Bytes of the record. */
+  start = 0;
   length = 0;
   /** Index of the record's first word in `words`. */
   word = 0;
 
   /** `batch`: every record behind its length (u32) and 4 bytes of 0, padded to 8; its start aligned to 8. */
-  constructor(batch: Uint8Array<ArrayBuffer>) {
-    this.#batch = batch;
-    this.words = new Uint32Array(batch.buffer, batch.byteOffset, batch.byteLength >> 2);
+  constructor({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>) {
+    this.view = new DataView(buffer, byteOffset, byteLength);
+    this.bytes = Buffer.from(buffer, byteOffset, byteLength);
+    this.words = new Uint32Array(buffer, byteOffset, byteLength >> 2);
+    this.#end = byteLength;
   }
 
   /** Steps onto the next record; false at the end. */
   next(): boolean {
-    const start = this.#next;
-    if (start >= this.#batch.byteLength) return false;
-    this.length = this.words[start >> 2]!;
-    this.word = (start + RECORD_PREFIX_BYTES) >> 2;
-    this.#next = start + RECORD_PREFIX_BYTES + Math.ceil(this.length / ALIGNMENT) * ALIGNMENT;
+    const prefix = this.#next;
+    if (prefix >= this.#end) return false;
+    this.length = this.words[prefix >> 2]!;
+    this.start = prefix + RECORD_PREFIX_BYTES;
+    this.word = this.start >> 2;
+    this.#next = this.start + Math.ceil(this.length / ALIGNMENT) * ALIGNMENT;
     return true;
-  }
-
-  /** The record's bytes, in the batch's memory. */
-  bytes(): Buffer {
-    const { buffer, byteOffset } = this.#batch;
-    return Buffer.from(buffer, byteOffset + (this.word << 2), this.length);
   }
 }

@@ -1,12 +1,13 @@
 /** Bytes of a ring record to an event. A record that makes no sense is counted and passed over: it never ends the reading. */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import * as api from "../../ffi/generated/agent_api.ts";
+import type { RecordView } from "./batch.ts";
 import type {
   AgentEvent,
   ContainerEvent,
   DecisionEvent,
-  DecisionKind,
   ExecEvent,
+  ExecRef,
   ExitEvent,
   HookName,
   OpName,
@@ -36,7 +37,7 @@ export class EventDecoder {
   }
 
   /** `record`: one record of `ring_alerts` or `ring_events`. Undefined when it is malformed; never throws. */
-  decode(record: Uint8Array): AgentEvent | undefined {
+  decode(record: RecordView): AgentEvent | undefined {
     const event = decodeEvent(record);
     if (event === undefined) this.#malformed++;
     else this.#decoded++;
@@ -45,41 +46,49 @@ export class EventDecoder {
 }
 
 /** One record as an event; undefined when it is malformed. Bytes behind the text are slack of the ring and ignored. */
-export function decodeEvent(record: Uint8Array): AgentEvent | undefined {
-  if (record.byteLength < api.EVENT_HEADER_SIZE) return undefined;
-  const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  switch (view.getUint16(api.EVENT_HEADER_OFFSETS.type, true)) {
+export function decodeEvent(record: RecordView): AgentEvent | undefined {
+  if (record.length < api.EVENT_HEADER_SIZE) return undefined;
+  switch (record.view.getUint16(record.start + HEADER.type, true)) {
     case api.EVENT_DECISION:
-      return decodeDecisionEvent(view);
+      return decodeDecisionEvent(record);
     case api.EVENT_EXEC:
-      return decodeExecEvent(view);
+      return decodeExecEvent(record);
     case api.EVENT_EXIT:
-      return decodeExitEvent(view);
+      return decodeExitEvent(record);
     case api.EVENT_CONTAINER:
-      return decodeContainerEvent(view);
+      return decodeContainerEvent(record);
     case api.EVENT_SUPPRESSED:
-      return decodeSuppressedEvent(view);
+      return decodeSuppressedEvent(record);
     default:
       return undefined;
   }
 }
 
-function decodeDecisionEvent(view: DataView): DecisionEvent | undefined {
-  if (view.byteLength < api.DECISION_EVENT_SIZE) return undefined;
-  const fixed = api.decodeDecisionEvent(view);
-  const kind = kindFacts(fixed.kind);
-  const { pathBytes, path2Bytes, cwdBytes, argsBytes } = fixed;
-  const text = new TextParts(view, api.DECISION_EVENT_SIZE);
+const HEADER = api.EVENT_HEADER_OFFSETS;
+const DECISION = api.DECISION_EVENT_OFFSETS;
+const SUPPRESSED = api.SUPPRESSED_EVENT_OFFSETS;
+const EXEC = api.EXEC_EVENT_OFFSETS;
+const KIND = api.ALERT_KIND_OFFSETS;
+const REF = api.EXEC_REF_OFFSETS;
+
+function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
+  if (record.length < api.DECISION_EVENT_SIZE) return undefined;
+  const { view, start } = record;
+  const kind = kindFacts(record, start + DECISION.kind);
+  const pathBytes = view.getUint16(start + DECISION.pathBytes, true);
+  const path2Bytes = view.getUint16(start + DECISION.path2Bytes, true);
+  const cwdBytes = view.getUint16(start + DECISION.cwdBytes, true);
+  const argsBytes = view.getUint16(start + DECISION.argsBytes, true);
+  const text = new TextParts(record, api.DECISION_EVENT_SIZE);
   if (kind === undefined) return undefined;
   if (!text.holds(pathBytes + path2Bytes + cwdBytes + argsBytes)) return undefined;
   return {
     type: "decision",
-    ...taskEvent(fixed.header),
+    ...taskEvent(record),
     ...kind,
-    denied: isDenied(fixed.header),
-    suppressed: Number(fixed.suppressed),
-    row2: fixed.row2,
-    openFlags: fixed.openFlags,
+    suppressed: Number(view.getBigUint64(start + DECISION.suppressed, true)),
+    row2: view.getUint32(start + DECISION.row2, true),
+    openFlags: view.getUint32(start + DECISION.openFlags, true),
     path: pathBytes === 0 && WITHOUT_OBJECT.has(kind.hook) ? "" : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
@@ -87,103 +96,122 @@ function decodeDecisionEvent(view: DataView): DecisionEvent | undefined {
   };
 }
 
-/** What the kind of a decision says about it; undefined when a number is none of this format's. */
-function kindFacts(kind: api.AlertKind) {
-  const { generation, row, op, exe, object, container } = kind;
+/** What the kind at `at` says about a decision; undefined when a number is none of this format's. */
+function kindFacts({ view, start, bytes }: RecordView, at: number) {
+  const flags = view.getUint16(start + HEADER.flags, true);
+  const op = view.getUint8(at + KIND.op);
+  const given = view.getUint8(at + KIND.verdict);
   const opName = OPS[op];
-  const verdict = VERDICTS[kind.verdict & ~api.VERDICT_SOURCE];
-  const hook = HOOKS[kind.hook];
-  const reason = REASONS[kind.reason];
+  const verdict = VERDICTS[given & ~api.VERDICT_SOURCE];
+  const hook = HOOKS[view.getUint8(at + KIND.hook)];
+  const reason = REASONS[view.getUint8(at + KIND.reason)];
   if (!opName || !verdict || !hook || !reason) return undefined;
-  const bySource = (kind.verdict & api.VERDICT_SOURCE) !== 0;
-  const numbers = [container, generation, row, op, kind.verdict, kind.hook, kind.reason];
-  const name: DecisionKind = `${exe}:${object}:${numbers.join(":")}`;
-  return { kind: name, generation, row, op, opName, verdict, bySource, hook, reason };
-}
-
-function decodeSuppressedEvent(view: DataView): SuppressedEvent | undefined {
-  if (view.byteLength < api.SUPPRESSED_EVENT_SIZE) return undefined;
-  const { header, kind, suppressed } = api.decodeSuppressedEvent(view);
-  const facts = kindFacts(kind);
-  const count = Number(suppressed);
-  if (facts === undefined || count < 1) return undefined;
-  const nothing = { row2: 0, openFlags: 0, path: "", path2: undefined, cwd: "", args: [] };
   return {
-    type: "suppressed",
-    count,
-    decision: {
-      type: "decision",
-      ...taskEvent(header),
-      ...facts,
-      denied: isDenied(header),
-      ...nothing,
-      suppressed: count - 1,
-    },
+    // Its bytes, each as a character.
+    kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
+    denied: (flags & api.EVENT_DENIED) !== 0,
+    generation: view.getUint32(at + KIND.generation, true),
+    row: view.getUint32(at + KIND.row, true),
+    op,
+    opName,
+    verdict,
+    bySource: (given & api.VERDICT_SOURCE) !== 0,
+    hook,
+    reason,
   };
 }
 
-function decodeExecEvent(view: DataView): ExecEvent | undefined {
-  if (view.byteLength < api.EXEC_EVENT_SIZE) return undefined;
-  const { header, pathBytes, cwdBytes, argsBytes } = api.decodeExecEvent(view);
-  const text = new TextParts(view, api.EXEC_EVENT_SIZE);
+function decodeSuppressedEvent(record: RecordView): SuppressedEvent | undefined {
+  if (record.length < api.SUPPRESSED_EVENT_SIZE) return undefined;
+  const { view, start } = record;
+  const facts = kindFacts(record, start + SUPPRESSED.kind);
+  const count = Number(view.getBigUint64(start + SUPPRESSED.suppressed, true));
+  if (facts === undefined || count < 1) return undefined;
+  const nothing = { row2: 0, openFlags: 0, path: "", path2: undefined, cwd: "", args: [] };
+  const known = { ...taskEvent(record), ...facts, ...nothing };
+  return {
+    type: "suppressed",
+    count,
+    decision: { type: "decision", ...known, suppressed: count - 1 },
+  };
+}
+
+function decodeExecEvent(record: RecordView): ExecEvent | undefined {
+  if (record.length < api.EXEC_EVENT_SIZE) return undefined;
+  const { view, start } = record;
+  const pathBytes = view.getUint16(start + EXEC.pathBytes, true);
+  const cwdBytes = view.getUint16(start + EXEC.cwdBytes, true);
+  const argsBytes = view.getUint16(start + EXEC.argsBytes, true);
+  const text = new TextParts(record, api.EXEC_EVENT_SIZE);
   if (!text.holds(pathBytes + cwdBytes + argsBytes)) return undefined;
-  const found = (header.flags & api.EVENT_FOUND) !== 0;
+  const found = (view.getUint16(start + HEADER.flags, true) & api.EVENT_FOUND) !== 0;
   const path = text.path(pathBytes);
   const cwd = text.path(cwdBytes);
   const args = text.words(argsBytes);
-  return { type: "exec", ...taskEvent(header), found, path, cwd: found ? undefined : cwd, args };
+  return { type: "exec", ...taskEvent(record), found, path, cwd: found ? undefined : cwd, args };
 }
 
-function decodeExitEvent(view: DataView): ExitEvent | undefined {
-  if (view.byteLength < api.EXIT_EVENT_SIZE) return undefined;
-  const { header, code } = api.decodeExitEvent(view);
-  return { type: "exit", ...taskEvent(header), status: code };
+function decodeExitEvent(record: RecordView): ExitEvent | undefined {
+  if (record.length < api.EXIT_EVENT_SIZE) return undefined;
+  const status = record.view.getUint32(record.start + api.EXIT_EVENT_OFFSETS.code, true);
+  return { type: "exit", ...taskEvent(record), status };
 }
 
-function decodeContainerEvent(view: DataView): ContainerEvent | undefined {
-  if (view.byteLength < api.CONTAINER_EVENT_SIZE) return undefined;
-  const { header, cgroupId, gone, pathBytes } = api.decodeContainerEvent(view);
-  const text = new TextParts(view, api.CONTAINER_EVENT_SIZE);
+function decodeContainerEvent(record: RecordView): ContainerEvent | undefined {
+  if (record.length < api.CONTAINER_EVENT_SIZE) return undefined;
+  const { header, cgroupId, gone, pathBytes } = api.decodeContainerEvent(record.view, record.start);
+  const text = new TextParts(record, api.CONTAINER_EVENT_SIZE);
   if (!text.holds(pathBytes)) return undefined;
   const { container, timeNs } = header;
   const cgroupPath = text.plain(pathBytes);
   return { type: "container", container, timeNs, cgroupId, gone: gone !== 0, cgroupPath };
 }
 
-function isDenied(header: api.EventHeader): boolean {
-  return (header.flags & api.EVENT_DENIED) !== 0;
+/** Field by field: the generated decoder makes an array for the terminal's name, which costs as much as all the rest. */
+function taskEvent({ view, start, bytes }: RecordView): TaskEvent {
+  const flags = view.getUint16(start + HEADER.flags, true);
+  return {
+    container: view.getUint32(start + HEADER.container, true),
+    timeNs: view.getBigUint64(start + HEADER.timeNs, true),
+    exec: execRef(view, start + HEADER.exec),
+    parent: execRef(view, start + HEADER.parent),
+    pid: view.getUint32(start + HEADER.pid, true),
+    tid: view.getUint32(start + HEADER.tid, true),
+    ppid: view.getUint32(start + HEADER.ppid, true),
+    nsPid: view.getUint32(start + HEADER.nsPid, true),
+    nsPpid: view.getUint32(start + HEADER.nsPpid, true),
+    uid: view.getUint32(start + HEADER.uid, true),
+    tty: bytes[start + HEADER.tty] === 0 ? "" : ttyText(bytes, start + HEADER.tty),
+    truncated: (flags & api.EVENT_TRUNCATED) !== 0,
+    staging: (flags & api.EVENT_STAGING) !== 0,
+  };
 }
 
-function taskEvent(header: api.EventHeader): TaskEvent {
+function execRef(view: DataView, at: number): ExecRef {
   return {
-    container: header.container,
-    timeNs: header.timeNs,
-    exec: header.exec,
-    parent: header.parent,
-    pid: header.pid,
-    tid: header.tid,
-    ppid: header.ppid,
-    nsPid: header.nsPid,
-    nsPpid: header.nsPpid,
-    uid: header.uid,
-    tty: paddedText(header.tty),
-    truncated: (header.flags & api.EVENT_TRUNCATED) !== 0,
-    staging: (header.flags & api.EVENT_STAGING) !== 0,
+    timeNs: view.getBigUint64(at + REF.timeNs, true),
+    pid: view.getUint32(at + REF.pid, true),
   };
+}
+
+function ttyText(bytes: Buffer, at: number): string {
+  return paddedText(bytes.subarray(at, at + api.EVENT_HEADER_SIZE - HEADER.tty));
 }
 
 /** The text behind a record's fixed part, taken piece by piece. */
 class TextParts {
   readonly #bytes: Buffer;
+  readonly #end: number;
   #at: number;
 
-  constructor(view: DataView, start: number) {
-    this.#bytes = Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
-    this.#at = start;
+  constructor({ bytes, start, length }: RecordView, fixedBytes: number) {
+    this.#bytes = bytes;
+    this.#end = start + length;
+    this.#at = start + fixedBytes;
   }
 
   holds(bytes: number): boolean {
-    return this.#at + bytes <= this.#bytes.length;
+    return this.#at + bytes <= this.#end;
   }
 
   path(bytes: number): string {
@@ -191,7 +219,7 @@ class TextParts {
   }
 
   words(bytes: number): string[] {
-    return wordsOf(this.#bytes, this.#at, this.#at += bytes);
+    return bytes === 0 ? [] : wordsOf(this.#bytes, this.#at, this.#at += bytes);
   }
 
   plain(bytes: number): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import * as api from "../../ffi/generated/agent_api.ts";
-import { decodeEvent, EventDecoder } from "./decode.ts";
+import { decodeEvent as decodeView, EventDecoder } from "./decode.ts";
 import {
   concat,
   containerRecord,
@@ -10,8 +10,11 @@ import {
   execRecord,
   exitRecord,
   names,
+  viewOf,
   words,
 } from "./samples.ts";
+
+const decodeEvent = (record: Uint8Array) => decodeView(viewOf(record));
 
 Deno.test("decodeEvent() gives a decision with its names, paths and flags", () => {
   const event = decodeEvent(decisionRecord(
@@ -132,7 +135,8 @@ Deno.test("decodeEvent() never throws and never reads behind the record", () => 
       // The record lies inside a larger buffer, as in the ring reader's.
       const buffer = new Uint8Array(before + bytes.length + 64).fill(0x41);
       buffer.set(bytes, before);
-      decodeEvent(buffer.subarray(before, before + bytes.length));
+      const view = { view: new DataView(buffer.buffer), bytes: Buffer.from(buffer.buffer) };
+      decodeView({ ...view, start: before, length: bytes.length });
     },
   ));
 });
@@ -140,10 +144,13 @@ Deno.test("decodeEvent() never throws and never reads behind the record", () => 
 Deno.test("EventDecoder counts what it can't read and goes on", () => {
   const decoder = new EventDecoder();
   const good = decisionRecord({ path: names("/a") });
-  assert.equal(decoder.decode(new Uint8Array(3)), undefined);
-  assert.equal(decoder.decode(good.subarray(0, good.length - 1)), undefined);
-  assert.equal(decoder.decode(decisionRecord({ path: names("/a") }, { hook: 99 })), undefined);
-  assert.notEqual(decoder.decode(good), undefined);
+  assert.equal(decoder.decode(viewOf(new Uint8Array(3))), undefined);
+  assert.equal(decoder.decode(viewOf(good.subarray(0, good.length - 1))), undefined);
+  assert.equal(
+    decoder.decode(viewOf(decisionRecord({ path: names("/a") }, { hook: 99 }))),
+    undefined,
+  );
+  assert.notEqual(decoder.decode(viewOf(good)), undefined);
   assert.deepEqual(decoder.counts, { decoded: 1, malformed: 3 });
 });
 

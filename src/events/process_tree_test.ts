@@ -3,7 +3,7 @@ import { decodeEvent } from "./decode.ts";
 import { actorOf } from "./enrich.ts";
 import type { AgentEvent } from "./event.ts";
 import { ProcessTree, type Procfs } from "./process_tree.ts";
-import { decisionRecord, execRecord, exitRecord, names, words } from "./samples.ts";
+import { decisionRecord, execRecord, exitRecord, names, viewOf, words } from "./samples.ts";
 
 class Clock {
   ms = 0;
@@ -19,7 +19,7 @@ class FakeProcfs implements Procfs {
 }
 
 function as<T extends AgentEvent["type"]>(type: T, record: Uint8Array) {
-  const event = decodeEvent(record);
+  const event = decodeEvent(viewOf(record));
   assert(event?.type === type);
   return event as Extract<AgentEvent, { type: T }>;
 }

@@ -1,6 +1,7 @@
 /** Encoded records for tests: the generated encoders with defaults, and text laid out as the kernel does. */
 import * as api from "../../ffi/generated/agent_api.ts";
 import { RECORD_PREFIX_BYTES } from "../../ffi/ring.ts";
+import { RecordCursor } from "./batch.ts";
 
 const UTF8 = new TextEncoder();
 
@@ -149,4 +150,11 @@ export function batchOf(...records: Uint8Array[]): Uint8Array<ArrayBuffer> {
     at += strideOf(record);
   }
   return bytes;
+}
+
+/** A record as it lies in a batch. */
+export function viewOf(record: Uint8Array): RecordCursor {
+  const cursor = new RecordCursor(batchOf(record));
+  cursor.next();
+  return cursor;
 }

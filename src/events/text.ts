@@ -22,6 +22,34 @@ export function textOf(bytes: Buffer, start: number, end: number): string {
 /** Path of names that lie leaf first, each ended by a NUL; no name at all is the root. */
 export function pathOf(bytes: Buffer, start: number, end: number): string {
   if (start >= end) return "/";
+  if (end - start > REMEMBERED_BYTES_MAX) return readPath(bytes, start, end);
+  let hash = FNV_START;
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, FNV_FACTOR);
+  const slot = (hash ^ hash >>> 16) & (REMEMBERED_PATHS - 1);
+  const known = rememberedPaths[slot];
+  if (known !== undefined && isEqual(known.names, bytes, start, end)) return known.path;
+  const path = readPath(bytes, start, end);
+  rememberedPaths[slot] = { names: Uint8Array.prototype.slice.call(bytes, start, end), path };
+  return path;
+}
+
+/** The same few paths come over and over, and to compare one costs a fifth of reading it. A power of two. */
+const REMEMBERED_PATHS = 1_024;
+const REMEMBERED_BYTES_MAX = 256;
+const rememberedPaths: ({ readonly names: Uint8Array; readonly path: string } | undefined)[] =
+  new Array(REMEMBERED_PATHS).fill(undefined);
+
+/** FNV-1a, 32 bits. */
+const FNV_START = 0x811c9dc5;
+const FNV_FACTOR = 0x01000193;
+
+function isEqual(known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (known.length !== end - start) return false;
+  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[start + i]) return false;
+  return true;
+}
+
+function readPath(bytes: Buffer, start: number, end: number): string {
   return "/" + wordsOf(bytes, start, end).reverse().join("/");
 }
 

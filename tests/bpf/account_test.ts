@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type BpfMap, BpfObject, openShim, u32Bytes } from "../../ffi/bpf.ts";
 import * as api from "../../ffi/generated/agent_api.ts";
-import { RingReader } from "../../ffi/ring.ts";
+import { type Batch, RingReader } from "../../ffi/ring.ts";
+import { RecordCursor } from "../../src/events/batch.ts";
 import { decodeEvent } from "../../src/events/decode.ts";
 
 const OBJECT = await Deno.readFile(
@@ -35,7 +36,7 @@ class Engine implements AsyncDisposable {
   readonly #object: BpfObject;
   readonly #maps: Record<"accounts" | "alert_limits" | "alert_kinds" | "ring_alerts", BpfMap>;
   readonly #reader: RingReader;
-  readonly #batches: AsyncIterator<{ records(): Iterable<DataView<ArrayBuffer>> }>;
+  readonly #batches: AsyncIterator<Batch>;
 
   constructor(burst: number) {
     this.#object = BpfObject.open(this.#shim, OBJECT, "account_test");
@@ -80,8 +81,9 @@ class Engine implements AsyncDisposable {
     const told: Told[] = [];
     for (let left = decisions; left > 0;) {
       const { value } = await this.#batches.next();
-      for (const { buffer, byteOffset, byteLength } of value.records()) {
-        const event = decodeEvent(new Uint8Array(buffer, byteOffset, byteLength));
+      const record = new RecordCursor(value.buffer);
+      while (record.next()) {
+        const event = decodeEvent(record);
         assert(event?.type === "decision" || event?.type === "suppressed");
         const { container, row, suppressed } = event.type === "decision" ? event : event.decision;
         left -= suppressed + 1;
