@@ -28,11 +28,13 @@ export function cacheDir(): string {
  * @param name what it is, for people: letters, digits, dots and hyphens
  * @param inputs everything that decides the content, as a JSON value
  * @param build fills the empty directory it is given; nothing is kept when it throws
+ * @param entriesMax how many of this name are kept, the most recently used
  */
 export async function cached(
   name: string,
   inputs: unknown,
   build: (dir: string) => Promise<void>,
+  entriesMax = Infinity,
 ): Promise<string> {
   const key = createHash("sha256").update(JSON.stringify(inputs)).digest("hex").slice(0, 16);
   const vmDir = `${cacheDir()}/vm`;
@@ -43,7 +45,7 @@ export async function cached(
   await lock.lock(true);
   // Another process may have built it while this one waited.
   if (await markUsed(dir)) return dir;
-  await removeUnused(vmDir);
+  await removeUnused(vmDir, name, entriesMax - 1);
   const partial = `${vmDir}/partial-${name}-${Deno.pid}`;
   try {
     await Deno.mkdir(partial);
@@ -81,13 +83,21 @@ async function markUsed(dir: string): Promise<boolean> {
   }
 }
 
-async function removeUnused(vmDir: string): Promise<void> {
+/** Removes what has not been used for long, and all entries of a name but the `keptMax` that were used last. */
+async function removeUnused(vmDir: string, name: string, keptMax: number): Promise<void> {
   const oldest = Date.now() - UNUSED_DAYS_MAX * 86_400_000;
-  for await (const entry of Deno.readDir(vmDir)) {
-    if (!entry.isDirectory) continue;
-    const path = `${vmDir}/${entry.name}`;
-    const { mtime } = await Deno.stat(path);
-    if (mtime !== null && mtime.getTime() < oldest) await Deno.remove(path, { recursive: true });
+  const entries = await Array.fromAsync(Deno.readDir(vmDir));
+  const used = await Promise.all(
+    entries.filter((entry) => entry.isDirectory).map(async (entry) => {
+      const { mtime } = await Deno.stat(`${vmDir}/${entry.name}`);
+      return { name: entry.name, time: mtime?.getTime() ?? 0 };
+    }),
+  );
+  const sameName = used.filter((entry) => entry.name.replace(/-[0-9a-f]{16}$/, "") === name)
+    .sort((a, b) => b.time - a.time);
+  const surplus = keptMax < sameName.length ? sameName.slice(keptMax) : [];
+  for (const entry of used.filter((entry) => entry.time < oldest || surplus.includes(entry))) {
+    await Deno.remove(`${vmDir}/${entry.name}`, { recursive: true });
   }
 }
 

@@ -2,8 +2,13 @@
  * Templates: a VM that has booted, with containerd up and the image imported, saved at the moment when it waits for a
  * job. Its memory is a file that every restored VM maps copy-on-write, so a restore takes a tenth of a second and any
  * number of VMs may share one template.
+ *
+ * A second template is made from the first for every build of the agent: there the agent runs already. Its start takes
+ * half a minute of emulation, which so is paid once for a build and a kernel.
  */
 
+import { basename } from "node:path";
+import { run } from "./command.ts";
 import { step } from "./progress.ts";
 import {
   BINARY_DISK_BYTES,
@@ -25,8 +30,13 @@ export const READY_MESSAGE = "\x1eready";
 /** Ten times what a boot takes on two quiet cores. */
 const BOOT_TIMEOUT_MS = 240_000;
 
+/** Templates with an agent that are kept for each machine: every build makes one, and weighs 300 MB. */
+const AGENT_TEMPLATES_MAX = 8;
+
 /** A saved VM. */
 export interface Template {
+  /** Says what it was made from. */
+  key: string;
   /** The memory file. */
   ram: string;
   /** The state of the devices. */
@@ -35,7 +45,7 @@ export interface Template {
 
 /** Returns the machine's template, booting it once when the cache has none. */
 export async function prepareTemplate(machine: Machine): Promise<Template> {
-  const { kernel, memMiB, cpus, icount } = machine;
+  const { kernel } = machine;
   // Content counts, not where it lies: what was built again and came out the same needs no other template.
   const named = {
     ...machine,
@@ -46,13 +56,44 @@ export async function prepareTemplate(machine: Machine): Promise<Template> {
     qemuArguments(named, diskPaths(""), "save", []),
     ...[kernel.digest, machine.rootImage.digest, await qemuVersion()],
   ];
-  const name = `template-${kernel.series}-${memMiB}m-${cpus}cpu${icount ? "-icount" : ""}`;
-  const dir = await cached(
-    name,
-    inputs,
-    (dir) => step(`boot ${kernel.release} and save it as a template`, () => save(machine, dir)),
+  return templateIn(
+    await cached(
+      `template-${machineName(machine)}`,
+      inputs,
+      (dir) => step(`boot ${kernel.release} and save it as a template`, () => save(machine, dir)),
+    ),
   );
-  return { ram: `${dir}/ram`, state: `${dir}/state` };
+}
+
+/**
+ * Returns a template in which the agent runs, without a policy; starting it once when the cache has none.
+ *
+ * @param binary disk with the agent, named by its content, as it must be given to every VM that is restored
+ * @param options of `ankylo run`, without spaces in them
+ */
+export async function prepareAgentTemplate(
+  machine: Machine,
+  base: Template,
+  binary: { path: string; key: string },
+  options: readonly string[],
+): Promise<Template> {
+  const start = (dir: string) =>
+    step(
+      `start the agent on ${machine.kernel.release} and save it as a template`,
+      () => saveWithAgent(machine, base, { binary: binary.path, options, dir }),
+    );
+  const name = `template-agent-${machineName(machine)}`;
+  return templateIn(
+    await cached(name, [base.key, binary.key, options], start, AGENT_TEMPLATES_MAX),
+  );
+}
+
+function machineName({ kernel, memMiB, cpus, icount }: Machine): string {
+  return `${kernel.series}-${memMiB}m-${cpus}cpu${icount ? "-icount" : ""}`;
+}
+
+function templateIn(dir: string): Template {
+  return { key: basename(dir), ram: `${dir}/ram`, state: `${dir}/state` };
 }
 
 /** Starts a VM from the machine's template. It waits for a line on its channel: see guest/init.sh. */
@@ -63,23 +104,53 @@ export async function restore(
   forwards: readonly Forward[],
 ): Promise<QemuProcess> {
   const args = qemuArguments(machine, { ...disks, ram: template.ram }, "restore", forwards);
-  return await startQemu([...args, "-incoming", "defer"], async (qmp) => {
-    await qmp.execute("migrate-incoming", { uri: `exec:cat ${template.state}` });
-    while (true) {
-      const { status } = await qmp.execute("query-status") as { status: string };
-      if (status === "paused") break;
-      if (status !== "inmigrate") throw new Error(`Restore template: QEMU is in state "${status}"`);
-    }
-    await qmp.execute("cont");
-  });
+  return await startQemu([...args, "-incoming", "defer"], (qmp) => wake(qmp, template));
+}
+
+async function wake(qmp: Qmp, template: Template): Promise<void> {
+  await qmp.execute("migrate-incoming", { uri: `exec:cat ${template.state}` });
+  while (true) {
+    const { status } = await qmp.execute("query-status") as { status: string };
+    if (status === "paused") break;
+    if (status !== "inmigrate") throw new Error(`Restore template: QEMU is in state "${status}"`);
+  }
+  await qmp.execute("cont");
 }
 
 async function save(machine: Machine, dir: string): Promise<void> {
   const disks = diskPaths(dir);
-  await writeEmptyDisk(disks.job, JOB_DISK_BYTES);
   await writeEmptyDisk(disks.binary, BINARY_DISK_BYTES);
-  const args = qemuArguments(machine, disks, "save", []);
+  await saveWhenReady(machine, disks, dir, []);
+  await Deno.remove(disks.binary);
+}
+
+async function saveWithAgent(
+  machine: Machine,
+  base: Template,
+  { binary, options, dir }: { binary: string; options: readonly string[]; dir: string },
+): Promise<void> {
+  const disks = { ...diskPaths(dir), binary };
+  // Mapped shared this time: what the agent changes belongs to the new template.
+  await run(["cp", "--sparse=always", base.ram, disks.ram]);
+  await saveWhenReady(machine, disks, dir, ["-incoming", "defer"], async (qmp, qemu) => {
+    await wake(qmp, base);
+    await qemu.send("binary");
+    await qemu.send(["agent", ...options].join(" "));
+  });
+}
+
+/** Starts a VM on the memory file of `dir`, and saves it there when it says that it is ready. */
+async function saveWhenReady(
+  machine: Machine,
+  disks: Disks,
+  dir: string,
+  more: readonly string[],
+  begin?: (qmp: Qmp, qemu: QemuProcess) => Promise<void>,
+): Promise<void> {
+  await writeEmptyDisk(disks.job, JOB_DISK_BYTES);
+  const args = [...qemuArguments(machine, disks, "save", []), ...more];
   const qemu = await startQemu(args, async (qmp, qemu) => {
+    await begin?.(qmp, qemu);
     const timer = setTimeout(() => qemu.kill(), BOOT_TIMEOUT_MS);
     const ready = await waitUntilReady(qemu);
     clearTimeout(timer);
@@ -87,7 +158,7 @@ async function save(machine: Machine, dir: string): Promise<void> {
     await saveState(qmp, `${dir}/state`);
   });
   await qemu.close();
-  for (const path of [disks.job, disks.binary]) await Deno.remove(path);
+  await Deno.remove(disks.job);
 }
 
 function diskPaths(dir: string): Disks {

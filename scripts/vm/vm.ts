@@ -8,6 +8,7 @@
  * ```
  */
 
+import { basename } from "node:path";
 import { run } from "./command.ts";
 import { prepareKernel } from "./kernel.ts";
 import type { KernelSeries } from "./kernels.ts";
@@ -20,7 +21,7 @@ import {
 } from "./qemu.ts";
 import { prepareRootImage } from "./root_image.ts";
 import { cached, digestOf, outputDir } from "./store.ts";
-import { prepareTemplate, restore, type Template } from "./template.ts";
+import { prepareAgentTemplate, prepareTemplate, restore, type Template } from "./template.ts";
 
 export { prepareKernel, vmlinuxPath } from "./kernel.ts";
 export { KERNEL_SERIES, KERNELS, type KernelSeries, parseKernelSeries } from "./kernels.ts";
@@ -43,6 +44,8 @@ export interface VmOptions {
   forwards?: readonly Forward[];
   /** The agent's binary, mounted at /usr/local/bin/ankylo; by default `ANKYLO_BINARY` or `.output/ankylo`, if there. */
   binary?: string;
+  /** The job finds the agent running, with these options and without a policy; its pid and log are in /run/agent. */
+  agent?: readonly string[];
 }
 
 /** A running VM. */
@@ -77,7 +80,7 @@ const STOPPED_STATUS = 130;
  */
 export async function prepareVm(
   options: Omit<VmOptions, "jobDir">,
-): Promise<{ machine: Machine; template: Template }> {
+): Promise<{ machine: Machine; template: Template; binary: BinaryDisk }> {
   const icount = options.icount ?? false;
   const machine: Machine = {
     kernel: await prepareKernel(options.kernel),
@@ -86,7 +89,17 @@ export async function prepareVm(
     cpus: icount ? 1 : options.cpus ?? 2,
     icount,
   };
-  return { machine, template: await prepareTemplate(machine) };
+  const path = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
+  const binary = await prepareBinaryDisk(path);
+  const template = await prepareTemplate(machine);
+  if (options.agent === undefined) return { machine, template, binary };
+  if (!binary.filled) {
+    throw new RangeError(
+      `Prepare VM with the agent: "${path}" is missing: run "deno task build" first`,
+    );
+  }
+  const withAgent = await prepareAgentTemplate(machine, template, binary, options.agent);
+  return { machine, template: withAgent, binary };
 }
 
 /**
@@ -94,19 +107,18 @@ export async function prepareVm(
  *
  * The first call for a kernel and a size makes what is missing, and says so on standard error (about 45 s).
  *
- * @throws {RangeError} when the job directory is too large or has no run.sh
+ * @throws {RangeError} when the job directory is too large or has no run.sh; when there is no agent that could run
  */
 export async function startVm(options: VmOptions): Promise<Vm> {
   await checkJob(options.jobDir);
-  const { machine, template } = await prepareVm(options);
-  const binary = options.binary ?? Deno.env.get("ANKYLO_BINARY") ?? `${outputDir}/ankylo`;
-  const agent = await prepareBinaryDisk(binary);
+  const { machine, template, binary } = await prepareVm(options);
   const dir = await makeRunDir();
   try {
-    const disks = { job: `${dir}/job`, binary: agent.path, console: `${dir}/console.log` };
+    const disks = { job: `${dir}/job`, binary: binary.path, console: `${dir}/console.log` };
     await writeJobDisk(options.jobDir, disks.job);
     const qemu = await restore(machine, template, disks, options.forwards ?? []);
-    return new RunningVm(qemu, dir, agent.hasBinary, options.timeoutS ?? 300);
+    const mountBinary = binary.filled && options.agent === undefined;
+    return new RunningVm(qemu, dir, mountBinary, options.timeoutS ?? 300);
   } catch (error) {
     await Deno.remove(dir, { recursive: true });
     throw error;
@@ -122,7 +134,7 @@ class RunningVm implements Vm {
   #linesClosed = false;
   #ended: "stopped" | "timeout" | undefined;
 
-  constructor(qemu: QemuProcess, dir: string, hasBinary: boolean, timeoutS: number) {
+  constructor(qemu: QemuProcess, dir: string, mountBinary: boolean, timeoutS: number) {
     this.#qemu = qemu;
     this.#dir = dir;
     this.lines = new ReadableStream({
@@ -132,7 +144,7 @@ class RunningVm implements Vm {
         this.#end("stopped");
       },
     });
-    this.status = this.#follow(hasBinary, timeoutS);
+    this.status = this.#follow(mountBinary, timeoutS);
     // A caller that only reads the lines has not asked for the status.
     this.status.catch(() => {});
   }
@@ -147,13 +159,14 @@ class RunningVm implements Vm {
     await this.stop();
   }
 
-  async #follow(hasBinary: boolean, timeoutS: number): Promise<number> {
+  async #follow(mountBinary: boolean, timeoutS: number): Promise<number> {
     const timer = timeoutS > 0
       ? setTimeout(() => this.#end("timeout"), timeoutS * 1000)
       : undefined;
     try {
+      if (mountBinary) await this.#qemu.send("binary");
       // The guest wakes at the time when its template was saved, so it is told the time.
-      await this.#qemu.send(`${(Date.now() / 1000).toFixed(3)} ${hasBinary ? 1 : 0}`);
+      await this.#qemu.send(`job ${(Date.now() / 1000).toFixed(3)}`);
       const status = await this.#readOutput();
       if (status !== undefined) return status;
       if (this.#ended === "stopped") return STOPPED_STATUS;
@@ -231,17 +244,28 @@ async function writeJobDisk(jobDir: string, target: string): Promise<void> {
   await resizeDisk(target, JOB_DISK_BYTES, `job directory "${jobDir}"`);
 }
 
+/** A disk with the agent's binary, or without. */
+interface BinaryDisk {
+  path: string;
+  /** Names the content. */
+  key: string;
+  filled: boolean;
+}
+
+/** Disks of builds that are kept, the most recently used. */
+const BINARY_DISKS_MAX = 16;
+
 /**
  * Returns the disk with the agent's binary, or an empty one. It is mounted, not copied: only what is read of it passes
  * through emulation. With the binary goes what it unpacks at its first start.
  */
-async function prepareBinaryDisk(binary: string): Promise<{ path: string; hasBinary: boolean }> {
-  const hasBinary = await exists(binary);
-  const inputs = hasBinary ? await digestOf([binary]) : "none";
-  const dir = await cached("agent", inputs, async (dir) => {
+async function prepareBinaryDisk(binary: string): Promise<BinaryDisk> {
+  const filled = await exists(binary);
+  const inputs = filled ? await digestOf([binary]) : "none";
+  const fill = async (dir: string) => {
     const tree = `${dir}/tree`;
     await Deno.mkdir(`${tree}/cache`, { recursive: true });
-    if (hasBinary) {
+    if (filled) {
       await Deno.copyFile(binary, `${tree}/ankylo`);
       // What cannot start on this machine is not unpacked, and may be tested all the same.
       const unpacking = { env: { ANKYLO_CACHE: `${tree}/cache` }, anyStatus: true };
@@ -251,8 +275,9 @@ async function prepareBinaryDisk(binary: string): Promise<{ path: string; hasBin
     await run(["mksquashfs", tree, `${dir}/disk`, ...stored, "-quiet", "-no-progress"]);
     await resizeDisk(`${dir}/disk`, BINARY_DISK_BYTES, `binary "${binary}"`);
     await Deno.remove(tree, { recursive: true });
-  });
-  return { path: `${dir}/disk`, hasBinary };
+  };
+  const dir = await cached("agent", inputs, fill, BINARY_DISKS_MAX);
+  return { path: `${dir}/disk`, key: basename(dir), filled };
 }
 
 /** Grows a file, sparsely, to the size that the template's disk has. */

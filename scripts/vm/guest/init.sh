@@ -2,9 +2,10 @@
 # Init of the test VM. Brings the machine up, starts containerd, says "ready", and waits. The harness saves the VM at
 # that point; every later run is a copy that wakes up in `read`, gets its job from a disk, runs it, and reports.
 #
-# Channel: the virtio port "harness". Host to guest: one line, "TIME HAS_BINARY". Guest to host: the job's output;
-# a record that starts with the byte 0x1e and ends with a newline is a message: "ready", or "exit STATUS".
-# Everything else that is printed here goes to the console.
+# Channel: the virtio port "harness". Host to guest, one line each: "binary", a disk holds the agent's binary; "agent
+# OPTION...", start it and say "ready" again, for a template in which it runs; "job TIME". Guest to host: the job's output; a record
+# that starts with the byte 0x1e and ends with a newline is a message: "ready", or "exit STATUS". Everything else that is
+# printed here goes to the console.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb NO_COLOR=1
 export LANG=C.UTF-8
 
@@ -62,6 +63,30 @@ start_containerd() {
   ctr run --rm docker.io/library/busybox:latest warm-up /bin/true
 }
 
+mount_binary() {
+  mkdir -p /run/vm-binary
+  mount -t squashfs -o ro /dev/vdd /run/vm-binary
+  mount --bind /run/vm-binary/ankylo /usr/local/bin/ankylo
+  # What the agent unpacks at its first start has been unpacked on the host, which is 40 times as fast.
+  mkdir -p /run/vm-cache/upper /run/vm-cache/work
+  mount -t overlay -o lowerdir=/run/vm-binary/cache,upperdir=/run/vm-cache/upper,workdir=/run/vm-cache/work \
+    cache /var/cache/ankylo
+}
+
+# start_agent [OPTION...]: without a policy. The job finds its pid and its words in /run/agent.
+start_agent() {
+  mkdir -p /run/agent /etc/ankylo/policies
+  ankylo run "$@" >>/run/agent/log 2>&1 </dev/null 3>&- &
+  echo $! >/run/agent/pid
+  until curl -sf -o /dev/null http://127.0.0.1:8420/readyz; do
+    if ! kill -0 $!; then
+      cat /run/agent/log
+      exit 1
+    fi
+    sleep 0.2
+  done
+}
+
 # A script may open /dev/stderr anew, which the port refuses: so its output goes through a pipe. The exit message goes
 # through the same pipe, so it comes after all the output even when a process that was left behind holds the pipe.
 run_job() {
@@ -84,17 +109,18 @@ open_channel
 start_containerd
 printf '\x1eready\n' >&3
 
-read -r time has_binary <&3
-date -s "@$time" >/dev/null
-if [ "$has_binary" = 1 ]; then
-  mkdir -p /run/vm-binary
-  mount -t squashfs -o ro /dev/vdd /run/vm-binary
-  mount --bind /run/vm-binary/ankylo /usr/local/bin/ankylo
-  # What the agent unpacks at its first start has been unpacked on the host, which is 40 times as fast.
-  mkdir -p /run/vm-cache/upper /run/vm-cache/work
-  mount -t overlay -o lowerdir=/run/vm-binary/cache,upperdir=/run/vm-cache/upper,workdir=/run/vm-cache/work \
-    cache /var/cache/ankylo
-fi
+while read -r -a words <&3; do
+  case ${words[0]} in
+    binary) mount_binary ;;
+    agent)
+      start_agent "${words[@]:1}"
+      printf '\x1eready\n' >&3
+      ;;
+    job) break ;;
+  esac
+done
+# The guest woke at the time when it was saved.
+date -s "@${words[1]}" >/dev/null
 tar -x -C /job -f /dev/vdc
 run_job
 # The host ends the VM when it has read the message.
