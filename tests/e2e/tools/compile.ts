@@ -3,14 +3,15 @@
 import { outputDir } from "../../../scripts/vm/store.ts";
 
 /**
- * Compiles `NAME.c` unless the program is newer, and returns its path, for a scenario's `files`: it runs as /files/NAME.
+ * Compiles `NAME.c` unless the program is newer than it and tool.h, and returns its path, for a scenario's `files`: it runs as /files/NAME.
  *
  * @throws {Error} when gcc refuses it
  */
 export async function compileTool(name: string): Promise<string> {
   const folder = new URL(".", import.meta.url).pathname;
   const target = `${outputDir}/e2e-tools/${name}`;
-  if (await modified(target) > await modified(`${folder}${name}.c`)) return target;
+  const sources = await Promise.all([`${name}.c`, "tool.h"].map((file) => modified(folder + file)));
+  if (await modified(target) > Math.max(...sources)) return target;
   await Deno.mkdir(`${outputDir}/e2e-tools`, { recursive: true });
   const { success, stderr } = await new Deno.Command("gcc", {
     args: ["-static", "-O1", "-pthread", "-Wall", "-Wextra", "-Werror"]

@@ -2,12 +2,8 @@
 // execute WAY PROGRAM ARGUMENT...: executes a program in an unusual way; or, `as-...`, opens PROGRAM under a false name.
 // Exit status 1, and the error's text, when that is refused.
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -15,16 +11,9 @@
 #include <sys/wait.h>
 #include <linux/sched.h>
 #include <unistd.h>
+#include "tool.h"
 
 extern char **environ;
-
-static int must(const char *what, int result)
-{
-	if (result >= 0)
-		return result;
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static void execute_descriptor(int fd, char **argv)
 {

@@ -2,29 +2,18 @@
 // mounts WAY ARGUMENT...: gives a file another name, then prints it. Run it in a mount namespace of its own (unshare -m).
 // Exit status 1, and the error's text, at the first step that is refused.
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "tool.h"
 
 /* <sys/mount.h> and <linux/mount.h> do not go together in every C library. */
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 int umount2(const char *target, int flags);
 #define LAZILY 2
-
-static int must(const char *what, int result)
-{
-	if (result >= 0)
-		return result;
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static void print_file(int fd)
 {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // open WAY PATH: opens a file in an unusual way and prints it. Exit status 1, and the error's text, when that is refused.
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
@@ -9,26 +8,11 @@
 #include <linux/openat2.h>
 #include <mqueue.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static int must(const char *what, int result)
-{
-	if (result < 0)
-		fail(what);
-	return result;
-}
+#include "tool.h"
 
 static void print_file(int fd)
 {
