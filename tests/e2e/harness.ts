@@ -37,7 +37,7 @@ export function scenario(scenario: Scenario): void {
         checkAct(act, acts, await outcome());
       });
     }
-    if (scenario.otherAlerts !== "ignore") {
+    if ((scenario.otherAlerts ?? "fail") === "fail") {
       Deno.test(`${kernel} ${scenario.name}: no alert but those expected`, async () => {
         checkNoOtherAlerts(acts, await outcome());
       });
@@ -61,6 +61,7 @@ async function runScenario(
     await using vm = await startVm({
       kernel,
       jobDir,
+      ...scenario.agentStarts === "last" ? {} : { agent: scenario.agentOptions ?? [] },
       timeoutS: TIMEOUT_S,
       ...scenario.memMiB === undefined ? {} : { memMiB: scenario.memMiB },
     });

@@ -9,14 +9,14 @@ set -u
 image=docker.io/library/busybox:latest
 work=/run/e2e
 alerts=$work/alerts
-agent_log=$work/agent.log
+agent_pid=/run/agent/pid
+agent_log=/run/agent/log
 agent_url=http://127.0.0.1:8420
 # Emulation on a busy machine is slow; an act or an alert that takes longer than this never comes.
 patience=${PATIENCE:-60}
-mkdir -p $work /etc/ankylo/policies
+mkdir -p $work /run/agent
 : >$alerts
-: >$agent_log
-cp -r /job/policies/. /etc/ankylo/policies/
+touch $agent_log
 
 fatal() {
   echo "@fatal $*"
@@ -52,17 +52,13 @@ start_container() {
 declare -A runtime_of=()
 limit=()
 
-# enter_container NAME USER EXEC_ID PROGRAM [ARGUMENT...]: replaces the process; ${limit[@]} may be a timeout.
-# Another user than root is given to the runtime itself: for `ctr task exec --user`, containerd 1.6 mounts the
-# container's overlay a second time to read /etc/passwd, and the kernel then loses the work directory of the first.
+# enter_container NAME USER PROGRAM [ARGUMENT...]: replaces the process; ${limit[@]} may be a timeout. By the runtime
+# itself, which containerd would call too, after starting another program. And for `ctr task exec --user`, containerd 1.6
+# mounts the container's overlay a second time to read /etc/passwd, and the kernel then loses the work directory of the first.
 enter_container() {
-  local name=$1 user=$2 id=$3
-  shift 3
-  if [ "$user" = 0 ]; then
-    exec "${limit[@]}" ctr task exec --exec-id "$id" "$name" "$@"
-  else
-    exec "${limit[@]}" "${runtime_of[$name]}" --root /run/containerd/runc/default exec --user "$user:$user" "$name" "$@"
-  fi
+  local name=$1 user=$2
+  shift 2
+  exec "${limit[@]}" "${runtime_of[$name]}" --root /run/containerd/runc/default exec --user "$user:$user" "$name" "$@"
 }
 
 # A session is a shell inside a container, entered as by `kubectl exec`; acts are commands typed into it.
@@ -73,7 +69,7 @@ open_session() {
   mkfifo $pipes.in $pipes.out
   # Opened for both directions, so that neither side waits for the other to open its end.
   exec {in}<>$pipes.in {out}<>$pipes.out
-  enter_container "$1" "$2" "${pipes##*/}" /bin/sh <$pipes.in >$pipes.out 2>&1 {in}<&- {out}<&- &
+  enter_container "$1" "$2" /bin/sh <$pipes.in >$pipes.out 2>&1 {in}<&- {out}<&- &
   session_pid[$key]=$!
   session_in[$key]=$in
   session_out[$key]=$out
@@ -132,10 +128,21 @@ prepare() {
 
 # --- the agent ----------------------------------------------------------------------------------------------------
 
+# Puts the scenario's policies in place, all at once: the agent reads each state of the folder as a whole.
+install_policies() {
+  rm -rf /etc/ankylo/policies
+  mkdir -p /etc/ankylo
+  cp -r /job/policies /etc/ankylo/policies.new
+  mv -T /etc/ankylo/policies.new /etc/ankylo/policies
+}
+
+# Whether the agent has read them: it had none before.
+agent_read_policies() { curl -s $agent_url/v1/policies | grep -qF '"policies":[{'; }
+
 agent_is_ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' $agent_url/readyz)" = 200 ]; }
 
 follow_alerts() {
-  while kill -0 "$(<$work/agent.pid)" 2>/dev/null; do
+  while agent_runs; do
     curl -sN -D $work/headers $agent_url/v1/alerts | sed -un 's/^data: \?//p' >>$alerts
   done
 }
@@ -143,24 +150,30 @@ follow_alerts() {
 # start_agent [OPTION...]: returns when the agent is ready and its alerts are being followed.
 start_agent() {
   ankylo run --policies /etc/ankylo/policies "$@" >>$agent_log 2>&1 </dev/null &
-  echo $! >$work/agent.pid
+  echo $! >$agent_pid
   local end=$((SECONDS + 4 * patience))
   until agent_is_ready; do
     agent_runs || fatal "start the agent: it ended: $(tail -n 5 $agent_log)"
     [ $SECONDS -lt $end ] || fatal "start the agent: not ready in time: $(tail -n 5 $agent_log)"
     sleep 0.1
   done
+  follow_agent
+}
+
+# follow_agent: returns when the running agent's alerts are being followed, unless nobody wants them.
+follow_agent() {
+  [ -z "${alerts_unread:-}" ] || return 0
   rm -f $work/headers
   follow_alerts &
   wait_until grep -qs 200 $work/headers || fatal "follow alerts: no answer from $agent_url/v1/alerts"
 }
 
-agent_runs() { kill -0 "$(<$work/agent.pid)" 2>/dev/null; }
+agent_runs() { kill -0 "$(<$agent_pid)" 2>/dev/null; }
 agent_is_gone() { ! agent_runs; }
 
 # stop_agent [SIGNAL]: returns when the process is gone.
 stop_agent() {
-  kill "-${1:-TERM}" "$(<$work/agent.pid)" 2>/dev/null
+  kill "-${1:-TERM}" "$(<$agent_pid)" 2>/dev/null
   wait_until agent_is_gone
 }
 
@@ -195,7 +208,11 @@ act_exec() {
   local id=$1 container=$2 user=$3 from limit=(timeout "$patience")
   shift 3
   from=$(alert_count)
-  output=$(enter_container "$container" "$user" "act-$id" "$@" 2>&1 </dev/null)
+  if [ "$user" = 0 ]; then
+    output=$("${limit[@]}" ctr task exec --exec-id "act-$id" "$container" "$@" 2>&1 </dev/null)
+  else
+    output=$(enter_container "$container" "$user" "$@" 2>&1 </dev/null)
+  fi
   status=$?
   report "$id" "$from"
 }
@@ -205,8 +222,13 @@ report() {
   window_id=$1 window_from=$2
 }
 
-# await_alert [TEXT...]: waits until an alert that contains all the texts has arrived since the last act began.
-await_alert() { wait_until alert_arrived "$@"; }
+# await_alert [TEXT...]: waits until an alert that contains all the texts has arrived since the last act began. The first
+# that never comes fails the scenario; the others are not waited for as long.
+alert_patience=$patience
+await_alert() {
+  local patience=$alert_patience
+  wait_until alert_arrived "$@" || alert_patience=3
+}
 
 alert_arrived() {
   local line text
@@ -221,7 +243,7 @@ alert_arrived() {
 end_window() { echo "@window $window_id $window_from $(alert_count)"; }
 
 finish() {
-  if [ -e $work/agent.pid ]; then stop_agent TERM; fi
+  if [ -e $agent_pid ]; then stop_agent TERM; fi
   sed 's/^/@alert /' $alerts
   echo "@log $(base64 -w0 $agent_log)"
 }

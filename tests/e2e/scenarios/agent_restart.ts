@@ -65,6 +65,7 @@ const prepare = "mkdir /data && echo text >/data/x";
 scenario({
   name: "agent restart",
   policies: { "guard.yaml": policy },
+  agentStarts: "last",
   containers: {
     web: { labels: { app: "web" }, prepare },
     free: { prepare },

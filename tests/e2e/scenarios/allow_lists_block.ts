@@ -183,6 +183,7 @@ const strictActs = (container: string, index: number): Act[] => [
 scenario({
   name: "allow-lists that refuse",
   agentOptions: ["--posture-file", "block"],
+  agentStarts: "last",
   policies: {
     "strict.yaml": strict,
     "programs.yaml": programs,
