@@ -1,0 +1,300 @@
+/**
+ * Random trees of files, random policies about them, and random questions with the answers that the specification
+ * (src/compile/evaluate.ts) gives. Everything follows from a seed. tests/e2e/tools/compare.c reads the lists.
+ */
+
+import {
+  OP_READ,
+  OP_WRITE,
+  VERDICT_BLOCK,
+  VERDICT_POSTURE_BLOCK,
+  VERDICT_SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import { evaluateRules } from "../../src/compile/evaluate.ts";
+import { enforcedRules } from "../../src/compile/rules.ts";
+import { COMPONENTS_MAX, PATH_BYTES_MAX } from "../../src/model/limits.ts";
+import { parsePolicies } from "../../src/model/parse.ts";
+import type { Posture } from "../../src/model/posture.ts";
+
+/** One container's tree, what is ruled in it, and what is asked about it. */
+export interface RandomTree {
+  /** For `compare build`. */
+  build: string;
+  /** A policy file. */
+  policies: string;
+  /** For `compare ask`. */
+  questions: string;
+}
+
+/** The programs that ask, as /s/NAME: copies of one, so that rules can tell them apart. */
+export const ASKERS = ["one", "two", "three"] as const;
+
+/** Lengths in bytes at which the kernel stores names in another way, and the longest. */
+const NAME_SIZES = [1, 2, 31, 32, 33, 39, 40, 41, 254, 255];
+const LETTERS = [..."abcxyzABC019 .-_*?[]{}\\'\"#~éßжя文件🦔"];
+/** Stands for the byte 0xff, which no UTF-8 has: such a name can be in a tree, but not in a policy. */
+const RAW_BYTE = "\uE0FF";
+
+const DIRECTORIES = 70;
+const FILES = 90;
+const DEPTH_MAX = 60;
+const ROOT = "/t";
+
+/** Makes a tree. `container`: its name, by which the policies select it. `asks`: number of questions. */
+export function randomTree(
+  seed: number,
+  container: string,
+  asks: number,
+  posture: Posture,
+): RandomTree {
+  const random = new Random(seed);
+  const tree = new Tree(random);
+  const ruled = tree.entries.filter(({ path }) => canBeRuled(path));
+  // With an Allow rule every file is under an allow-list, which leaves less to tell rules apart by.
+  const actions = random.chance(0.4) ? ["Block", "Audit", "Allow"] : ["Block", "Block", "Audit"];
+  const rules = Array.from({ length: random.between(8, 24) }, () => randomRule(random, ruled));
+  const policies = ["a", "b"].map((name) =>
+    policyText(`${container}-${name}`, container, random, rules, actions)
+  ).join("---\n");
+  const answer = specification(policies, posture);
+  const targets = rules.map(({ at }) => at);
+  const questions = Array.from({ length: asks }, () => {
+    const entry = random.chance(0.6)
+      ? random.near(tree.entries, random.pick(targets))
+      : random.pick(tree.entries);
+    const mode = entry.isDirectory ? "r" : random.pick(["r", "r", "w", "b"] as const);
+    const asker = random.pick(ASKERS);
+    const expected = answer(entry.path, mode, `/s/${asker}`) ? "x" : ".";
+    return `${asker} ${mode} ${expected} ${hex(entry.path)}\n`;
+  });
+  return { build: tree.lines.join(""), policies, questions: questions.join("") };
+}
+
+/** Returns a function that tells whether an open is refused. */
+function specification(yaml: string, posture: Posture) {
+  const { policies, diagnostics } = parsePolicies(yaml, "random.yaml");
+  const errors = diagnostics.filter(({ severity }) => severity === "error");
+  if (errors.length > 0) throw new Error(`Random policy: ${JSON.stringify(errors[0])}`);
+  const rules = enforcedRules(policies);
+  return (path: string, mode: "r" | "w" | "b", caller: string): boolean => {
+    const ops = { r: [OP_READ], w: [OP_WRITE], b: [OP_READ, OP_WRITE] }[mode];
+    return ops.some((op) => {
+      const { verdict } = evaluateRules({ op, path, caller, parent: caller }, rules, posture);
+      const plain = verdict & ~VERDICT_SOURCE;
+      return plain === VERDICT_BLOCK || plain === VERDICT_POSTURE_BLOCK;
+    });
+  };
+}
+
+interface Entry {
+  path: string;
+  isDirectory: boolean;
+  /** Number of the mount that it lies in. */
+  mount: number;
+}
+
+/** Grows a tree and writes down how it is made. */
+class Tree {
+  readonly lines: string[] = [];
+  readonly entries: Entry[] = [];
+  readonly #random: Random;
+  readonly #names: string[];
+  readonly #paths = new Set<string>();
+  #mounts = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.#names = Array.from({ length: 14 }, () => randomName(random));
+    // Names that differ in their last letter only, and one that begins another.
+    const [first = "a"] = this.#names;
+    if (first.length > 1) this.#names.push([...first].slice(0, -1).join(""));
+    this.#add("d", ROOT, 0);
+    this.#chain(random.between(30, DEPTH_MAX));
+    for (let i = 0; i < DIRECTORIES; i++) this.#grow("d");
+    for (let i = 0; i < FILES; i++) this.#grow("f");
+    this.#show("b");
+    this.#show("b");
+    this.#show("o");
+  }
+
+  /** One path that goes deep. */
+  #chain(depth: number): void {
+    let path = ROOT;
+    for (let i = 0; i < depth; i++) {
+      path = `${path}/${this.#random.pick(this.#names.filter((name) => name.length < 45))}`;
+      this.#add("d", path, 0);
+      if (this.#random.chance(0.3)) this.#add("f", `${path}/file`, 0);
+    }
+  }
+
+  #grow(kind: "d" | "f"): void {
+    const parent = this.#random.pick(this.entries.filter(({ isDirectory }) => isDirectory));
+    const name = this.#random.pick(this.#names);
+    const path = `${parent.path}/${name}`;
+    if (path.split("/").length > DEPTH_MAX + 10 || !this.#add(kind, path, parent.mount)) return;
+    if (kind === "f" || !this.#random.chance(0.1)) return;
+    this.lines.push(`t ${hex(path)}\n`);
+    this.entries.at(-1)!.mount = ++this.#mounts;
+  }
+
+  /** Shows a directory's mount below it at a second place: a bind mount, or as the lower layer of an overlay. */
+  #show(kind: "b" | "o"): void {
+    const directories = this.entries.filter(({ path, isDirectory }) =>
+      isDirectory && path !== ROOT
+    );
+    const source = this.#random.pick(directories);
+    const target = `${ROOT}/${kind}${this.#mounts}`;
+    this.#add("d", target, 0);
+    this.lines.push(`${kind} ${hex(source.path)} ${hex(target)}\n`);
+    this.entries.at(-1)!.mount = ++this.#mounts;
+    const shown = this.entries.filter((entry) =>
+      entry.path.startsWith(`${source.path}/`) && entry.mount === source.mount
+    );
+    for (const { path, isDirectory } of shown) {
+      const alias = target + path.slice(source.path.length);
+      this.#paths.add(alias);
+      this.entries.push({ path: alias, isDirectory, mount: this.#mounts });
+    }
+  }
+
+  #add(kind: "d" | "f", path: string, mount: number): boolean {
+    if (this.#paths.has(path)) return false;
+    this.#paths.add(path);
+    this.entries.push({ path, isDirectory: kind === "d", mount });
+    this.lines.push(`${kind} ${hex(path)}\n`);
+    return true;
+  }
+}
+
+interface RuleSketch {
+  at: string;
+  list: "matchPaths" | "matchDirectories";
+  recursive: boolean;
+}
+
+function randomRule(random: Random, entries: readonly Entry[]): RuleSketch {
+  const entry = random.pick(entries);
+  const names = entry.path.split("/");
+  // Mostly the thing itself or its directory; sometimes any directory above, the root of the tree too.
+  const up = random.pick([0, 0, 0, 1, 1, random.between(0, names.length - 2)]);
+  const at = names.slice(0, Math.max(2, names.length - up)).join("/");
+  return {
+    at,
+    list: random.chance(0.45) ? "matchPaths" : "matchDirectories",
+    recursive: random.chance(0.5),
+  };
+}
+
+/** What the container's own programs need where an allow-list refuses all else. */
+const NEEDED = ["/bin/", "/s/", "/files/", "/proc/", "/dev/", "/etc/", "/lib/", "/lib64/"];
+
+function policyText(
+  name: string,
+  container: string,
+  random: Random,
+  rules: readonly RuleSketch[],
+  actions: readonly string[],
+): string {
+  const half = rules.filter(() => random.chance(0.6));
+  const written = half.map((rule) => ruleText(random, rule, random.pick(actions)));
+  const needed = actions.includes("Allow")
+    ? NEEDED.map((dir) => flow({ dir, recursive: true, action: "Allow" }))
+    : [];
+  const list = (key: RuleSketch["list"]) => {
+    const lines = written.filter((rule) => rule.list === key).map(({ text }) => text);
+    if (key === "matchDirectories") lines.push(...needed);
+    return lines.length === 0 ? "" : `    ${key}:\n${lines.join("")}`;
+  };
+  const file = list("matchPaths") + list("matchDirectories") ||
+    `    matchPaths:\n${flow({ path: "/nothing" })}`;
+  return `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: ${name}
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: ${container}
+  action: Block
+  file:
+${file}`;
+}
+
+function ruleText(random: Random, { at, list, recursive }: RuleSketch, action: string) {
+  const sources = random.pick([[], [], [], ["one"], ["one", "two"]]);
+  const target = list === "matchPaths" ? { path: at } : { dir: `${at}/`, recursive };
+  const text = flow({
+    ...target,
+    action,
+    ...random.chance(0.25) ? { readOnly: true } : {},
+    ...sources.length > 0 ? { fromSource: sources.map((name) => ({ path: `/s/${name}` })) } : {},
+  });
+  return { list, text };
+}
+
+/** One item of a list, as JSON, which is YAML. */
+function flow(rule: Record<string, unknown>): string {
+  return `      - ${JSON.stringify(rule)}\n`;
+}
+
+function canBeRuled(path: string): boolean {
+  const bytes = new TextEncoder().encode(path).length;
+  const names = path.split("/").length - 1;
+  return !path.includes(RAW_BYTE) && bytes < PATH_BYTES_MAX && names <= COMPONENTS_MAX;
+}
+
+function randomName(random: Random): string {
+  const size = random.chance(0.6) ? random.pick(NAME_SIZES) : random.between(1, 255);
+  let name = random.chance(0.1) ? RAW_BYTE : "";
+  const bytesOf = (text: string) => hex(text).length / 2;
+  while (bytesOf(name) < size) {
+    const letter = random.pick(LETTERS);
+    // Only ASCII fills the last bytes, so that the size is met.
+    name += bytesOf(name + letter) <= size ? letter : "n";
+  }
+  return name === "." || name === ".." ? "n" : name;
+}
+
+/** The bytes of a path as a file system has them. */
+function hex(path: string): string {
+  return path.split(RAW_BYTE).map((text) => {
+    return [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0"))
+      .join("");
+  }).join("ff");
+}
+
+/** Numbers that follow from a seed: mulberry32. */
+class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  #next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let z = this.#state;
+    z = Math.imul(z ^ (z >>> 15), z | 1);
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  chance(probability: number): boolean {
+    return this.#next() < probability;
+  }
+
+  /** A whole number from `low` to `high`, both included. */
+  between(low: number, high: number): number {
+    return low + Math.floor(this.#next() * (high - low + 1));
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[this.between(0, items.length - 1)]!;
+  }
+
+  /** An entry at or below a path, or any when there is none. */
+  near(entries: readonly Entry[], path: string): Entry {
+    const close = entries.filter((entry) => entry.path.startsWith(path));
+    return this.pick(close.length > 0 ? close : entries);
+  }
+}
