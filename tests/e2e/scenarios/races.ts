@@ -1,0 +1,138 @@
+/**
+ * Names that change while files are opened. Whatever a ruled file is called at any instant, a rule blocks it; whatever a
+ * free one is called, no rule does; only a path read half before and half after a change would be another verdict.
+ *
+ * ANKYLO_RACE_SECONDS makes each race longer: 60 by hand.
+ */
+
+import { type Act, scenario } from "../harness.ts";
+import { setting } from "../settings.ts";
+import { compileTool } from "../tools/compile.ts";
+
+const seconds = setting("ANKYLO_RACE_SECONDS", 5);
+
+/** Twenty directories: the longer the climb, the more may happen during it. */
+const deep = "/d".repeat(20);
+
+const policy = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: races
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: web
+  action: Block
+  file:
+    matchPaths:
+      - path: /files/p/a${deep}/key
+      - path: /files/q/b${deep}/key
+      - path: /one/a${deep}/key
+      - path: /two/b${deep}/key
+      - path: /data${deep}/key
+`;
+
+const fill = (...folders: string[]) =>
+  folders.map((folder) => `mkdir -p ${folder}${deep} && echo content >${folder}${deep}/key`)
+    .join(" && ");
+
+const prepare = [
+  // A mount each that moves between /one/a and /two/b, and between /one/b and /two/a.
+  "for dir in /one /two; do mkdir $dir; mount -t tmpfs race $dir; mkdir $dir/a $dir/b; done",
+  `for dir in /one/a /one/b; do mount -t tmpfs race $dir; done; ${fill("/one/a", "/one/b")}`,
+  fill("/data", "/free"),
+].join(" && ");
+
+const none = /ruled: \d+ opens, 0 escapes\nfree: \d+ opens, 0 false denials/;
+
+/** Starts a disturber on the host; its number is kept in a file, for acts are subshells. */
+const start = (name: string, command: string): Act => ({
+  claim: `${name} begins`,
+  in: "host",
+  run: `(exec ${command}) >$work/${name}.out 2>&1 & echo $! >$work/${name}.pid`,
+  expect: "ok",
+});
+
+/** Ends it; that it never disturbed would be a failure. */
+const stop = (name: string, what: string): Act => ({
+  claim: `${name} happened, all the time`,
+  in: "host",
+  run:
+    `kill $(<$work/${name}.pid); tail --pid=$(<$work/${name}.pid) -f /dev/null; cat $work/${name}.out`,
+  expect: new RegExp(`^[1-9]\\d* ${what}`),
+});
+
+const opens = (claim: string, ruled: string, free: string): Act => ({
+  claim: `${claim}: no open escapes, none is refused falsely`,
+  in: "web",
+  run: `/files/race opens ${seconds} key ${ruled}${deep} ${free}${deep}`,
+  expect: none,
+});
+
+const gaveUp = (claim: string): Act => ({
+  claim,
+  in: "host",
+  run: `curl -s $agent_url/v1/status | grep -o '"gave_up":[^,}]*'`,
+  expect: /"gave_up":/,
+});
+
+const inWeb = "nsenter -t $(ctr task ls | awk '$1 == \"web\" { print $2 }') -m";
+
+scenario({
+  name: "races",
+  policies: { "races.yaml": policy },
+  containers: {
+    web: {
+      privileged: true,
+      prepare,
+    },
+  },
+  files: [await compileTool("race")],
+  acts: [
+    {
+      claim: "directories are there that the host can rename, what it calls /job/files",
+      in: "host",
+      run: `cd /job && mkdir -p files/q && ${fill("files/p/a", "files/p/b")}`,
+      expect: "ok",
+    },
+    {
+      claim: "control: the ruled files are there",
+      in: "host",
+      run: `${inWeb} cat /files/p/a${deep}/key /one/a${deep}/key /data${deep}/key`,
+      expect: /^(content\s*){3}$/,
+    },
+    // The ruled directory is called p/a and q/b by turns, the free one p/b and q/a.
+    start(
+      "renames",
+      "/job/files/race renames /job/files/p/a /job/files/q/b /job/files/p/b /job/files/q/a",
+    ),
+    opens("directories above are renamed", "/files/p/a", "/files/p/b"),
+    stop("renames", "rounds of renames"),
+    start("moves", `${inWeb} /files/race moves /one/a /two/b /one/b /two/a`),
+    start("mounts", "/job/files/race mounts $work"),
+    opens("mounts above are moved, others come and go", "/one/a", "/one/b"),
+    stop("moves", "rounds of moves"),
+    stop("mounts", "mounts"),
+    gaveUp("paths that never stood still are counted"),
+    {
+      claim: "T1 a path that changes while it is opened: what is opened is what was judged",
+      in: "web",
+      run: `/files/race flip ${seconds} /data${deep}/key /free${deep}/key`,
+      expect: /[1-9]\d* opened, [1-9]\d* refused, 0 escapes/,
+    },
+    {
+      claim: "the kernel may preempt a task wherever it is",
+      in: "host",
+      run: "echo full >/sys/kernel/debug/sched/preempt && cat /sys/kernel/debug/sched/preempt",
+      expect: /\(full\)/,
+    },
+    {
+      claim: "tasks that preempt each other inside the programs: no escape, no false denial",
+      in: "web",
+      run: `/files/race preempt ${seconds} /data${deep}/key /free${deep}/key`,
+      expect: none,
+    },
+  ],
+  otherAlerts: "unread",
+});

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// Races: some processes change names, others open files whose verdict is the same under every name they ever have.
+//
+//   race opens SECONDS NAME RULED FREE     opens RULED/NAME, which must be refused, and FREE/NAME, which must not, through
+//                                          descriptors of the directories, one process each; prints what came of it
+//   race preempt SECONDS RULED FREE        the same for two paths, by two groups of processes that interrupt each other
+//                                          on one CPU
+//   race flip SECONDS RULED FREE           opens a path that another thread changes from one to the other and back; both
+//                                          have the same length
+//   race renames FROM TO [FROM TO]...      renames to and fro, prints how often when it is told to end (SIGTERM)
+//   race moves FROM TO [FROM TO]...        the same with mounts
+//   race mounts DIRECTORY                  the same with mounting and unmounting a tmpfs, in a namespace of its own
+//
+// Exit status 1 when a refused file was opened or a free one refused.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "tool.h"
+
+/* Processes of each group that sleep a little and interrupt, and that never sleep. */
+#define INTERRUPTING 3
+#define BUSY 2
+/* What the interrupting ones sleep, at most: a few times what one open takes. */
+#define NAP_NS_MAX 400000
+
+struct tally {
+	uint64_t opens;
+	uint64_t wrong;
+	/* The last errno that was neither success nor EACCES, and how often there was one. */
+	uint64_t odd;
+	int odd_errno;
+};
+
+struct target {
+	int directory;
+	const char *path;
+	int is_refused;
+};
+
+static volatile sig_atomic_t is_ending;
+
+static void end(int signal)
+{
+	(void)signal;
+	is_ending = 1;
+}
+
+static void end_on(int signal)
+{
+	sigaction(signal, &(struct sigaction){ .sa_handler = end }, NULL);
+}
+
+static void open_once(struct tally *tally, const struct target *target)
+{
+	int fd = openat(target->directory, target->path, O_RDONLY);
+
+	tally->opens++;
+	if (fd < 0 && errno != EACCES) {
+		tally->odd++;
+		tally->odd_errno = errno;
+	} else if ((fd < 0) != target->is_refused) {
+		tally->wrong++;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void nap(unsigned *seed)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = rand_r(seed) % NAP_NS_MAX }, NULL);
+}
+
+/* One process that opens until SIGTERM. Those that nap have real-time priority: they wake into the others' opens. */
+static pid_t start_opener(struct tally *tally, const struct target *target, int naps, unsigned seed)
+{
+	pid_t pid = must("fork", fork());
+
+	if (pid > 0)
+		return pid;
+	end_on(SIGTERM);
+	if (naps)
+		must("real-time priority", sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 1 }));
+	while (!is_ending) {
+		open_once(tally, target);
+		if (naps)
+			nap(&seed);
+	}
+	exit(0);
+}
+
+static struct tally *shared_tallies(int count)
+{
+	void *memory = mmap(NULL, count * sizeof(struct tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("mmap");
+	return memory;
+}
+
+static uint64_t report(const char *what, const char *wrong, const struct tally *tallies, int count)
+{
+	struct tally sum = { 0 };
+
+	for (int i = 0; i < count; i++) {
+		sum.opens += tallies[i].opens;
+		sum.wrong += tallies[i].wrong;
+		sum.odd += tallies[i].odd;
+		if (tallies[i].odd)
+			sum.odd_errno = tallies[i].odd_errno;
+	}
+	printf("%s: %lu opens, %lu %s", what, sum.opens, sum.wrong, wrong);
+	if (sum.odd)
+		printf(", %lu other errors, the last: %s", sum.odd, strerror(sum.odd_errno));
+	printf("\n");
+	return sum.wrong + sum.odd + !sum.opens;
+}
+
+/* Runs the openers, `count` on each target, the first `naps` of them napping. */
+static int race(int seconds, const struct target targets[2], int count, int naps)
+{
+	struct tally *tallies = shared_tallies(2 * count);
+	pid_t pids[2 * count];
+
+	for (int i = 0; i < 2 * count; i++)
+		pids[i] = start_opener(&tallies[i], &targets[i / count], i % count < naps, i + 1);
+	sleep(seconds);
+	for (int i = 0; i < 2 * count; i++)
+		kill(pids[i], SIGTERM);
+	for (int i = 0; i < 2 * count; i++)
+		must("wait", waitpid(pids[i], NULL, 0));
+	return !!(report("ruled", "escapes", tallies, count) + report("free", "false denials", tallies + count, count));
+}
+
+/* A directory that is renamed all the time is not there under this name half of the time. */
+static int open_directory(const char *path)
+{
+	int fd;
+
+	do {
+		fd = open(path, O_PATH | O_DIRECTORY);
+	} while (fd < 0 && errno == ENOENT);
+	return must(path, fd);
+}
+
+static int opens(char **args)
+{
+	struct target targets[] = {
+		{ .directory = open_directory(args[2]), .path = args[1], .is_refused = 1 },
+		{ .directory = open_directory(args[3]), .path = args[1] },
+	};
+
+	return race(atoi(args[0]), targets, 1, 0);
+}
+
+static int preempt(char **args)
+{
+	struct target targets[] = {
+		{ .directory = AT_FDCWD, .path = args[1], .is_refused = 1 },
+		{ .directory = AT_FDCWD, .path = args[2] },
+	};
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	must("one CPU", sched_setaffinity(0, sizeof(first), &first));
+	/* It must be able to end the others, who start with an ordinary priority. */
+	must("real-time priority", sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){ .sched_priority = 2 }));
+	return race(atoi(args[0]), targets, INTERRUPTING + BUSY, INTERRUPTING);
+}
+
+struct flipped {
+	char path[4096];
+	const char *ends[2];
+};
+
+static void *flip_path(void *argument)
+{
+	struct flipped *flipped = argument;
+	size_t length = strlen(flipped->ends[0]);
+
+	for (unsigned turn = 0; !is_ending; turn++)
+		memcpy(flipped->path, flipped->ends[turn % 2], length);
+	return NULL;
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat stat;
+
+	must("fstat", fstat(fd, &stat));
+	return stat.st_ino;
+}
+
+/* What is opened must be what was judged, whatever the path says before, in between and after. */
+static int flip(char **args)
+{
+	struct flipped flipped = { .ends = { args[1], args[2] } };
+	ino_t ruled = inode_of(must(args[1], open(args[1], O_PATH)));
+	uint64_t opened = 0, refused = 0, escapes = 0;
+	pthread_t thread;
+
+	memcpy(flipped.path, args[2], strlen(args[2]));
+	pthread_create(&thread, NULL, flip_path, &flipped);
+	end_on(SIGALRM);
+	alarm(atoi(args[0]));
+	while (!is_ending) {
+		int fd = open(flipped.path, O_RDONLY);
+
+		/* Half of one path and half of the other is no file's. */
+		refused += fd < 0 && errno == EACCES;
+		if (fd < 0)
+			continue;
+		opened++;
+		escapes += inode_of(fd) == ruled;
+		close(fd);
+	}
+	pthread_join(thread, NULL);
+	printf("flipped: %lu opened, %lu refused, %lu escapes\n", opened, refused, escapes);
+	return escapes || !opened || !refused;
+}
+
+static int tell(const char *what, uint64_t count)
+{
+	printf("%lu %s\n", count, what);
+	return !count;
+}
+
+static int renames(char **args)
+{
+	uint64_t count = 0;
+
+	while (!is_ending) {
+		for (int i = 0; args[i]; i += 2)
+			must(args[i], count % 2 ? rename(args[i + 1], args[i]) : rename(args[i], args[i + 1]));
+		count++;
+	}
+	return tell("rounds of renames", count);
+}
+
+static int moves(char **args)
+{
+	uint64_t count = 0;
+
+	while (!is_ending) {
+		for (int i = 0; args[i]; i += 2)
+			must("move", mount(args[i + count % 2], args[i + 1 - count % 2], NULL, MS_MOVE, NULL));
+		count++;
+	}
+	return tell("rounds of moves", count);
+}
+
+static int mounts(char **args)
+{
+	uint64_t count = 0;
+
+	must("unshare", unshare(CLONE_NEWNS));
+	must("private", mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	while (!is_ending) {
+		must("mount", mount("race", args[0], "tmpfs", 0, NULL));
+		must("umount", umount(args[0]));
+		count++;
+	}
+	return tell("mounts", count);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(char **args);
+	int args_min;
+} races[] = {
+	{ "opens", opens, 4 },
+	{ "preempt", preempt, 3 },
+	{ "flip", flip, 3 },
+	{ "renames", renames, 2 },
+	{ "moves", moves, 2 },
+	{ "mounts", mounts, 1 },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(races) / sizeof(*races); i++) {
+		if (strcmp(argv[1], races[i].name) || argc - 2 < races[i].args_min)
+			continue;
+		end_on(SIGTERM);
+		return races[i].run(argv + 2);
+	}
+	fprintf(stderr, "usage: see race.c\n");
+	return 2;
+}
