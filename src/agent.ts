@@ -6,6 +6,7 @@ import { bpfObjectBytes } from "../ffi/product.ts";
 import { type Batch, type RingOptions, RingReader } from "../ffi/ring.ts";
 import { EventPipeline } from "./alerts/pipeline.ts";
 import type { ListenAddress, Settings } from "./config/config.ts";
+import type { HttpCredentials } from "./config/credentials.ts";
 import type { ContainerEvent } from "./events/event.ts";
 import { PROCESS_TREE_LIMITS, ProcessTree } from "./events/process_tree.ts";
 import { createApp } from "./http/app.ts";
@@ -33,6 +34,8 @@ export interface AgentOptions {
   readonly version: string;
   /** Stops the agent; what it enforces stays in force. */
   readonly signal: AbortSignal;
+  /** What the TCP address asks of clients. */
+  readonly credentials?: HttpCredentials;
   /** The kernel's side; a test gives one of its own. */
   readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
@@ -68,6 +71,7 @@ class Agent implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #log: Log;
   readonly #version: string;
+  readonly #credentials: HttpCredentials;
   readonly #startedAt = new Date();
   readonly #clock: Clock = systemClock;
   /** Everything that must be ended, the latest first. */
@@ -97,6 +101,7 @@ class Agent implements AsyncDisposable {
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
     const { settings, log, version } = options;
     [this.#settings, this.#log, this.#version] = [settings, log, version];
+    this.#credentials = options.credentials ?? {};
     // A part may fail while others still start, before anyone waits for the end.
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
@@ -425,13 +430,14 @@ class Agent implements AsyncDisposable {
 
   async #serve(): Promise<void> {
     const { listen, socket } = this.#settings;
-    const app = createApp(this.#state(), { log: this.#log });
+    const { token, tls } = this.#credentials;
+    const app = createApp(this.#state(), { log: this.#log, token });
     const closeStreams = () => {
       this.#alerts.close();
       this.#events.close();
     };
     const stop = new AbortController();
-    const serving = await serve(app, { listen, socket, closeStreams }, stop.signal);
+    const serving = await serve(app, { listen, socket, tls, closeStreams }, stop.signal);
     this.#scope.defer(async () => {
       stop.abort();
       await serving.finished;

@@ -66,7 +66,7 @@ async function withAgent(
     openEnforcement: () => Promise.resolve(Enforcement.none("ab12", "this kernel lacks BPF LSM")),
   };
   const running = runAgent(options);
-  using client = AgentClient.open(settings);
+  using client = await AgentClient.open(settings);
   try {
     await Promise.race([log.has("Serving"), running]);
     await use({ dir, client, log });

@@ -1,6 +1,7 @@
 /** Talks to a running agent: over its unix socket, or over TCP where that is off. */
 
 import type { Settings } from "../config/config.ts";
+import { readCredentials } from "../config/credentials.ts";
 import { errorText } from "../lib/log.ts";
 
 /** No agent answers, or it answers with an error. The message names the address and the next step. */
@@ -13,29 +14,43 @@ export class AgentClient {
   /** For people: `unix:/run/ankylo/ankylo.sock` or `http://127.0.0.1:8420`. */
   readonly address: string;
   readonly #origin: string;
+  readonly #token: string | undefined;
   #client: Deno.HttpClient | undefined;
 
-  private constructor(address: string, origin: string, client?: Deno.HttpClient) {
-    this.address = address;
-    this.#origin = origin;
-    this.#client = client;
+  private constructor(parts: {
+    address: string;
+    origin: string;
+    client?: Deno.HttpClient;
+    token?: string | undefined;
+  }) {
+    this.address = parts.address;
+    this.#origin = parts.origin;
+    this.#client = parts.client;
+    this.#token = parts.token;
   }
 
   /**
    * The socket of the settings, else their TCP address.
-   * @throws {RangeError} both are off
+   * @throws {RangeError} both are off. @throws {ConfigError} a file with credentials is not right
    */
-  static open({ socket, listen }: Pick<Settings, "socket" | "listen">): AgentClient {
+  static async open(
+    { socket, listen, http }: Pick<Settings, "socket" | "listen" | "http">,
+  ): Promise<AgentClient> {
     if (socket !== undefined) {
       const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
-      return new AgentClient(`unix:${socket}`, "http://localhost", client);
+      return new AgentClient({ address: `unix:${socket}`, origin: "http://localhost", client });
     }
     if (listen === undefined) {
       throw new RangeError("Cannot reach the agent: both listen and socket are off");
     }
     const host = listen.hostname.includes(":") ? `[${listen.hostname}]` : listen.hostname;
-    const origin = `http://${host}:${listen.port}`;
-    return new AgentClient(origin, origin);
+    const { token, tls } = await readCredentials(http);
+    const origin = `${tls === undefined ? "http" : "https"}://${host}:${listen.port}`;
+    if (tls === undefined) return new AgentClient({ address: origin, origin, token });
+    // The agent's own certificate may be its authority, and shows that this is the agent to an agent that asks.
+    const { certificate: cert, key } = tls;
+    const client = Deno.createHttpClient({ caCerts: [cert], cert, key });
+    return new AgentClient({ address: origin, origin, client, token });
   }
 
   /**
@@ -58,8 +73,9 @@ export class AgentClient {
 
   async #fetch(path: string, headers: Record<string, string>): Promise<Response> {
     try {
+      const proof = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
       return await fetch(`${this.#origin}${path}`, {
-        headers,
+        headers: { ...headers, ...proof },
         ...(this.#client && { client: this.#client }),
       });
     } catch (error) {

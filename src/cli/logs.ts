@@ -18,11 +18,11 @@ export interface LogsOptions {
  * @throws {AgentUnreachableError}
  */
 export async function runLogs(
-  settings: Pick<Settings, "socket" | "listen">,
+  settings: Pick<Settings, "socket" | "listen" | "http">,
   options: LogsOptions,
   io: CommandIo,
 ): Promise<number> {
-  using client = AgentClient.open(settings);
+  using client = await AgentClient.open(settings);
   const status = await client.getJson<ReturnType<typeof statusView>>("/v1/status");
   const { published, held } = status.alerts;
   if (held === 0 && !options.follow) return EXIT_OK;

@@ -25,7 +25,14 @@ import { runVersion } from "./version.ts";
 import { AgentRunsError } from "../lib/instance_lock.ts";
 
 /** Where an agent can be reached. */
-const ADDRESS: readonly SettingName[] = ["socket", "listen"];
+const ADDRESS: readonly SettingName[] = [
+  "socket",
+  "listen",
+  "http.tokenFile",
+  "http.certificate",
+  "http.key",
+  "http.clientCa",
+];
 
 const EXAMPLES = `
 Examples:

@@ -1,5 +1,6 @@
 import { runAgent as run } from "../agent.ts";
 import type { Settings } from "../config/config.ts";
+import { readCredentials } from "../config/credentials.ts";
 import { lockInstance } from "../lib/instance_lock.ts";
 import { createLog, errorText } from "../lib/log.ts";
 import { EXIT_FAILURE, EXIT_OK } from "./exit_codes.ts";
@@ -7,14 +8,15 @@ import { VERSION } from "./version.ts";
 
 /**
  * `ankylo run`: the agent until SIGTERM or SIGINT. What it enforces then stays in force.
- * @throws {AgentRunsError} one runs already
+ * @throws {ConfigError} a file with credentials is not right. @throws {AgentRunsError} one runs already
  */
 export async function runAgent(settings: Settings): Promise<number> {
   const log = createLog(settings.log);
+  const credentials = await readCredentials(settings.http);
   using _lock = await lockInstance();
   using stop = stopSignal();
   try {
-    await run({ settings, log, version: VERSION, signal: stop.signal });
+    await run({ settings, log, version: VERSION, signal: stop.signal, credentials });
     return EXIT_OK;
   } catch (error) {
     log.error("Agent failed", { error: errorText(error) });

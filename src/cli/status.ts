@@ -7,11 +7,11 @@ import { type AgentPicture, statusScreen } from "./status_screen.ts";
 
 /** `ankylo status`: what the running agent enforces, on what, and what came of it. @throws {AgentUnreachableError} */
 export async function runStatus(
-  settings: Pick<Settings, "socket" | "listen">,
+  settings: Pick<Settings, "socket" | "listen" | "http">,
   options: { json: boolean },
   io: CommandIo,
 ): Promise<number> {
-  using client = AgentClient.open(settings);
+  using client = await AgentClient.open(settings);
   const picture = await readPicture(client);
   io.out(options.json ? `${JSON.stringify(picture, null, 2)}\n` : statusScreen(picture));
   return EXIT_OK;

@@ -20,6 +20,14 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Files by which clients of the TCP address prove who they are, and the agent who it is. Paths; undefined: not used. */
+export interface HttpFiles {
+  readonly tokenFile: string | undefined;
+  readonly certificate: string | undefined;
+  readonly key: string | undefined;
+  readonly clientCa: string | undefined;
+}
+
 /** Settings as the agent uses them. What is undefined was turned `off`. */
 export interface Settings {
   readonly policies: string;
@@ -30,6 +38,7 @@ export interface Settings {
   readonly containerd: string | undefined;
   readonly listen: ListenAddress | undefined;
   readonly socket: string | undefined;
+  readonly http: HttpFiles;
   readonly bpffs: string;
   /** Alerts of one kind: so many at once, then so many a second; undefined: no limit. */
   readonly alerts: { readonly burst: number; readonly perSecond: number | undefined };
@@ -90,7 +99,26 @@ export const DEFINITIONS = {
     parseListen,
     "127.0.0.1:8420",
     "<host:port|off>",
-    "loopback address of the HTTP API",
+    "address of the HTTP API; one that other machines reach needs http.tokenFile or http.clientCa",
+  ),
+  "http.tokenFile": define(
+    parsePathOrOff,
+    "off",
+    "<path|off>",
+    "file with the token that clients of the TCP address send as Authorization: Bearer",
+  ),
+  "http.certificate": define(
+    parsePathOrOff,
+    "off",
+    "<path|off>",
+    "PEM file with the certificate of the TCP address, which then is https",
+  ),
+  "http.key": define(parsePathOrOff, "off", "<path|off>", "PEM file with the certificate's key"),
+  "http.clientCa": define(
+    parsePathOrOff,
+    "off",
+    "<path|off>",
+    "PEM file with the authorities that clients' certificates must come from",
   ),
   "socket": define(
     parsePathOrOff,
@@ -162,6 +190,12 @@ export function settingsOf(values: SettingValues): Settings {
     containerd: values.containerd,
     listen: values.listen,
     socket: values.socket,
+    http: {
+      tokenFile: values["http.tokenFile"],
+      certificate: values["http.certificate"],
+      key: values["http.key"],
+      clientCa: values["http.clientCa"],
+    },
     bpffs: values.bpffs,
     alerts: { burst: values["alerts.burst"], perSecond: values["alerts.perSecond"] },
     cluster: values.cluster,

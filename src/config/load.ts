@@ -10,6 +10,7 @@ import {
   parseDocument,
   type YAMLMap,
 } from "yaml";
+import { isLoopback } from "../lib/loopback.ts";
 import { closest } from "../lib/suggest.ts";
 import {
   DEFINITIONS,
@@ -102,7 +103,10 @@ export function resolveSettings(sources: ConfigSources): LoadedSettings {
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { settings: settingsOf(values as SettingValues), given };
+  const settings = settingsOf(values as SettingValues);
+  problems.push(...listenerProblems(settings, given));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { settings, given };
 }
 
 /**
@@ -128,6 +132,45 @@ export function printSettings(loaded: LoadedSettings): string {
   return rows.map(([name, text, origin]) =>
     `${name.padEnd(names)}  ${text.padEnd(texts)}  ${origin}\n`
   ).join("");
+}
+
+/** What is wrong with the TCP listener although each of its settings is right. */
+function listenerProblems(
+  { listen, http }: Settings,
+  given: LoadedSettings["given"],
+): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const report = (name: SettingName, message: string, hint: string) =>
+    problems.push({
+      where: given.get(name)!.origin,
+      message: `Cannot use ${name}: ${message}`,
+      hint,
+    });
+  const proven = http.tokenFile !== undefined || http.clientCa !== undefined;
+  if (listen !== undefined && !isLoopback(listen.hostname) && !proven) {
+    report(
+      "listen",
+      `other machines can reach it, so clients must prove who they are: current value is "${
+        given.get("listen")!.text
+      }"`,
+      'set http.tokenFile, or http.clientCa with http.certificate and http.key; or use "127.0.0.1:8420" and an SSH tunnel',
+    );
+  }
+  if (http.certificate !== undefined && http.key === undefined) {
+    report("http.certificate", "it has no key", "set http.key to the file with its key");
+  }
+  if (http.key !== undefined && http.certificate === undefined) {
+    report(
+      "http.key",
+      "it has no certificate",
+      "set http.certificate to the file with its certificate",
+    );
+  }
+  if (http.clientCa !== undefined && http.certificate === undefined) {
+    const hint = "set http.certificate and http.key";
+    report("http.clientCa", "clients show certificates to servers that have one only", hint);
+  }
+  return problems;
 }
 
 function problemText({ where, message, hint }: ConfigProblem): string {

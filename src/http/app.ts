@@ -2,9 +2,10 @@
  * The HTTP API. It only reads: every method but GET and HEAD is refused, so there is nothing that a forged request
  * could change.
  */
-import { type Context, Hono } from "hono";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type Context, Hono, type Next } from "hono";
 import type { Log } from "../lib/log.ts";
-import { isLoopback } from "./loopback.ts";
+import { isLoopback } from "../lib/loopback.ts";
 import { didYouMean } from "./negotiate.ts";
 import { ProblemError, problemResponse } from "./problem.ts";
 import { addEventRoutes } from "./routes/events.ts";
@@ -29,15 +30,16 @@ const ROUTES: Readonly<Record<string, string>> = {
 export interface AppOptions {
   /** For faults of the agent's own, which the client is told of without detail. */
   readonly log?: Log;
+  /** What clients of the TCP address must send as bearer token; undefined: nothing. */
+  readonly token?: string | undefined;
 }
 
 /** The application over `state`; give its `fetch` to {@linkcode serve}, or call `request` in a test. */
 export function createApp(state: AgentState, options: AppOptions = {}): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
-    requireLocalHost(c);
-    requireReading(c);
-    await next();
+    if (!isUnix(c)) await requireClient(c, options.token, next);
+    else await answerRequest(c, next);
     c.res.headers.set("cache-control", "no-store");
     c.res.headers.set("x-content-type-options", "nosniff");
   });
@@ -56,12 +58,73 @@ export function createApp(state: AgentState, options: AppOptions = {}): Hono {
   return app;
 }
 
+async function answerRequest(c: Context, next: Next): Promise<void> {
+  requireNoBody(c);
+  requireReading(c);
+  await next();
+}
+
+/** Whether a kubelet's probe may ask without a token. It learns yes or no. */
+const PROBES: readonly string[] = ["/healthz", "/readyz"];
+
+/** Over TCP: with the token, or from this machine where none is asked for. */
+async function requireClient(c: Context, token: string | undefined, next: Next): Promise<void> {
+  if (token === undefined) {
+    requireLocalHost(c);
+    return await answerRequest(c, next);
+  }
+  if (hasToken(c, token)) return await answerRequest(c, next);
+  if (!PROBES.includes(c.req.path)) throw unauthorized(c);
+  await answerRequest(c, next);
+  const { status } = c.res;
+  c.res = new Response(status === 200 ? "yes\n" : "no\n", { status });
+}
+
+/** Takes as long for a token that begins right as for any other: digests are compared, not texts. */
+function hasToken(c: Context, token: string): boolean {
+  const sent = /^Bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
+  return timingSafeEqual(digest(sent ?? ""), digest(token));
+}
+
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
+function unauthorized(c: Context): ProblemError {
+  const sent = c.req.header("authorization");
+  return new ProblemError({
+    status: 401,
+    title: "Unauthorized",
+    detail: sent === undefined
+      ? "The request has no token"
+      : "The request's Authorization is not the agent's token",
+    hint: 'send "Authorization: Bearer TOKEN" with the token of the agent\'s http.tokenFile',
+    headers: { "www-authenticate": "Bearer" },
+  });
+}
+
+/** Nothing here reads one, so nothing shall wait for one. */
+function requireNoBody(c: Context): void {
+  const length = c.req.header("content-length");
+  if ((length ?? "0") === "0" && c.req.header("transfer-encoding") === undefined) return;
+  if (c.req.raw.method !== "GET" && c.req.raw.method !== "HEAD") return requireReading(c);
+  throw new ProblemError({
+    status: 413,
+    title: "Content too large",
+    detail: "A request has no body here",
+    headers: { connection: "close" },
+  });
+}
+
+function isUnix(c: Context): boolean {
+  return (c.env as ServeEnvironment | undefined)?.transport === "unix";
+}
+
 /**
  * A web page can make a browser resolve its own name to 127.0.0.1 and then read what it gets from there; the Host
  * header still names the page. Over the unix socket, which no browser speaks, the name is free.
  */
 function requireLocalHost(c: Context): void {
-  if ((c.env as ServeEnvironment | undefined)?.transport === "unix") return;
   const host = c.req.header("host");
   if (host === undefined || isLoopback(host.replace(/:\d+$/, ""))) return;
   throw new ProblemError({

@@ -266,3 +266,50 @@ Deno.test("answers are not cached nor sniffed", async () => {
     "nosniff",
   ]);
 });
+
+const TOKEN = "0123456789abcdef0123";
+
+/** As a client of the TCP address of an agent with a token. */
+async function ask(path: string, authorization?: string, over: Partial<AgentState> = {}) {
+  const headers = { host: "node-1:8420", ...(authorization && { authorization }) };
+  const app = createApp(sampleState(over), { token: TOKEN });
+  const response = await app.request(path, { headers }, { transport: "tcp" });
+  return { status: response.status, text: await response.text(), headers: response.headers };
+}
+
+Deno.test("an agent with a token answers whoever has it, by whatever name they call it", async () => {
+  assert.equal((await ask("/v1/policies", `Bearer ${TOKEN}`)).status, 200);
+  assert.equal((await ask("/v1/policies", `bearer   ${TOKEN}`)).status, 200);
+});
+
+Deno.test("an agent with a token tells nobody else more than whether it is ready", async () => {
+  const wrong = [undefined, TOKEN, "Bearer", "Bearer x", `Bearer ${TOKEN}x`, `Basic ${TOKEN}`];
+  for (const path of ["/", "/v1/status", "/v1/alerts", "/metrics", "/nowhere"]) {
+    for (const authorization of wrong) {
+      const { status, text, headers } = await ask(path, authorization);
+      assert.equal(status, 401, `${path} ${authorization}`);
+      assert.equal(headers.get("www-authenticate"), "Bearer");
+      assert.ok(!text.includes(TOKEN));
+    }
+  }
+  const notReady = () => ["secret"];
+  assert.deepEqual((await ask("/healthz")).text, "yes\n");
+  const { status, text } = await ask("/readyz", undefined, { notReady });
+  assert.deepEqual([status, text], [503, "no\n"]);
+  assert.match((await ask("/readyz", `Bearer ${TOKEN}`, { notReady })).text, /secret/);
+});
+
+Deno.test("the unix socket needs no token", async () => {
+  const app = createApp(sampleState(), { token: TOKEN });
+  const response = await app.request("/v1/status", {}, { transport: "unix" });
+  assert.equal(response.status, 200);
+});
+
+Deno.test("a request with a body is refused before anyone waits for it", async () => {
+  for (const headers of [{ "content-length": "9" }, { "transfer-encoding": "chunked" }]) {
+    const { status, headers: answer } = await get("/healthz", { headers });
+    assert.deepEqual([status, answer.get("connection")], [413, "close"]);
+    assert.equal((await get("/v1/status", { method: "POST", headers })).status, 405);
+  }
+  assert.equal((await get("/healthz", { headers: { "content-length": "0" } })).status, 200);
+});

@@ -1,12 +1,16 @@
-/** Serves the application on a loopback address and a unix socket until a signal ends it. */
+/** Serves the application on a TCP address and a unix socket until a signal ends it. */
 import type { Hono } from "hono";
 import type { ServeEnvironment } from "./app.ts";
 import { type Clock, systemClock } from "../lib/clock.ts";
-import { isLoopback } from "./loopback.ts";
+import type { TlsCredentials } from "../config/credentials.ts";
+import { listenTcp, type TcpLimits } from "./tcp_server.ts";
 
 export interface ServeOptions {
   /** Undefined: no TCP. Port 0: any free one. */
   readonly listen: { readonly hostname: string; readonly port: number } | undefined;
+  /** Of the TCP address. */
+  readonly tls?: TlsCredentials | undefined;
+  readonly limits?: Partial<TcpLimits> | undefined;
   /** Path; undefined: no unix socket. Its directory is made when it is missing. */
   readonly socket: string | undefined;
   /** Ends the event streams: a server does not stop while one is open. */
@@ -30,15 +34,13 @@ const GRACE_MS = 2_000;
 
 /** A listening server and what it has not answered to the end. */
 interface Server {
-  readonly server: { readonly finished: Promise<void> };
   readonly answering: Set<Promise<void>>;
   /** Closes the server and cuts its connections. */
-  readonly cut: AbortController;
+  close(): Promise<void>;
 }
 
 /**
  * Listens, and serves until `signal` aborts.
- * @throws {RangeError} when `listen` is not a loopback address: the API has no authentication.
  * @throws {Error} when the address or the socket is taken, or another file lies at the socket's path.
  */
 export async function serve(
@@ -46,9 +48,9 @@ export async function serve(
   options: ServeOptions,
   signal: AbortSignal,
 ): Promise<Serving> {
-  const { listen, socket } = options;
-  if (listen !== undefined) requireLoopback(listen.hostname);
-  const tcp = listen === undefined ? undefined : serveTcp(app, listen);
+  const { listen, socket, tls, limits } = options;
+  const answer = (request: Request) => app.fetch(request, TCP);
+  const tcp = listen && await listenTcp(answer, { ...listen, tls, limits });
   const servers: Server[] = tcp === undefined ? [] : [tcp];
   try {
     if (socket !== undefined) servers.push(await serveUnix(app, socket));
@@ -57,28 +59,10 @@ export async function serve(
     throw error;
   }
   const finished = untilAborted(signal).then(() => stop(servers, options));
-  return { port: tcp?.server.addr.port, finished };
+  return { port: tcp?.port, finished };
 }
 
-function requireLoopback(hostname: string): void {
-  if (isLoopback(hostname)) return;
-  throw new RangeError(
-    `Cannot listen on "${hostname}": must be a loopback address, since the API has no authentication yet\n` +
-      '  hint: use "127.0.0.1:8420" and reach it through an SSH tunnel, or the unix socket',
-  );
-}
-
-function serveTcp(app: Hono, { hostname, port }: { hostname: string; port: number }) {
-  const [cut, answering] = [new AbortController(), new Set<Promise<void>>()];
-  const settings = { hostname, port, signal: cut.signal, onListen: () => {} };
-  try {
-    return { server: Deno.serve(settings, handlerOf(app, "tcp", answering)), answering, cut };
-  } catch (cause) {
-    throw new Error(`Cannot listen on ${hostname}:${port}`, { cause });
-  }
-}
-
-async function serveUnix(app: Hono, path: string) {
+async function serveUnix(app: Hono, path: string): Promise<Server> {
   const directory = path.slice(0, path.lastIndexOf("/")) || "/";
   await Deno.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
   await removeStaleSocket(path);
@@ -87,7 +71,12 @@ async function serveUnix(app: Hono, path: string) {
   // The mask, and not a chmod behind it: nobody may connect in between.
   const before = Deno.umask(SOCKET_UMASK);
   try {
-    return { server: Deno.serve(settings, handlerOf(app, "unix", answering)), answering, cut };
+    const server = Deno.serve(settings, handlerOf(app, answering));
+    const close = () => {
+      cut.abort();
+      return server.finished;
+    };
+    return { answering, close };
   } catch (cause) {
     throw new Error(`Cannot listen on ${path}`, { cause });
   } finally {
@@ -95,18 +84,16 @@ async function serveUnix(app: Hono, path: string) {
   }
 }
 
-function handlerOf(
-  app: Hono,
-  transport: ServeEnvironment["transport"],
-  answering: Set<Promise<void>>,
-) {
-  const environment: ServeEnvironment = { transport };
+const TCP: ServeEnvironment = { transport: "tcp" };
+const UNIX: ServeEnvironment = { transport: "unix" };
+
+function handlerOf(app: Hono, answering: Set<Promise<void>>) {
   return (request: Request, info: { completed: Promise<void> }) => {
     // It rejects when the client leaves first, which ends the answer as well.
     const answered: Promise<void> = info.completed.catch(() => {})
       .finally(() => answering.delete(answered));
     answering.add(answered);
-    return app.fetch(request, environment);
+    return app.fetch(request, UNIX);
   };
 }
 
@@ -151,6 +138,5 @@ async function stop(servers: readonly Server[], options: ServeOptions): Promise<
 }
 
 async function close(servers: readonly Server[]): Promise<void> {
-  for (const { cut } of servers) cut.abort();
-  await Promise.all(servers.map(({ server }) => server.finished));
+  await Promise.all(servers.map((server) => server.close()));
 }
