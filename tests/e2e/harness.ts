@@ -27,9 +27,7 @@ const TIMEOUT_S = 600;
 /** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
 export function scenario(scenario: Scenario): void {
   const acts = planActs(scenario.acts);
-  for (
-    const kernel of chosenKernels().filter((k) => (scenario.kernels ?? USUAL_KERNELS).includes(k))
-  ) {
+  for (const kernel of kernelsOf(scenario)) {
     let run: Promise<Outcome> | undefined;
     const outcome = () => run ??= runScenario(scenario, acts, kernel);
     for (const act of acts) {
@@ -45,9 +43,13 @@ export function scenario(scenario: Scenario): void {
   }
 }
 
-function chosenKernels(): readonly KernelSeries[] {
+/** A kernel that is named gets every scenario that is not confined to others; the matrix gives each to its own. */
+function kernelsOf({ kernels }: Scenario): readonly KernelSeries[] {
   const text = Deno.env.get(KERNELS_VARIABLE) ?? "6.12";
-  return text === "matrix" ? KERNEL_SERIES : text.split(",").map(parseKernelSeries);
+  if (text === "matrix") return kernels ?? USUAL_KERNELS;
+  return text.split(",").map(parseKernelSeries).filter((kernel) =>
+    kernels?.includes(kernel) ?? true
+  );
 }
 
 async function runScenario(

@@ -44,7 +44,7 @@ export interface Scenario {
   files?: readonly string[];
   /** Whether an alert that no act expects fails the scenario: by default it does. "unread": nobody follows the alerts. */
   otherAlerts?: "fail" | "ignore" | "unread";
-  /** Kernels that it runs on; by default those whose line in KERNELS says "all". */
+  /** Kernels that it runs on; by default those whose line in KERNELS says "all", and any that is asked for by name. */
   kernels?: readonly KernelSeries[];
   /** Guest memory, 1024 by default. */
   memMiB?: number;
