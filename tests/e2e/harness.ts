@@ -8,6 +8,7 @@ import {
   parseKernelSeries,
   startVm,
 } from "../../scripts/vm/vm.ts";
+import { outputDir } from "../../scripts/vm/store.ts";
 import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
 import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
 
@@ -67,11 +68,24 @@ async function runScenario(
       timeoutS: TIMEOUT_S,
       ...scenario.memMiB === undefined ? {} : { memMiB: scenario.memMiB },
     });
-    const lines = await Array.fromAsync(vm.lines);
+    const lines = await Array.fromAsync(logged(vm.lines, `${kernel} ${scenario.name}`));
     await vm.status;
     return parseOutcome(lines);
   } finally {
     await Deno.remove(jobDir, { recursive: true });
+  }
+}
+
+/** Writes a VM's lines to .output/e2e as they come, with the seconds since its start: for those who watch or measure. */
+async function* logged(lines: AsyncIterable<string>, name: string): AsyncGenerator<string> {
+  await Deno.mkdir(`${outputDir}/e2e`, { recursive: true });
+  using log = await Deno.create(`${outputDir}/e2e/${name.replaceAll(/[^\w.]+/g, "-")}.log`);
+  const start = performance.now();
+  const encoder = new TextEncoder();
+  for await (const line of lines) {
+    const seconds = ((performance.now() - start) / 1000).toFixed(2);
+    await log.write(encoder.encode(`${seconds} ${line}\n`));
+    yield line;
   }
 }
 
