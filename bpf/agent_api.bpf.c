@@ -15,6 +15,8 @@ enum reason global_reason;
 enum hook global_hook;
 enum event_type global_event_type;
 enum counter global_counter;
+enum pending_mode global_pending_mode;
+enum cgroup_controller global_cgroup_controller;
 
 struct image_header global_image_header;
 struct image_slot global_image_slot;
@@ -29,6 +31,8 @@ struct container_account global_container_account;
 struct alert_limits global_alert_limits;
 struct alert_kind global_alert_kind;
 struct numbering global_numbering;
+struct agent_pulse global_agent_pulse;
+struct task_survey global_task_survey;
 
 struct exec_ref global_exec_ref;
 struct event_header global_event_header;
@@ -37,3 +41,4 @@ struct suppressed_event global_suppressed_event;
 struct exec_event global_exec_event;
 struct exit_event global_exit_event;
 struct container_event global_container_event;
+struct held_event global_held_event;

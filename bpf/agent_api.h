@@ -83,6 +83,7 @@ enum reason {
 	REASON_NOTIFY = 7,      /* fanotify mark of a super block there */
 	REASON_CREDS = 8,       /* io_uring personality there */
 	REASON_IMAGE = 9,       /* no complete policy image could be read: refused */
+	REASON_PENDING = 11,    /* no one has described the container, and the settings refuse that: its first program */
 };
 
 enum hook {
@@ -108,7 +109,7 @@ enum event_type {
 	EVENT_EXEC = 2,     /* ring_events */
 	EVENT_EXIT = 3,     /* ring_events */
 	EVENT_CONTAINER = 4, /* ring_alerts: a container's cgroup came or went */
-	/* 5: reserved */
+	EVENT_HELD = 5,      /* ring_alerts: a process waits with its exec until its container is described */
 	EVENT_SUPPRESSED = 6, /* ring_alerts: decisions of one kind that went without a record */
 };
 
@@ -125,11 +126,13 @@ enum counter {
 	COUNT_IDENTITY_FAILED = 9, /* a task's identity could not be made or read: its fork or act refused */
 	COUNT_STAGED = 10,         /* tasks that entered a container from outside */
 	COUNT_ARMED = 11,          /* staging tasks whose exec made them the container's own */
-	COUNT_PENDING = 12,        /* judgements passed because no one has described the container yet */
+	COUNT_PENDING = 12,        /* programs that began a container which no one had described, and passed */
 	COUNT_INDEX_EXHAUSTED = 13, /* a container's cgroup came and no index was free */
 	COUNT_EMPTY_SLOT = 14,
-	/* 15, 16, 18: reserved */
+	COUNT_HELD = 15,           /* processes stopped at their exec until their container is described */
+	COUNT_PENDING_REFUSED = 16, /* programs that would have begun a container which no one had described, and were refused */
 	COUNT_LIMITED = 17, /* decisions without a record: their kind had used up its rate */
+	/* 18: reserved */
 	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
 	COUNTERS = 20,
 };
@@ -141,6 +144,18 @@ enum counter {
 #define WORD_FREE 0ULL
 #define WORD_PENDING 0xffffULL   /* slot 0xffff: a container that no one has described yet */
 #define WORD_UNPOLICED 0xfffeULL /* slot 0xfffe: described, no policy selects it */
+#define WORD_PASSED 0xfffdULL    /* slot 0xfffd: pending, and the time limit is over: its programs pass */
+#define WORD_REFUSED 0xfffcULL   /* slot 0xfffc: the same, its first program is refused */
+
+/* What applies to a pending container while the agent is silent. */
+enum pending_mode {
+	PENDING_AUDIT = 0, /* passes, counted */
+	PENDING_BLOCK = 1, /* its first program is refused */
+	PENDING_HOLD = 2,  /* waits, stopped, for the next agent */
+};
+
+/* The agent is silent when its last beat is older. It beats each second, and may be busy for a while. */
+#define BEAT_LIMIT_NS 5000000000ULL
 
 /* ---- the policy image: entries of 128 bytes ---------------------------------------------------------------------- */
 
@@ -223,11 +238,21 @@ struct hash_keys {
 
 /* ---- settings, counters, who is who ------------------------------------------------------------------------------ */
 
+/* The hierarchy of cgroups that is followed: cgroup2, or under cgroup v1 the one of this controller. */
+enum cgroup_controller {
+	CGROUP_UNIFIED = 0,
+	CGROUP_PIDS = 1,
+	CGROUP_MEMORY = 2,
+	CGROUP_CPU = 3,
+};
+
 /* const volatile in .rodata: set once, between open and load. */
 struct agent_settings {
 	struct hash_keys keys;
 	__u64 init_mnt_ns; /* inode number of the host's mount namespace */
 	__u32 format;
+	__u32 cgroup_hierarchy; /* id of the hierarchy whose cgroups are containers; 0: the unified one */
+	__u32 cgroup_controller; /* enum cgroup_controller: how a task leads to its cgroup there */
 	__u32 _pad;
 	__u8 build_id[32]; /* SHA-256 of the objects; the next agent adopts these pins only when it is equal */
 };
@@ -242,6 +267,22 @@ struct cgroup_prefix {
 	__u8 depth;
 	__u8 text[CGROUP_PREFIX_BYTES - 2];
 };
+
+/* What the kernel knows of the agent. Written by the agent; the beat is cleared as its process exits. */
+struct agent_pulse {
+	__u64 beat_ns; /* CLOCK_BOOTTIME of the last sign that containers are being described; 0: silent */
+	__u32 pending; /* enum pending_mode */
+	__u32 _pad;
+};
+
+/* What the task iterator saw in its last run. */
+struct task_survey {
+	__u32 staging; /* tasks that have been staging for longer than STAGING_LIMIT_NS */
+	__u32 held;    /* processes that wait with their exec */
+};
+
+/* A runtime needs less from entering a container to its exec. */
+#define STAGING_LIMIT_NS 5000000000ULL
 
 struct container_use {
 	__u32 tasks; /* live tasks that carry the index */
@@ -360,6 +401,11 @@ struct exit_event {
 	struct event_header header;
 	__u32 code; /* wait status as of wait(2) */
 	__u32 _pad;
+};
+
+struct held_event {
+	struct event_header header;
+	__u64 start_ns; /* of the process, CLOCK_BOOTTIME: with header.pid its name for ever */
 };
 
 /* header.exec and what follows it are 0. */

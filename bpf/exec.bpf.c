@@ -8,6 +8,7 @@
  * name is another program, unless an allow-list refuses it; an allowed program may be made to run others' code (LD_PRELOAD).
  */
 #include "decide.bpf.h"
+#include "hold.bpf.h"
 
 #define PROT_EXEC 4
 
@@ -42,24 +43,66 @@ static __always_inline int judge_program(struct task_identity *identity, __u8 ho
 	return conclude(&act, verdict, reason) ? -EACCES : 0;
 }
 
+static __always_inline int refuse_pending(struct task_identity *identity, struct file *file)
+{
+	struct act act;
+
+	begin_act(&act, identity, HOOK_BPRM_CHECK, OP_EXEC);
+	identity->decision.object = object_of_path(&file->f_path);
+	walk_path(identity, identity->decision.object, current_task());
+	count(COUNT_PENDING_REFUSED);
+	conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_PENDING);
+	return -EACCES;
+}
+
+/* The arming exec of a container that has no image yet. 0: goes on. */
+static __always_inline int judge_undescribed(struct task_identity *identity, struct file *file, __u64 word)
+{
+	switch (pending_mode_of(word)) {
+	case PENDING_HOLD:
+		return hold(identity);
+	case PENDING_BLOCK:
+		identity->held_ns = 0;
+		return refuse_pending(identity, file);
+	default:
+		/* Allows, as the settings say. */
+		identity->held_ns = 0;
+		count(COUNT_PENDING);
+		return 0;
+	}
+}
+
+static __always_inline int is_undescribed(__u64 word)
+{
+	return word == WORD_PENDING || word == WORD_PASSED || word == WORD_REFUSED;
+}
+
 DECIDING_HOOK(bprm_check_security)
 
 SEC("lsm/bprm_check_security")
 int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 {
 	KEEP_REFUSAL(ret);
-	struct task_identity *identity = identity_at_exec();
+	int failed;
+	struct task_identity *identity = identity_at_exec(&failed);
 
+	/* Denies: a container's task, and nothing can be known of it. */
+	if (failed)
+		return -EACCES;
 	if (!identity)
 		return without_identity();
-	/* Allows: the runtime's own set-up. The exec that hands over to the container is judged. */
-	if (identity->state != TASK_ARMED && !exec_arms(identity, bprm))
-		return 0;
 	__u64 word = word_of(identity->container);
 
-	if (word == WORD_PENDING)
-		count(COUNT_PENDING);
-	/* Allows: no rule about programs, or not described yet (counted above). */
+	if (identity->state != TASK_ARMED) {
+		identity->arms = exec_arms(identity, bprm);
+		/* Allows: the runtime's own set-up. The exec that hands over to the container is judged. */
+		if (!identity->arms)
+			return 0;
+		if (is_undescribed(word))
+			return judge_undescribed(identity, bprm->file, word);
+		identity->held_ns = 0;
+	}
+	/* Allows: no rule about programs. */
 	if (!(ops_live_of(word) & OP(OP_EXEC)))
 		return 0;
 	return judge_program(identity, HOOK_BPRM_CHECK, OP_EXEC, bprm->file);

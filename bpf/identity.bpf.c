@@ -9,46 +9,71 @@
  * parent has fails.
  */
 #include "emit_exec.bpf.h"
+#include "hold.bpf.h"
 #include "identity.bpf.h"
 
 /* Of a cgroup's path; nested clusters make long ones. */
 #define TEXT_PATH 512
-#define PF_EXITING 0x4
 
-/* Memory for the child's identity, while fork can still fail. */
+#define CLONE_THREAD 0x00010000
+
+/* The child's identity, while fork can still fail. */
 SEC("lsm/task_alloc")
 int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
 {
 	if (ret)
 		return ret < 0 && ret >= -4095 ? ret : -EACCES;
+	struct task_identity *parent = process_identity();
+
 	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
-	if (!current_identity())
+	if (!parent)
 		return 0;
-	if (make_identity(task))
-		return 0;
-	count(COUNT_IDENTITY_FAILED);
-	return -ENOMEM;
+	struct task_identity *child = make_identity(task);
+
+	if (!child) {
+		count(COUNT_IDENTITY_FAILED);
+		return -ENOMEM;
+	}
+	inherit(child, parent, !!(clone_flags & CLONE_THREAD));
+	return 0;
 }
 
-#define CLONE_THREAD 0x00010000
+/* For the child of a task that has something stored, which identity_task_alloc could not read (see without_identity). */
+static __always_inline void inherit_late(struct task_struct *child, struct cgroup *cgroup, int is_thread)
+{
+	struct task_identity *parent = process_identity();
+	struct task_identity *identity;
+
+	if (parent) {
+		identity = make_identity(child);
+		if (identity) {
+			inherit(identity, parent, is_thread);
+			begin_use(identity);
+		} else {
+			count(COUNT_IDENTITY_FAILED);
+		}
+		return;
+	}
+	/* In a container's cgroup, so most likely one of ours. */
+	identity = stage(child, cgroup);
+	if (identity)
+		identity->state = TASK_ARMED;
+}
 
 /* For the child of a task that has none. */
-static __always_inline void begin_identity(struct task_struct *child)
+static __always_inline void begin_identity(struct task_struct *child, int is_thread)
 {
 	struct task_struct *parent = current_task();
 	struct cgroup *cgroup = cgroup_of(child);
+
+	if (has_storage(parent)) {
+		inherit_late(child, cgroup, is_thread);
+		return;
+	}
 	__u32 container = container_of_cgroup(cgroup);
 
 	if (!container)
 		return;
-	/* The parent has something stored that could not be read (see without_identity): it was one of ours. */
-	if (has_storage(parent)) {
-		struct task_identity *identity = stage(child, cgroup);
-
-		if (identity)
-			identity->state = TASK_ARMED;
-		return;
-	}
 	/* A container's task that the iterator has not reached yet: it will find the child as well. */
 	if (container_of_cgroup(cgroup_of(parent)) == container)
 		return;
@@ -59,41 +84,30 @@ static __always_inline void begin_identity(struct task_struct *child)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
 {
-	struct task_identity *parent = process_identity();
+	struct task_identity *child = identity_of(task);
 
-	if (!parent) {
-		begin_identity(task);
-		return 0;
-	}
-	struct task_identity *child = make_identity(task);
-
-	if (child)
-		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
+	/* What identity_task_alloc gave it counts from now on, as this fork can't fail any more. */
+	if (child && child->state != TASK_RESERVED)
+		begin_use(child);
 	else
-		count(COUNT_IDENTITY_FAILED);
+		begin_identity(task, !!(clone_flags & CLONE_THREAD));
 	return 0;
-}
-
-/* The unified hierarchy has id 0 (kernel/cgroup/cgroup.c); others raise the same tracepoints, with the same numbers. */
-static __always_inline int is_unified(struct cgroup *cgroup)
-{
-	return BPF_CORE_READ(cgroup, root, hierarchy_id) == 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(identity_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
 {
-	if (is_unified(cgroup))
+	if (is_followed(cgroup))
 		stage(task, cgroup);
 	return 0;
 }
 
 /* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
-static __always_inline int is_loader(struct linux_binprm *bprm)
+static __always_inline int is_loader(struct file *program)
 {
 	char name[6] = {};
 
-	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(bprm, file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(program, f_path.dentry, d_name.name));
 	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
 }
 
@@ -105,14 +119,15 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 	if (!identity)
 		return 0;
 	struct task_struct *task = current_task();
+	struct file *program = BPF_CORE_READ(bprm, file);
 
-	if (identity->state == TASK_STAGING && exec_arms(identity, bprm)) {
+	/* bprm_check_security asked exec_arms, which can't be asked any more: this program is the running one by now. */
+	if (identity->state == TASK_STAGING && (identity->arms || !is_in_host_mounts(task)))
 		arm(identity, task);
-	}
-	int end = walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task);
+	int end = walk_path(identity, object_of_file(program), task);
 
 	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
-	identity->loader = is_loader(bprm);
+	identity->loader = is_loader(program);
 	identity->exec.time_ns = bpf_ktime_get_boot_ns();
 	identity->exec.pid = bpf_get_current_pid_tgid() >> 32;
 	return 0;
@@ -258,7 +273,7 @@ int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	struct index_search search = {};
 	__u64 id = BPF_CORE_READ(cgroup, kn, id);
 
-	if (!is_unified(cgroup) || !is_container_path(path))
+	if (!is_followed(cgroup) || !is_container_path(path))
 		return 0;
 	repeat(CONTAINERS_KERNEL, try_index, &search);
 	if (!search.found) {
@@ -282,7 +297,7 @@ int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	__u64 id = BPF_CORE_READ(cgroup, kn, id);
 	__u32 *container = bpf_map_lookup_elem(&cgroups, &id);
 
-	if (!container || !is_unified(cgroup))
+	if (!container || !is_followed(cgroup))
 		return 0;
 	__u32 index = *container;
 	struct container_use *use = bpf_map_lookup_elem(&container_use, &index);
@@ -294,6 +309,16 @@ int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
+/* Hash of what a found task's parent runs, as the task's mount namespace names it. 0: nothing there. */
+static __always_inline __u64 find_parent_exe(struct task_struct *task, struct task_identity *found)
+{
+	struct file *exe = BPF_CORE_READ(task, real_parent, mm, exe_file);
+
+	if (!exe || walk_path(found, object_of_file(exe), task) != WALK_REACHED)
+		return 0;
+	return found->walk.path_hash;
+}
+
 /* What the task runs, for fromSource and for the process tree. Returns WALK_REACHED when its program has a path. */
 static __always_inline int find_program(struct task_struct *task, struct task_identity *identity)
 {
@@ -302,6 +327,8 @@ static __always_inline int find_program(struct task_struct *task, struct task_id
 
 	if (!found || !exe)
 		return WALK_UNREACHABLE;
+	identity->loader = is_loader(exe);
+	identity->parent_exe = find_parent_exe(task, found);
 	struct object program = object_of_file(exe);
 	int end = walk_path(found, program, task);
 
@@ -320,8 +347,54 @@ static __always_inline int find_program(struct task_struct *task, struct task_id
 	return end;
 }
 
+/* The agent alone runs the iterator. */
+__u32 agent_tgid = 0;
+
+static __always_inline void begin_survey(void)
+{
+	struct task_survey nothing = {};
+	__u32 first = 0;
+
+	agent_tgid = bpf_get_current_pid_tgid() >> 32;
+	bpf_map_update_elem(&task_survey, &first, &nothing, BPF_ANY);
+}
+
+/* For status; and a new agent learns of what an agent before held. */
+static __always_inline void survey_task(struct task_struct *task, struct task_identity *identity)
+{
+	__u32 first = 0;
+	struct task_survey *survey = bpf_map_lookup_elem(&task_survey, &first);
+
+	if (!survey || identity->state != TASK_STAGING)
+		return;
+	if (bpf_ktime_get_boot_ns() - identity->entered_ns > STAGING_LIMIT_NS)
+		survey->staging++;
+	if (identity->held_ns) {
+		survey->held++;
+		tell_held(task, identity);
+	}
+}
+
+/* Ends a task's use of its container; and the agent's beat, at once, when its process ends. */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(identity_exit, struct task_struct *task)
+{
+	struct task_identity *identity = current_identity();
+	__u32 first = 0;
+
+	if (identity && identity->state != TASK_RESERVED)
+		end_use(identity);
+	if (BPF_CORE_READ(task, tgid) != agent_tgid || !is_last_thread(task))
+		return 0;
+	struct agent_pulse *pulse = bpf_map_lookup_elem(&agent_pulse, &first);
+
+	if (pulse)
+		pulse->beat_ns = 0;
+	return 0;
+}
+
 /*
- * Tasks that ran before the agent, run once after it attached. One in a mount namespace other than the host's is the
+ * Tasks that ran before the agent, run after it attached, and now and then for the survey. One in a mount namespace other than the host's is the
  * container's own; in the host's, one whose program is reachable is (a runtime's copy of itself is not).
  */
 SEC("iter/task")
@@ -329,14 +402,17 @@ int identity_iterate(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
-	/* One that exits is not counted any more when it is gone. */
+	if (ctx->meta->seq_num == 0)
+		begin_survey();
 	if (!task || BPF_CORE_READ(task, flags) & PF_EXITING)
 		return 0;
 	struct task_identity *known = identity_of(task);
 
 	/* Seen when it entered: its own exec arms it, also while a runtime is in the middle of its work. */
-	if (known && known->state != TASK_RESERVED)
+	if (known && known->state != TASK_RESERVED) {
+		survey_task(task, known);
 		return 0;
+	}
 	struct task_identity *identity = stage(task, cgroup_of(task));
 
 	if (!identity || identity->state != TASK_STAGING)

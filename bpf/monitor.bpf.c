@@ -18,9 +18,14 @@ int BPF_PROG(monitor_exec, struct task_struct *task, pid_t old_pid, struct linux
 	return 0;
 }
 
-static __always_inline int is_last_thread(struct task_struct *task)
+/* Two threads that end at one time may both be the last: one of them tells. */
+static __always_inline int tells_exit(struct task_struct *task, struct task_identity *identity)
 {
-	return BPF_CORE_READ(task, signal, live.counter) == 0;
+	struct task_identity *leader = identity_of(task_read(task, group_leader));
+
+	if (!is_last_thread(task))
+		return 0;
+	return claim(leader ? &leader->exit_told : &identity->exit_told, 0, 1);
 }
 
 SEC("tp_btf/sched_process_exit")
@@ -30,8 +35,7 @@ int BPF_PROG(monitor_exit, struct task_struct *task)
 
 	if (!identity || identity->state == TASK_RESERVED)
 		return 0;
-	use_container(identity->container, -1);
-	if (!is_last_thread(task))
+	if (!tells_exit(task, identity))
 		return 0;
 	struct exit_event *event = bpf_ringbuf_reserve(&ring_events, sizeof(*event), 0);
 

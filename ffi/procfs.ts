@@ -4,7 +4,7 @@
  * All calls are synchronous: these files have no disk behind them.
  */
 
-import { EEXIST, ENOENT } from "../src/lib/errno.ts";
+import { EEXIST, ENOENT, ESRCH } from "../src/lib/errno.ts";
 import { BpfError, checked } from "./errors.ts";
 import { cString, type Shim } from "./load.ts";
 import { BpfMap } from "./map.ts";
@@ -19,6 +19,9 @@ const NAMES_BYTES = 16 << 10;
 /** Between two looks whether programs are gone, and when to give up: half a second was seen in an emulated machine. */
 const DETACH_POLL_MS = 2;
 const DETACH_MS = 30_000;
+
+/** USER_HZ is 100 on every architecture that matters here (include/asm-generic/param.h). */
+const NS_PER_TICK = 10_000_000n;
 
 const decoder = new TextDecoder();
 
@@ -183,6 +186,32 @@ export class KernelFiles {
   /** `uname -r`. */
   kernelRelease(): string {
     return this.readText("/proc/sys/kernel/osrelease").trim();
+  }
+
+  /**
+   * Continues a process that is stopped, if it is the one that began then.
+   *
+   * @param startNs CLOCK_BOOTTIME at which it began
+   * @returns false when it has ended
+   */
+  continueProcess(pid: number, startNs: bigint): boolean {
+    const { symbols } = this.#shim;
+    const pidfd = symbols.ankylo_pidfd_open(pid);
+    if (pidfd === -ESRCH) return false;
+    checked(pidfd, "Open process", `${pid}`);
+    try {
+      // The descriptor came first: the process that the number names now is the one that gets the signal.
+      if (this.processStartTicks(pid) !== startNs / NS_PER_TICK) return false;
+      const result = symbols.ankylo_pidfd_continue(pidfd);
+      if (result === -ESRCH) return false;
+      checked(result, "Continue process", `${pid}`);
+      return true;
+    } catch (error) {
+      if (isErrno(error, ENOENT) || isErrno(error, ESRCH)) return false;
+      throw error;
+    } finally {
+      symbols.ankylo_close(pidfd);
+    }
   }
 
   /** When a process began, in clock ticks since boot: with its pid its identity. @throws {BpfError} ENOENT, ESRCH */

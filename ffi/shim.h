@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 2
+#define SHIM_VERSION 3
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -133,3 +133,10 @@ SHIM_API int ankylo_bpffs_mounted(const uint8_t *path);
 /* Mounts a new bpffs of mode 0700 on a directory. */
 SHIM_API int ankylo_bpffs_mount(const uint8_t *path);
 SHIM_API int ankylo_unmount(const uint8_t *path);
+
+/* ---- processes ------------------------------------------------------------------------------------------------------ */
+
+/* A descriptor that stays this process's, whoever gets its number later.  -ESRCH: it has ended. */
+SHIM_API int ankylo_pidfd_open(int pid);
+/* Continues it if it is stopped (SIGCONT).  -ESRCH: it has ended. */
+SHIM_API int ankylo_pidfd_continue(int pidfd);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Files of /proc, /sys and bpffs. */
+/* Files of /proc, /sys and bpffs, and processes. */
 #define _GNU_SOURCE
 #include "shim.h"
 
@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int result_of(int status)
@@ -125,4 +127,15 @@ int ankylo_bpffs_mount(const uint8_t *path)
 int ankylo_unmount(const uint8_t *path)
 {
 	return result_of(umount2((const char *)path, UMOUNT_NOFOLLOW));
+}
+
+/* By number, as the oldest C library that this is built with has no functions for them. */
+int ankylo_pidfd_open(int pid)
+{
+	return result_of((int)syscall(SYS_pidfd_open, pid, 0));
+}
+
+int ankylo_pidfd_continue(int pidfd)
+{
+	return result_of((int)syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0));
 }

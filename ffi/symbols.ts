@@ -134,10 +134,16 @@ export const SYMBOLS = {
   ankylo_bpffs_mount: { parameters: ["buffer"], result: "i32" },
   /** `int ankylo_unmount(const uint8_t *path)` */
   ankylo_unmount: { parameters: ["buffer"], result: "i32" },
+
+  // Processes: descriptors.
+  /** `int ankylo_pidfd_open(int pid)` */
+  ankylo_pidfd_open: { parameters: ["i32"], result: "i32" },
+  /** `int ankylo_pidfd_continue(int pidfd)` */
+  ankylo_pidfd_continue: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** What `Deno.dlopen` returns for them. */
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 2;
+export const SHIM_VERSION = 3;

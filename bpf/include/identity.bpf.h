@@ -8,13 +8,7 @@
 
 /* How far up from a task's cgroup its container's may be: a container that delegates makes cgroups of its own below. */
 #define ANCESTORS_MAX 32
-
-static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
-{
-	struct css_set *set = task_read(task, cgroups);
-
-	return task_read(set, dfl_cgrp);
-}
+#define PF_EXITING 0x4
 
 /* The container of a cgroup: the nearest ancestor that is one. 0: none. */
 static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
@@ -31,6 +25,36 @@ static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
 	return 0;
 }
 
+#define CONTROLLER(name)                                                         \
+	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id)        \
+		 ? bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id)     \
+		 : 0)
+
+/* A task's cgroup in the hierarchy that is followed. */
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	struct cgroup_subsys_state *state = NULL;
+	struct css_set *set = task_read(task, cgroups);
+	__u32 controller;
+
+	if (settings.cgroup_controller == CGROUP_UNIFIED)
+		return task_read(set, dfl_cgrp);
+	if (settings.cgroup_controller == CGROUP_PIDS)
+		controller = CONTROLLER(pids);
+	else if (settings.cgroup_controller == CGROUP_MEMORY)
+		controller = CONTROLLER(memory);
+	else
+		controller = CONTROLLER(cpu);
+	bpf_core_read(&state, sizeof(state), &set->subsys[0] + controller);
+	return BPF_CORE_READ(state, cgroup);
+}
+
+/* Other hierarchies raise the same tracepoints, with the same numbers (kernel/cgroup/cgroup.c). */
+static __always_inline int is_followed(struct cgroup *cgroup)
+{
+	return (__u32)BPF_CORE_READ(cgroup, root, hierarchy_id) == settings.cgroup_hierarchy;
+}
+
 static __always_inline struct exec_ref found_exec_ref(struct task_struct *task)
 {
 	return (struct exec_ref){
@@ -39,7 +63,12 @@ static __always_inline struct exec_ref found_exec_ref(struct task_struct *task)
 	};
 }
 
-static __always_inline void use_container(__u32 container, int change)
+static __always_inline int is_last_thread(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter) == 0;
+}
+
+static __always_inline void change_use(__u32 container, int change)
 {
 	struct container_use *use = bpf_map_lookup_elem(&container_use, &container);
 
@@ -47,7 +76,23 @@ static __always_inline void use_container(__u32 container, int change)
 		__sync_fetch_and_add(&use->tasks, change);
 }
 
-/* Makes a task that came from outside a staging task of its cgroup's container. Returns NULL when it is in none. */
+/* Counts a task once for as long as it lives, whoever comes first: its parent at fork, or itself. */
+static __always_inline void begin_use(struct task_identity *identity)
+{
+	if (claim(&identity->counted, USE_NONE, USE_COUNTED))
+		change_use(identity->container, 1);
+}
+
+static __always_inline void end_use(struct task_identity *identity)
+{
+	if (claim(&identity->counted, USE_COUNTED, USE_ENDED))
+		change_use(identity->container, -1);
+}
+
+/*
+ * Makes a task that came from outside a staging task of its cgroup's container. Returns NULL when it is in none, or when no
+ * memory could be had, which is counted.
+ */
 static __always_inline struct task_identity *stage(struct task_struct *task, struct cgroup *cgroup)
 {
 	__u32 container = container_of_cgroup(cgroup);
@@ -65,10 +110,13 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 	if (!claim(&identity->claimed, 0, 1))
 		return identity;
 	identity->container = container;
-	identity->entered_as = (__u64)BPF_CORE_READ(task, mm, exe_file, f_inode);
+	identity->entered_ns = bpf_ktime_get_boot_ns();
 	identity->exec = found_exec_ref(task);
 	identity->state = TASK_STAGING;
-	use_container(container, 1);
+	begin_use(identity);
+	/* It may have exited before its use was counted: once is what both may say. */
+	if (BPF_CORE_READ(task, flags) & PF_EXITING)
+		end_use(identity);
 	count(COUNT_STAGED);
 	return identity;
 }
@@ -84,6 +132,8 @@ static __always_inline struct task_identity *process_identity(void)
 
 	if (identity && identity->state != TASK_RESERVED)
 		return identity;
+	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
+		return NULL;
 	identity = identity_of(task_read(task, group_leader));
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
 }
@@ -128,42 +178,53 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->loader = parent->loader;
 	child->host_mounts = parent->host_mounts;
 	child->exe = parent->exe;
-	child->entered_as = parent->entered_as;
+	child->entered_ns = parent->entered_ns;
 	child->exec = parent->exec;
 	/* A thread is its process; a child process was forked by the image that runs now. */
 	child->parent_exe = is_thread ? parent->parent_exe : parent->exe;
 	child->parent = is_thread ? parent->parent : parent->exec;
 	child->state = parent->state;
-	use_container(child->container, 1);
 }
 
 /*
  * The identity of a task that is about to exec. An empty look-up is not final: a thread that execs becomes the leader of
- * its process, whose identity it takes over; failing that, its cgroup tells.
+ * its process, whose identity it takes over; failing that, its cgroup tells. NULL: it is in no container, or, with
+ * *failed set, its identity can't be had.
  */
-static __always_inline struct task_identity *identity_at_exec(void)
+static __always_inline struct task_identity *identity_at_exec(int *failed)
 {
 	struct task_struct *task = current_task();
+
+	*failed = 0;
 	struct task_identity *identity = identity_of(task);
 
 	if (identity && identity->state != TASK_RESERVED)
 		return identity;
 	struct task_identity *process = process_identity();
 
-	if (!process)
-		return stage(task, cgroup_of(task));
+	if (!process) {
+		struct cgroup *cgroup = cgroup_of(task);
+
+		identity = stage(task, cgroup);
+		*failed = !identity && container_of_cgroup(cgroup);
+		return identity;
+	}
 	identity = make_identity(task);
-	if (identity)
+	if (identity) {
 		inherit(identity, process, 1);
-	else
+		begin_use(identity);
+	} else {
 		count(COUNT_IDENTITY_FAILED);
+		*failed = 1;
+	}
 	return identity;
 }
 
 /*
  * Is this exec the one that ends the runtime's work?  In a mount namespace other than the host's: the first exec. In the
  * host's own (a container that shares it): the first of a reachable file that is not the entering program itself.
- * runc's copy of itself is unreachable, crun executes nothing of its own.
+ * runc's copy of itself is unreachable, crun executes nothing of its own. The program is the one that runs: its inode can't
+ * be given to another file meanwhile.
  */
 static __always_inline int exec_arms(struct task_identity *identity, struct linux_binprm *bprm)
 {
@@ -171,7 +232,7 @@ static __always_inline int exec_arms(struct task_identity *identity, struct linu
 
 	if (!is_in_host_mounts(task))
 		return 1;
-	if ((__u64)BPF_CORE_READ(bprm, file, f_inode) == identity->entered_as)
+	if (BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode))
 		return 0;
 	return walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
 }

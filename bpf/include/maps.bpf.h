@@ -18,6 +18,11 @@
 #define TASK_STAGING 1  /* entered from outside: the runtime setting the container up; not judged */
 #define TASK_ARMED 2    /* the container's own, for ever, and all its children */
 
+/* task_identity.counted */
+#define USE_NONE 0
+#define USE_COUNTED 1
+#define USE_ENDED 2
+
 /* A file, as the kernel names it: dentry and vfsmount. dentry 0: there is none. */
 struct object {
 	__u64 dentry;
@@ -75,12 +80,15 @@ struct task_identity {
 	__u8 state;
 	__u8 loader; /* its image is a dynamic loader that was executed by name */
 	__u8 host_mounts; /* armed in the host's mount namespace: its names are the container's */
-	__u8 _pad;
+	__u8 arms; /* its exec under way ends the runtime's work */
 	__u32 claimed; /* whoever sets it first fills the rest */
+	__u32 counted; /* USE_*: its part in container_use */
+	__u32 exit_told; /* of a group's leader: the process's exit record is out */
 	__u32 _pad2;
 	__u64 exe;        /* path hash of its image; 0: not reachable */
 	__u64 parent_exe; /* of the image that forked it */
-	__u64 entered_as; /* inode of the image that entered the container; staging tasks only */
+	__u64 entered_ns; /* CLOCK_BOOTTIME at which it entered the container; staging tasks only */
+	__u64 held_ns;    /* CLOCK_BOOTTIME since when it waits with its exec; 0: it does not */
 	__u64 fresh_sb;   /* super block that it has just made by fsopen, to be attached once */
 	struct exec_ref exec;
 	struct exec_ref parent;
@@ -139,6 +147,22 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");
+
+/* Written by the agent each second. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct agent_pulse);
+} agent_pulse SEC(".maps");
+
+/* Written by the task iterator, read by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_survey);
+} task_survey SEC(".maps");
 
 /* Written by the agent before the programs are attached, and when a runtime shows a new namespace. */
 struct {

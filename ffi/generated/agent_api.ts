@@ -18,6 +18,9 @@ export const ARGS_BYTES_MAX = 1024;
 export const WORD_FREE = 0x0n;
 export const WORD_PENDING = 0xffffn;
 export const WORD_UNPOLICED = 0xfffen;
+export const WORD_PASSED = 0xfffdn;
+export const WORD_REFUSED = 0xfffcn;
+export const BEAT_LIMIT_NS = 0x12a05f200n;
 export const IMAGE_MAGIC = 1263419697;
 export const NODE_ROOT = 1;
 export const NODE_SOURCES = 2;
@@ -29,6 +32,7 @@ export const ROW_BY_SOURCE = 2147483648;
 export const ROW_INDEX = 16777215;
 export const IMAGE_BLOCKS = 1;
 export const IMAGE_TRUSTS_NAMES = 2;
+export const STAGING_LIMIT_NS = 0x12a05f200n;
 export const EVENT_TRUNCATED = 1;
 export const EVENT_FOUND = 2;
 export const EVENT_STAGING = 4;
@@ -102,6 +106,7 @@ export const REASON_ALIAS = 6;
 export const REASON_NOTIFY = 7;
 export const REASON_CREDS = 8;
 export const REASON_IMAGE = 9;
+export const REASON_PENDING = 11;
 /** enum reason: the names of its values. */
 export const REASON_NAMES: Readonly<Record<number, string>> = {
   0: "REASON_ROW",
@@ -114,6 +119,7 @@ export const REASON_NAMES: Readonly<Record<number, string>> = {
   7: "REASON_NOTIFY",
   8: "REASON_CREDS",
   9: "REASON_IMAGE",
+  11: "REASON_PENDING",
 };
 
 export const HOOK_BPRM_CHECK = 1;
@@ -155,6 +161,7 @@ export const EVENT_EXEC = 2;
 export const EVENT_EXIT = 3;
 export const EVENT_CONTAINER = 4;
 export const EVENT_SUPPRESSED = 6;
+export const EVENT_HELD = 5;
 /** enum event_type: the names of its values. */
 export const EVENT_TYPE_NAMES: Readonly<Record<number, string>> = {
   1: "EVENT_DECISION",
@@ -162,6 +169,7 @@ export const EVENT_TYPE_NAMES: Readonly<Record<number, string>> = {
   3: "EVENT_EXIT",
   4: "EVENT_CONTAINER",
   6: "EVENT_SUPPRESSED",
+  5: "EVENT_HELD",
 };
 
 export const COUNT_DENIED = 0;
@@ -182,6 +190,9 @@ export const COUNT_EMPTY_SLOT = 14;
 export const COUNT_LIMITED = 17;
 export const COUNT_SENT = 19;
 export const COUNTERS = 20;
+export const COUNT_HELD = 15;
+export const COUNT_PENDING_REFUSED = 16;
+export const COUNTERS = 17;
 /** enum counter: the names of its values. */
 export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   0: "COUNT_DENIED",
@@ -202,6 +213,31 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   17: "COUNT_LIMITED",
   19: "COUNT_SENT",
   20: "COUNTERS",
+  15: "COUNT_HELD",
+  16: "COUNT_PENDING_REFUSED",
+  17: "COUNTERS",
+};
+
+export const PENDING_AUDIT = 0;
+export const PENDING_BLOCK = 1;
+export const PENDING_HOLD = 2;
+/** enum pending_mode: the names of its values. */
+export const PENDING_MODE_NAMES: Readonly<Record<number, string>> = {
+  0: "PENDING_AUDIT",
+  1: "PENDING_BLOCK",
+  2: "PENDING_HOLD",
+};
+
+export const CGROUP_UNIFIED = 0;
+export const CGROUP_PIDS = 1;
+export const CGROUP_MEMORY = 2;
+export const CGROUP_CPU = 3;
+/** enum cgroup_controller: the names of its values. */
+export const CGROUP_CONTROLLER_NAMES: Readonly<Record<number, string>> = {
+  0: "CGROUP_UNIFIED",
+  1: "CGROUP_PIDS",
+  2: "CGROUP_MEMORY",
+  3: "CGROUP_CPU",
 };
 
 /** struct image_header, 128 bytes. */
@@ -402,37 +438,45 @@ export function encodeHashKeys(value: HashKeys): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** struct agent_settings, 1136 bytes. */
+/** struct agent_settings, 1144 bytes. */
 export interface AgentSettings {
   keys: HashKeys;
   initMntNs: bigint;
   format: number;
+  cgroupHierarchy: number;
+  cgroupController: number;
   buildId: Uint8Array;
 }
-export const AGENT_SETTINGS_SIZE = 1136;
+export const AGENT_SETTINGS_SIZE = 1144;
 export const AGENT_SETTINGS_OFFSETS = {
   keys: 0,
   initMntNs: 1088,
   format: 1096,
-  buildId: 1104,
+  cgroupHierarchy: 1100,
+  cgroupController: 1104,
+  buildId: 1112,
 } as const;
 export function decodeAgentSettings(view: DataView, offset = 0): AgentSettings {
   return {
     keys: decodeHashKeys(view, offset),
     initMntNs: view.getBigUint64(offset + 1088, true),
     format: view.getUint32(offset + 1096, true),
-    buildId: bytesAt(view, offset + 1104, 32).slice(),
+    cgroupHierarchy: view.getUint32(offset + 1100, true),
+    cgroupController: view.getUint32(offset + 1104, true),
+    buildId: bytesAt(view, offset + 1112, 32).slice(),
   };
 }
 export function writeAgentSettings(view: DataView, offset: number, value: AgentSettings): void {
   writeHashKeys(view, offset, value.keys);
   view.setBigUint64(offset + 1088, value.initMntNs, true);
   view.setUint32(offset + 1096, value.format, true);
+  view.setUint32(offset + 1100, value.cgroupHierarchy, true);
+  view.setUint32(offset + 1104, value.cgroupController, true);
   requireLength("buildId", value.buildId, 32);
-  bytesAt(view, offset + 1104, 32).set(value.buildId);
+  bytesAt(view, offset + 1112, 32).set(value.buildId);
 }
 export function encodeAgentSettings(value: AgentSettings): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(1136);
+  const bytes = new Uint8Array(1144);
   writeAgentSettings(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
@@ -655,6 +699,55 @@ export function writeNumbering(view: DataView, offset: number, value: Numbering)
 export function encodeNumbering(value: Numbering): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(24);
   writeNumbering(new DataView(bytes.buffer), 0, value);
+/** struct agent_pulse, 16 bytes. */
+export interface AgentPulse {
+  beatNs: bigint;
+  pending: number;
+}
+export const AGENT_PULSE_SIZE = 16;
+export const AGENT_PULSE_OFFSETS = {
+  beatNs: 0,
+  pending: 8,
+} as const;
+export function decodeAgentPulse(view: DataView, offset = 0): AgentPulse {
+  return {
+    beatNs: view.getBigUint64(offset, true),
+    pending: view.getUint32(offset + 8, true),
+  };
+}
+export function writeAgentPulse(view: DataView, offset: number, value: AgentPulse): void {
+  view.setBigUint64(offset, value.beatNs, true);
+  view.setUint32(offset + 8, value.pending, true);
+}
+export function encodeAgentPulse(value: AgentPulse): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  writeAgentPulse(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct task_survey, 8 bytes. */
+export interface TaskSurvey {
+  staging: number;
+  held: number;
+}
+export const TASK_SURVEY_SIZE = 8;
+export const TASK_SURVEY_OFFSETS = {
+  staging: 0,
+  held: 4,
+} as const;
+export function decodeTaskSurvey(view: DataView, offset = 0): TaskSurvey {
+  return {
+    staging: view.getUint32(offset, true),
+    held: view.getUint32(offset + 4, true),
+  };
+}
+export function writeTaskSurvey(view: DataView, offset: number, value: TaskSurvey): void {
+  view.setUint32(offset, value.staging, true);
+  view.setUint32(offset + 4, value.held, true);
+}
+export function encodeTaskSurvey(value: TaskSurvey): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  writeTaskSurvey(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 
@@ -930,6 +1023,32 @@ export function writeContainerEvent(view: DataView, offset: number, value: Conta
 export function encodeContainerEvent(value: ContainerEvent): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(104);
   writeContainerEvent(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct held_event, 96 bytes. */
+export interface HeldEvent {
+  header: EventHeader;
+  startNs: bigint;
+}
+export const HELD_EVENT_SIZE = 96;
+export const HELD_EVENT_OFFSETS = {
+  header: 0,
+  startNs: 88,
+} as const;
+export function decodeHeldEvent(view: DataView, offset = 0): HeldEvent {
+  return {
+    header: decodeEventHeader(view, offset),
+    startNs: view.getBigUint64(offset + 88, true),
+  };
+}
+export function writeHeldEvent(view: DataView, offset: number, value: HeldEvent): void {
+  writeEventHeader(view, offset, value.header);
+  view.setBigUint64(offset + 88, value.startNs, true);
+}
+export function encodeHeldEvent(value: HeldEvent): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(96);
+  writeHeldEvent(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

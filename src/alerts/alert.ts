@@ -142,6 +142,7 @@ const EXPLANATIONS: Readonly<Record<Exclude<ReasonName, "rule">, string>> = {
   "notify": "A mark on a whole file system hands out descriptors of objects that Block rules name",
   "credentials": "io_uring under other credentials would hide opens from the Block rules",
   "image": "No complete policy could be read for the container",
+  "pending": "No runtime has described the container, so it is not known which policy governs it",
 };
 
 function ankyloFields(input: AlertInput) {

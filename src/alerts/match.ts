@@ -27,6 +27,7 @@ export function attribute(event: DecisionEvent, table: RuleTable | undefined): R
     case "ancestor":
       return ruleBelow(event.path, table.blockRules) ?? table.blockRules[0];
     case "image":
+    case "pending":
       return undefined;
     default:
       return table.blockRules[0];

@@ -15,6 +15,7 @@ import type {
   DecisionKind,
   ExecEvent,
   ExitEvent,
+  HeldEvent,
   SuppressedEvent,
 } from "../events/event.ts";
 import { isUnknown, type ProcessTree } from "../events/process_tree.ts";
@@ -74,6 +75,8 @@ export interface PipelineOptions {
   readonly onContainer: (event: ContainerEvent) => void;
   /** An alert waits for a record of the other ring: reading that may be hurried. */
   readonly onHeld?: () => void;
+  /** A process waits with its exec. */
+  readonly onProcessHeld: (event: HeldEvent) => void;
 }
 
 export interface PipelineCounts {
@@ -126,6 +129,7 @@ export class EventPipeline {
       if (event?.type === "decision") this.#onDecision(event, record);
       else if (event?.type === "suppressed") this.#onSuppressed(event);
       else if (event?.type === "container") this.#options.onContainer(event);
+      else if (event?.type === "held") this.#options.onProcessHeld(event);
     }
     this.#release();
   }

@@ -29,6 +29,7 @@ function setUp() {
   const owners = new Map([[7, WORKLOAD]]);
   const skipped: number[] = [];
   const wants = { logs: true };
+  const held: number[] = [];
   const pipeline = new EventPipeline({
     reporter: REPORTER,
     tree: new ProcessTree(NOTHING, () => clock.nowMs()),
@@ -44,8 +45,9 @@ function setUp() {
     onLogSkipped: (seq) => skipped.push(seq),
     onLog: (_seq, record) => logs.push(JSON.parse(jsonText(record))),
     onContainer: (event) => containers.push(event.cgroupPath),
+    onProcessHeld: (event) => held.push(event.pid),
   });
-  return { clock, alerts, logs, facets, containers, owners, skipped, wants, pipeline };
+  return { clock, alerts, logs, facets, containers, held, owners, skipped, wants, pipeline };
 }
 
 /** An open of `path` by the image (time, pid). */

@@ -19,7 +19,8 @@ const WORRIES: Readonly<Record<string, string>> = {
   gave_up: "paths that never stood still long enough to be read",
   image_missing: "operations refused because no policy image could be read",
   identity_failed: "forks and acts refused because an identity could not be made or read",
-  pending: "operations passed before the container was described",
+  pending: "programs passed that began a container which nobody had described",
+  pending_refused: "programs refused that would have begun such a container",
   index_exhausted: "containers that found no free index",
   empty_slot: "operations refused because a hook's program was missing",
 };

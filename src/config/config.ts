@@ -10,6 +10,7 @@ import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../lib/l
 import { closest } from "../lib/suggest.ts";
 
 export const POSTURES = ["audit", "block"] as const;
+export const PENDING_MODES = ["audit", "block", "hold"] as const;
 export const VISIBILITIES = ["process", "file", "network", "capabilities"] as const;
 export type Visibility = typeof VISIBILITIES[number];
 
@@ -33,7 +34,9 @@ export interface Settings {
   readonly policies: string;
   readonly posture: Readonly<Record<"file" | "network" | "capabilities", typeof POSTURES[number]>>;
   readonly visibility: readonly Visibility[];
-  readonly pendingContainers: "audit";
+  readonly pendingContainers: typeof PENDING_MODES[number];
+  /** How long a process may be held until its container is described. */
+  readonly pendingTimeoutMs: number;
   /** `auto`: wherever a distribution puts it. */
   readonly containerd: string | undefined;
   readonly listen: ListenAddress | undefined;
@@ -84,10 +87,16 @@ export const DEFINITIONS = {
     `telemetry of /v1/events: ${VISIBILITIES.join(", ")} or none`,
   ),
   "pendingContainers": define(
-    parsePending,
+    oneOf(PENDING_MODES),
     "audit",
-    "<audit>",
-    "what happens in a container that no runtime has described yet",
+    "<audit|block|hold>",
+    "what happens to a new container while no agent can describe it, or none has in time",
+  ),
+  "pendingTimeout": define(
+    parseSeconds,
+    "10",
+    "<seconds>",
+    "how long a new container is held until its runtime has described it",
   ),
   "containerd": define(
     parseContainerd,
@@ -187,6 +196,7 @@ export function settingsOf(values: SettingValues): Settings {
     },
     visibility: values.visibility,
     pendingContainers: values.pendingContainers,
+    pendingTimeoutMs: values.pendingTimeout * 1000,
     containerd: values.containerd,
     listen: values.listen,
     socket: values.socket,
@@ -286,13 +296,13 @@ function parseVisibility(text: string): readonly Visibility[] {
   return [...new Set(words.map(oneOf(VISIBILITIES)))];
 }
 
-/** `block` and `hold` need the agent to be told of a container before its first exec; this engine is told after. */
-function parsePending(text: string): "audit" {
-  if (text === "block" || text === "hold") {
-    throw new RangeError(
-      `"${text}" is not supported by this version: the only value is "audit", which lets a container ` +
-        "run until its runtime has described it and counts what passed",
-    );
+/** An hour is longer than anybody waits for a container. */
+const SECONDS_MAX = 3600;
+
+function parseSeconds(text: string): number {
+  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (seconds < 1 || seconds > SECONDS_MAX) {
+    throw refuse(`a whole number of seconds from 1 to ${SECONDS_MAX}`, text);
   }
-  return oneOf(["audit"] as const)(text);
+  return seconds;
 }

@@ -121,9 +121,14 @@ const BAD: readonly { name: string; sources: Parameters<typeof resolve>[0]; mess
     message: /absolute path: current value is "policies"$/,
   },
   {
-    name: "pendingContainers: block",
-    sources: { yaml: "pendingContainers: block\n" },
-    message: /^\/c\.yaml:1:20: Cannot use pendingContainers: "block" is not supported/,
+    name: "a word that pendingContainers does not have",
+    sources: { yaml: "pendingContainers: blok\n" },
+    message: /^\/c\.yaml:1:20: .*must be one of audit, block, hold.*did you mean "block"\?/,
+  },
+  {
+    name: "a time limit without end",
+    sources: { yaml: "pendingTimeout: 0\n" },
+    message: /^\/c\.yaml:1:17: .*whole number of seconds from 1 to 3600: current value is "0"/,
   },
 ];
 

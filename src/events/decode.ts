@@ -9,6 +9,7 @@ import type {
   ExecEvent,
   ExecRef,
   ExitEvent,
+  HeldEvent,
   HookName,
   OpName,
   ReasonName,
@@ -59,6 +60,8 @@ export function decodeEvent(record: RecordView): AgentEvent | undefined {
       return decodeContainerEvent(record);
     case api.EVENT_SUPPRESSED:
       return decodeSuppressedEvent(record);
+    case api.EVENT_HELD:
+      return decodeHeldEvent(record);
     default:
       return undefined;
   }
@@ -167,6 +170,12 @@ function decodeContainerEvent(record: RecordView): ContainerEvent | undefined {
   return { type: "container", container, timeNs, cgroupId, gone: gone !== 0, cgroupPath };
 }
 
+function decodeHeldEvent({ view, start, length }: RecordView): HeldEvent | undefined {
+  if (length < api.HELD_EVENT_SIZE) return undefined;
+  const { header: { container, pid }, startNs } = api.decodeHeldEvent(view, start);
+  return { type: "held", container, pid, startNs };
+}
+
 /** Field by field: the generated decoder makes an array for the terminal's name, which costs as much as all the rest. */
 function taskEvent({ view, start, bytes }: RecordView): TaskEvent {
   const flags = view.getUint16(start + HEADER.flags, true);
@@ -270,6 +279,7 @@ const REASONS: Readonly<Record<number, ReasonName>> = {
   [api.REASON_NOTIFY]: "notify",
   [api.REASON_CREDS]: "credentials",
   [api.REASON_IMAGE]: "image",
+  [api.REASON_PENDING]: "pending",
 };
 
 const HOOKS: Readonly<Record<number, HookName>> = {

@@ -77,7 +77,8 @@ export type ReasonName =
   | "alias"
   | "notify"
   | "credentials"
-  | "image";
+  | "image"
+  | "pending";
 
 /** The kernel's name of the hook, without `security_`. */
 export type HookName =
@@ -169,4 +170,20 @@ export interface SuppressedEvent {
   readonly decision: DecisionEvent;
 }
 
-export type AgentEvent = DecisionEvent | SuppressedEvent | ExecEvent | ExitEvent | ContainerEvent;
+/** A process waits with its exec until its container is described. */
+export interface HeldEvent {
+  readonly type: "held";
+  readonly container: number;
+  /** In the host's pid namespace. */
+  readonly pid: number;
+  /** CLOCK_BOOTTIME at which the process began: with `pid` its name for ever. */
+  readonly startNs: bigint;
+}
+
+export type AgentEvent =
+  | DecisionEvent
+  | SuppressedEvent
+  | ExecEvent
+  | ExitEvent
+  | ContainerEvent
+  | HeldEvent;

@@ -127,6 +127,11 @@ export function exitRecord(over: Partial<api.EventHeader> = {}, code = 0) {
   return api.encodeExitEvent({ header: header(api.EVENT_EXIT, over), code });
 }
 
+/** A process that began 3.5 s after boot. */
+export function heldRecord(over: Partial<api.EventHeader> = {}) {
+  return api.encodeHeldEvent({ header: header(api.EVENT_HELD, over), startNs: 3_500_000_000n });
+}
+
 export function containerRecord(cgroupPath: string, gone = false) {
   const text = UTF8.encode(cgroupPath);
   const bytes = api.encodeContainerEvent({

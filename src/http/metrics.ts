@@ -19,7 +19,9 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   identity_failed: "Forks and acts refused because the task's identity could not be made or read",
   staged: "Tasks that entered a container from outside",
   armed: "Tasks that became the container's own by their exec",
-  pending: "Judgements passed because no runtime had described the container yet",
+  pending: "Programs that began a container which no runtime had described, and passed",
+  pending_refused: "Programs that would have begun such a container, and were refused",
+  held: "Processes stopped at their program until their container is described",
   index_exhausted: "Containers that came when no index was free",
   empty_slot: "Operations refused because a hook's program was not there",
 };
@@ -127,6 +129,24 @@ function addStreams(registry: Registry, state: AgentState): void {
   counter(registry, "alerts_unexplained_total", "Alerts whose exec record never came", [
     [{}, unexplained],
   ]);
+  const { waiting, released, timedOut, staging } = state.pending();
+  gauge(registry, "held_processes", "Processes that wait until their container is described", [
+    [{}, waiting],
+  ]);
+  counter(registry, "held_released_total", "Held processes whose container was described", [
+    [{}, released],
+  ]);
+  counter(registry, "held_timed_out_total", "Held processes whose container was not, in time", [
+    [{}, timedOut],
+  ]);
+  gauge(
+    registry,
+    "staging_tasks",
+    "Tasks taken for a container's runtime for over 5 s: not judged",
+    [
+      [{}, staging],
+    ],
+  );
   gauge(registry, "process_tree_entries", "Images held in the process tree", [[{}, entries]]);
   counter(registry, "process_tree_evicted_total", "Images dropped at a limit", [[{}, evicted]]);
   counter(registry, "process_tree_unknown_total", "Look-ups without an answer", [[{}, unknown]]);

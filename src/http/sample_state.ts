@@ -83,6 +83,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
     counters: () => ({ denied: 12n, audited: 3n, alerts_lost: 0n }),
     pipeline: () => ({ alerts: 15, logs: 40, malformed: 1, unexplained: 2 }),
     processes: () => ({ entries: 9, evicted: 0, unknown: 1 }),
+    pending: () => ({ waiting: 1, released: 5, timedOut: 2, staging: 0 }),
     limits: () => ({ images: { used: 1, max: 4096 } }),
     alerts: new SseHub({ clock, life: "a1" }),
     events: new SseHub({ clock, life: "a1" }),

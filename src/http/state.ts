@@ -5,6 +5,7 @@
 import type { PipelineCounts } from "../alerts/pipeline.ts";
 import type { RuleStatus } from "../compile/compile.ts";
 import type { ProcessTreeCounts } from "../events/process_tree.ts";
+import type { HoldCounts } from "../kernel/hold.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
@@ -32,6 +33,8 @@ export interface AgentState {
   counters(): Readonly<Record<string, bigint>>;
   pipeline(): PipelineCounts;
   processes(): ProcessTreeCounts;
+  /** New containers' processes that are held until the container is described. */
+  pending(): PendingCounts;
   /** What may fill up, by name. */
   limits(): Readonly<Record<string, Usage>>;
   readonly alerts: SseHub;
@@ -94,6 +97,11 @@ export interface DecisionCounts {
   readonly limited: number;
   /** Told by number: the ring had no room. */
   readonly lost: number;
+}
+
+export interface PendingCounts extends HoldCounts {
+  /** Tasks that entered a container more than 5 s ago and are still taken for its runtime: not judged. */
+  readonly staging: number;
 }
 
 export interface Usage {

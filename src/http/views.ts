@@ -28,6 +28,7 @@ export function statusView(state: AgentState, now: Date) {
     events: state.events.counts,
     pipeline: state.pipeline(),
     processes: state.processes(),
+    pending: state.pending(),
     limits: state.limits(),
   };
 }

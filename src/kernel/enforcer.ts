@@ -6,16 +6,21 @@ import {
   COUNT_ALERTS_LOST,
   COUNT_LIMITED,
   type Numbering,
+  type TaskSurvey,
+  WORD_PASSED,
+  WORD_PENDING,
+  WORD_REFUSED,
 } from "../../ffi/generated/agent_api.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
-import type { Account, Prefix } from "./engine_maps.ts";
+import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
 import { readFacts, readQuickFacts } from "./facts.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
 import { buildIdOf, type HookState, Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
+import type { HeldProcess } from "./hold.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { plan, type Step } from "./plan.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
@@ -72,6 +77,7 @@ export interface AlertRate {
 }
 
 export class Enforcer {
+  readonly #shim: Shim;
   readonly #installation: Installation;
   readonly #facts: KernelFacts;
   readonly #mode: KernelReport["mode"];
@@ -87,11 +93,13 @@ export class Enforcer {
   #someUntold = true;
 
   private constructor(parts: {
+    shim: Shim;
     installation: Installation;
     facts: KernelFacts;
     mode: KernelReport["mode"];
     older: readonly InstallationPins[];
   }) {
+    this.#shim = parts.shim;
     this.#installation = parts.installation;
     this.#facts = parts.facts;
     this.#mode = parts.mode;
@@ -128,14 +136,14 @@ export class Enforcer {
       const installation = Installation.adopt(shim, pins, buildId, facts);
       if (installation === undefined) continue;
       const older = found.filter((other) => other !== pins);
-      const enforcer = new Enforcer({ installation, facts, mode: "adopted", older });
+      const enforcer = new Enforcer({ shim, installation, facts, mode: "adopted", older });
       enforcer.#removeOlder();
       return enforcer;
     }
     const mode = found.some((pins) => pins.links().length > 0) ? "replaced" : "installed";
     try {
       const installation = Installation.load(shim, directory.create(), objectBytes, facts);
-      return new Enforcer({ installation, facts, mode, older: found });
+      return new Enforcer({ shim, installation, facts, mode, older: found });
     } catch (error) {
       // Looked for only now, because it takes a while: the more useful answer, if it is one.
       requireSupport(readFacts(shim));
@@ -197,7 +205,9 @@ export class Enforcer {
     this.#remember(images.filter((image) => image !== undefined));
     this.#installed.refresh(maps, containers.keys());
     const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));
-    const steps = plan(wanted, this.#installed, this.#installed.freeable(maps));
+    // Before the programs are attached nobody would count the exit of a task that was identified.
+    const steps = plan(wanted, this.#installed, this.#installed.freeable(maps))
+      .filter(({ kind }) => this.enforces || kind !== "identify");
     apply(steps, maps, this.#installed);
     for (const [cgroupId, { workload }] of containers) {
       this.#owners.set(this.#installed.cgroups.get(cgroupId)!, workload);
@@ -210,6 +220,7 @@ export class Enforcer {
   #enforce(): void {
     this.#installation.attach();
     this.#installation.maps.identify();
+    this.#installed.identified = true;
     this.#removeOlder();
   }
 
@@ -235,6 +246,38 @@ export class Enforcer {
   resync(): void {
     this.#installed = Installed.read(this.#installation.maps);
     this.sweep();
+  }
+
+  /**
+   * Tells the kernel that containers are being described now, or that they are not. A new one is held at its first program
+   * for some seconds after the last call that said yes; otherwise, and when this process ends, `mode` applies to it.
+   */
+  beat(describes: boolean, mode: PendingMode): void {
+    this.#installation.maps.setPulse(describes ? this.#shim.bootTimeNs() : 0n, mode);
+  }
+
+  /** Looks at all tasks: gives identities to those that have none, and has the kernel tell of those that it holds. */
+  survey(): TaskSurvey {
+    this.#installation.maps.identify();
+    return this.#installation.maps.survey();
+  }
+
+  /** Whether a container's index waits for its description. */
+  isPending(index: number): boolean {
+    return (this.#installed.words.get(index) ?? WORD_PENDING) === WORD_PENDING;
+  }
+
+  /** From now on the programs of a container that nobody described pass, or its first is refused. */
+  giveUp(index: number, mode: "audit" | "block"): void {
+    if (!this.isPending(index)) return;
+    const word = mode === "audit" ? WORD_PASSED : WORD_REFUSED;
+    this.#installation.maps.setWord(index, word);
+    this.#installed.words.set(index, word);
+  }
+
+  /** Continues a process that the kernel held. False: it has ended. @throws {BpfError} */
+  resume({ pid, startNs }: HeldProcess): boolean {
+    return new KernelFiles(this.#shim).continueProcess(pid, startNs);
   }
 
   /** Whose index it is or, until it is given out again, was. */

@@ -11,6 +11,8 @@ import {
   decodeContainerAccount,
   decodeContainerUse,
   decodeNumbering,
+  decodeTaskSurvey,
+  encodeAgentPulse,
   encodeAlertLimits,
   encodeCgroupPrefix,
   encodeContainerUse,
@@ -18,6 +20,10 @@ import {
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
   type Numbering,
+  PENDING_AUDIT,
+  PENDING_BLOCK,
+  PENDING_HOLD,
+  type TaskSurvey,
   WORD_FREE,
 } from "../../ffi/generated/agent_api.ts";
 import type { ContainerUse, ImageHandle, KernelMaps } from "./kernel_maps.ts";
@@ -37,10 +43,21 @@ export const ENGINE_MAPS = [
   "alert_limits",
   "alert_kinds",
   "numbering",
+  "agent_pulse",
+  "task_survey",
   "ring_alerts",
   "ring_events",
 ] as const;
 export type EngineMapName = typeof ENGINE_MAPS[number];
+
+/** What applies to containers that nobody has described, while no agent is there to do it. */
+export type PendingMode = "audit" | "block" | "hold";
+
+const PENDING_MODES: Readonly<Record<PendingMode, number>> = {
+  audit: PENDING_AUDIT,
+  block: PENDING_BLOCK,
+  hold: PENDING_HOLD,
+};
 
 /** Where a runtime makes cgroups: see `struct cgroup_prefix`. */
 export interface Prefix {
@@ -195,6 +212,18 @@ export class EngineMaps implements KernelMaps {
       limited: Number(account.limited),
       lost: Number(account.lost),
     };
+  }
+
+  /** What the kernel knows of the agent. `beatNs`: CLOCK_BOOTTIME, 0 when nobody describes containers. */
+  setPulse(beatNs: bigint, pending: PendingMode): void {
+    const value = encodeAgentPulse({ beatNs, pending: PENDING_MODES[pending] });
+    this.#maps.agent_pulse.update(u32Bytes(0), value);
+  }
+
+  /** What `identify` saw in its last run. */
+  survey(): TaskSurvey {
+    const bytes = this.#maps.task_survey.lookup(u32Bytes(0))!;
+    return decodeTaskSurvey(new DataView(bytes.buffer));
   }
 
   /** Replaces all prefixes. @throws {RangeError} more than CGROUP_PREFIXES_MAX, or a text that is too long */

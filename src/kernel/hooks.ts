@@ -44,6 +44,7 @@ export const IDENTITY_PROGRAMS: readonly AttachedProgram[] = [
   { program: "identity_attach" },
   { program: "identity_cgroup_mkdir" },
   { program: "identity_cgroup_rmdir" },
+  { program: "identity_exit" },
 ];
 
 /** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */

@@ -11,6 +11,7 @@ import {
   AGENT_FORMAT,
   AGENT_SETTINGS_SIZE,
   type AgentSettings,
+  CGROUP_UNIFIED,
   decodeAgentSettings,
   encodeAgentSettings,
   HASH_KEYS,
@@ -289,7 +290,14 @@ function newSettings(shim: Shim, buildId: Uint8Array): AgentSettings {
     b: getRandomValues(new BigUint64Array(HASH_KEYS)),
   };
   const initMntNs = new KernelFiles(shim).inodeOf("/proc/1/ns/mnt");
-  return { keys, initMntNs, format: AGENT_FORMAT, buildId };
+  return {
+    keys,
+    initMntNs,
+    format: AGENT_FORMAT,
+    cgroupHierarchy: 0,
+    cgroupController: CGROUP_UNIFIED,
+    buildId,
+  };
 }
 
 /** Last of the maps: an installation without it is not complete. */

@@ -3,7 +3,9 @@
 import {
   IMAGES_MAX,
   WORD_FREE,
+  WORD_PASSED,
   WORD_PENDING,
+  WORD_REFUSED,
   WORD_UNPOLICED,
 } from "../../ffi/generated/agent_api.ts";
 
@@ -26,9 +28,12 @@ export function policedWord({ slot, opsLive, generation }: PolicedWord): bigint 
   return BigInt(slot) | BigInt(opsLive) << 16n | BigInt(generation) << 32n;
 }
 
-/** What a word names, or undefined for a free, pending or unpoliced container. */
+/** Words without an image. */
+const UNPOLICED = [WORD_FREE, WORD_PENDING, WORD_UNPOLICED, WORD_PASSED, WORD_REFUSED];
+
+/** What a word names, or undefined for a container without a policy, or that nobody has described. */
 export function readWord(word: bigint): PolicedWord | undefined {
-  if (word === WORD_FREE || word === WORD_PENDING || word === WORD_UNPOLICED) return undefined;
+  if (UNPOLICED.includes(word)) return undefined;
   return {
     slot: Number(word & 0xffffn),
     opsLive: Number(word >> 16n & 0xffffn),

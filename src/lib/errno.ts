@@ -2,6 +2,7 @@
 
 export const EPERM = 1;
 export const ENOENT = 2;
+export const ESRCH = 3;
 export const EINTR = 4;
 export const E2BIG = 7;
 export const EBADF = 9;
@@ -17,6 +18,7 @@ export const EOPNOTSUPP = 95;
 const NAMES: ReadonlyMap<number, string> = new Map([
   [EPERM, "EPERM"],
   [ENOENT, "ENOENT"],
+  [ESRCH, "ESRCH"],
   [EINTR, "EINTR"],
   [E2BIG, "E2BIG"],
   [EBADF, "EBADF"],

@@ -13,7 +13,7 @@ export interface Workload {
   /** With digest where the runtime knows one. */
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** The container's first process in the host's pid namespace. */
+  /** The container's first process in the host's pid namespace; 0: its runtime has not told yet. */
   readonly pid: number;
   /** Path below the cgroup2 mount point, with a leading slash, for example `/default/web`. */
   readonly cgroupPath: string;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { BpfMap, type BpfProgram, MAP_TYPE, openShim, u32Bytes } from "../../ffi/bpf.ts";
 import {
+  AGENT_PULSE_SIZE,
   ALERT_LIMITS_SIZE,
   CGROUP_PREFIX_SIZE,
   CGROUP_PREFIXES_MAX,
@@ -17,6 +18,7 @@ import {
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
   NUMBERING_SIZE,
+  TASK_SURVEY_SIZE,
   WORD_FREE,
   WORD_UNPOLICED,
 } from "../../ffi/generated/agent_api.ts";
@@ -55,6 +57,8 @@ function realMaps() {
     alert_limits: array("alert_limits", ALERT_LIMITS_SIZE, 1),
     alert_kinds: array("alert_kinds", 4, 1),
     numbering: array("numbering", NUMBERING_SIZE, 1),
+    agent_pulse: array("agent_pulse", AGENT_PULSE_SIZE, 1),
+    task_survey: array("task_survey", TASK_SURVEY_SIZE, 1),
     ring_alerts: array("ring_alerts", 4, 1),
     ring_events: array("ring_events", 4, 1),
   };

@@ -8,6 +8,7 @@
 import { Backoff } from "../../lib/backoff.ts";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import type { WorkloadChange } from "./change.ts";
+import { CgroupNews } from "./cgroup_news.ts";
 import { ContainerdClient } from "./containerd_client.ts";
 import { GrpcClient } from "./grpc.ts";
 import { GrpcError } from "./grpc_status.ts";
@@ -23,6 +24,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** Mount point of cgroup2; `/sys/fs/cgroup` by default. */
   readonly cgroupRoot?: string;
+  /** What the kernel tells of cgroups: with it a container is known before it has a process. */
+  readonly cgroups?: CgroupNews;
   readonly clock?: Clock;
   /** For the waits between attempts; `Math.random` by default. */
   readonly random?: () => number;
@@ -95,6 +98,7 @@ async function* watchConnection(
   inventory: Inventory,
   backoff: Backoff,
 ): AsyncGenerator<WorkloadChange, void> {
+  const { cgroups = new CgroupNews() } = options;
   const { grpc, client, socket, version } = await connect(options);
   const closing = new AbortController();
   try {
@@ -104,9 +108,13 @@ async function* watchConnection(
     yield* inventory.list(client);
     yield { kind: "InitDone" };
     let pause = clock.sleep(COMPARE_FIRST_MS, closing.signal);
+    let news = cgroups.ready;
     while (true) {
-      const first = await Promise.race([event, pause]);
-      if (first === undefined) {
+      const first = await Promise.race([event, news, pause]);
+      if (first === "cgroups") {
+        for (const change of cgroups.take()) yield* inventory.onCgroup(client, change);
+        news = cgroups.ready;
+      } else if (first === undefined) {
         yield* inventory.compare(client);
         // Only a connection that lasts is a success: one that breaks after each list must not be retried in haste.
         backoff.reset();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { FakeContainerd } from "../../../tests/fakes/containerd.ts";
 import { ManualClock } from "../../lib/clock.ts";
+import { CgroupNews } from "./cgroup_news.ts";
 import type { WorkloadChange } from "./change.ts";
 import { watchContainerd } from "./containerd.ts";
 import { containerd } from "./containerd_api.ts";
@@ -37,6 +38,7 @@ class FakeHost implements Procfs {
 /** A watch under test: its changes one after another, its host, its clock, and the servers it can be given. */
 class Bench implements AsyncDisposable {
   readonly clock = new ManualClock();
+  readonly cgroups = new CgroupNews();
   readonly host = new FakeHost();
   readonly #folder: string;
   readonly #abort = new AbortController();
@@ -62,10 +64,11 @@ class Bench implements AsyncDisposable {
   }
 
   watch(sockets = [this.socket]): void {
-    const { clock, host: procfs } = this;
+    const { clock, cgroups, host: procfs } = this;
     this.#changes = watchContainerd({
       sockets,
       procfs,
+      cgroups,
       clock,
       signal: this.#abort.signal,
       random: () => 0,
@@ -193,6 +196,43 @@ test("watchContainerd() reports a container when its process is made, and once",
   server.delete("default", "web");
   runContainer(bench, server, "default", "db", 12);
   await bench.expect("Delete default/web", "Apply default/db pid 12 in /default/db = 1012");
+});
+
+for (const order of ["described first", "made first"]) {
+  test(`watchContainerd() knows a container before it has a process: cgroup ${order}`, async () => {
+    await using bench = await Bench.open();
+    const server = await bench.serve();
+    bench.watch();
+    await bench.expect("Init", "InitDone");
+    await server.subscribed();
+    const spec = JSON.stringify({ linux: { cgroupsPath: "/default/web" } });
+    const make = () => bench.cgroups.push({ path: "/default/web", id: 1_011n, gone: false });
+    if (order === "made first") make();
+    server.create("default", { id: "web", spec });
+    await bench.expect("Namespaces default");
+    if (order === "described first") {
+      server.create("default", { id: "other" });
+      make();
+    }
+    await bench.expect("Apply default/web pid 0 in /default/web = 1011");
+    server.createTask("default", "web", bench.host.run(11, "/default/web"));
+    await bench.expect("Apply default/web pid 11 in /default/web = 1011");
+  });
+}
+
+test("watchContainerd() forgets a container whose cgroup went before it had a process", async () => {
+  await using bench = await Bench.open();
+  const server = await bench.serve();
+  const spec = JSON.stringify({ linux: { cgroupsPath: "/default/web" } });
+  server.create("default", { id: "web", spec });
+  bench.watch();
+  await bench.expect("Init", "Namespaces default", "InitDone");
+  await server.subscribed();
+  bench.cgroups.push({ path: "/default/web", id: 1_011n, gone: false });
+  await bench.expect("Apply default/web pid 0 in /default/web = 1011");
+  const gone = bench.expect("Delete default/web");
+  bench.cgroups.push({ path: "/default/web", id: 1_011n, gone: true });
+  await gone;
 });
 
 test("watchContainerd() asks for nothing when a known container starts", async () => {

@@ -1,5 +1,6 @@
 import type { Workload } from "../../model/workload.ts";
-import { type Cgroup, CgroupError, findCgroup } from "./cgroup.ts";
+import { type Cgroup, CgroupError, findCgroup, specifiedPath } from "./cgroup.ts";
+import type { CgroupChange } from "./cgroup_news.ts";
 import type { WorkloadChange } from "./change.ts";
 import type { ContainerdClient, RuntimeEvent, Task } from "./containerd_client.ts";
 import { type Description, toWorkload } from "./describe.ts";
@@ -20,6 +21,8 @@ export class Inventory {
   readonly #workloads = new Map<string, Workload>();
   /** By `key`: what was told last. */
   readonly #problems = new Map<string, string>();
+  /** Containers' cgroups that the kernel told of and that are there: path to id. */
+  readonly #cgroups = new Map<string, bigint>();
   #namespaces: readonly string[] = [];
 
   constructor(procfs: Procfs, cgroupRoot: string) {
@@ -45,6 +48,30 @@ export class Inventory {
       yield* this.#dropAllBut(namespace, tasks);
     }
     yield* this.#dropOtherNamespaces(namespaces);
+    for (const description of this.#descriptions.values()) {
+      yield* this.#placeEarly(client, description);
+    }
+  }
+
+  /**
+   * The kernel made or removed a container's cgroup. A container is placed as soon as its cgroup and its description are
+   * there: its runtime tells of a process only when that is ready, and what runs in the cgroup until then waits for it.
+   */
+  async *onCgroup(client: ContainerdClient, { path, id, gone }: CgroupChange): Changes {
+    if (gone) {
+      if (this.#cgroups.get(path) === id) this.#cgroups.delete(path);
+      // Its runtime never told of a process, and will not tell of its end.
+      for (const workload of [...this.#workloads.values()]) {
+        if (workload.cgroupId !== id || workload.pid !== 0) continue;
+        yield* this.#drop(workload.runtimeNamespace, workload.id);
+      }
+      return;
+    }
+    this.#cgroups.set(path, id);
+    for (const description of this.#descriptions.values()) {
+      if (specifiedPath(description.cgroupsPath) !== path) continue;
+      yield* this.#placeEarly(client, description);
+    }
   }
 
   /** Compares with the tasks that containerd has, and yields only differences: what events did not tell. */
@@ -121,11 +148,23 @@ export class Inventory {
     return { kind: "Apply", workload };
   }
 
+  /** Without its first process, which its runtime has not told yet. */
+  async *#placeEarly(client: ContainerdClient, description: Description): Changes {
+    const path = specifiedPath(description.cgroupsPath);
+    const id = path === undefined ? undefined : this.#cgroups.get(path);
+    const known = this.#workloads.get(key(description.runtimeNamespace, description.id));
+    if (path === undefined || id === undefined || known?.cgroupId === id) return;
+    yield this.#apply(
+      toWorkload(description, await this.#podLabels(client, description), 0, { path, id }),
+    );
+  }
+
   async *#describeAnew(client: ContainerdClient, namespace: string, id: string): Changes {
     this.#descriptions.delete(key(namespace, id));
     const description = await this.#describe(client, namespace, id);
+    if (description === undefined) return;
     const running = this.#workloads.get(key(namespace, id));
-    if (description === undefined || running === undefined) return;
+    if (running === undefined) return yield* this.#placeEarly(client, description);
     const cgroup = { path: running.cgroupPath, id: running.cgroupId };
     yield this.#apply(
       toWorkload(description, await this.#podLabels(client, description), running.pid, cgroup),
@@ -158,8 +197,10 @@ export class Inventory {
 
   *#dropAllBut(namespace: string, tasks: readonly Task[]): Generator<WorkloadChange, void> {
     const running = new Set(tasks.map(({ id }) => id));
-    for (const { runtimeNamespace, id } of [...this.#workloads.values()]) {
-      if (runtimeNamespace === namespace && !running.has(id)) yield* this.#drop(namespace, id);
+    for (const { runtimeNamespace, id, pid } of [...this.#workloads.values()]) {
+      const unlisted = runtimeNamespace === namespace && !running.has(id);
+      // One without a process yet is not listed either; it goes with its cgroup.
+      if (unlisted && pid !== 0) yield* this.#drop(namespace, id);
     }
   }
 
