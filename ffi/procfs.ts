@@ -178,9 +178,10 @@ export class KernelFiles {
     checked(this.#shim.symbols.ankylo_unmount(cString(path)), "Unmount", path);
   }
 
-  /** Where the cgroup2 hierarchy is mounted ("/sys/fs/cgroup"), or undefined when it is nowhere. */
-  cgroup2Mount(): string | undefined {
-    return cgroup2MountIn(this.readText("/proc/self/mountinfo"));
+  /** The hierarchy in which runtimes make containers' cgroups, or undefined when none is mounted. */
+  cgroupHierarchy(): CgroupHierarchy | undefined {
+    const mounts = this.readText("/proc/self/mountinfo");
+    return cgroupHierarchyIn(mounts, this.readText("/proc/self/cgroup"));
   }
 
   /** `uname -r`. */
@@ -220,18 +221,66 @@ export class KernelFiles {
   }
 }
 
+/** Controllers of cgroup v1 by which containers are told apart, the best first: a runtime joins all that are mounted. */
+export const CGROUP_CONTROLLERS = ["pids", "memory", "cpu"] as const;
+
+/** A tree of cgroups. */
+export interface CgroupHierarchy {
+  /** `unified`: cgroup2; else one of the controllers that this hierarchy of cgroup v1 has. */
+  readonly controller: "unified" | typeof CGROUP_CONTROLLERS[number];
+  /** The kernel's number; 0: cgroup2. */
+  readonly id: number;
+  /** Mount point of its root. */
+  readonly root: string;
+}
+
 /**
- * Mount point of the first cgroup2 file system of which the root is mounted, in the text of /proc/PID/mountinfo.
+ * Where runtimes make cgroups, from the texts of /proc/PID/mountinfo and /proc/PID/cgroup. With cgroup2 at /sys/fs/cgroup they
+ * use that; else the controllers' own hierarchies if there are any, also when cgroup2 is mounted beside them (hybrid).
  *
- * @see proc(5): id, parent, device, root, mount point, options, optional fields, "-", type
+ * @see runc libcontainer/cgroups/utils.go: IsCgroup2UnifiedMode
  */
-export function cgroup2MountIn(mountinfo: string): string | undefined {
-  for (const line of mountinfo.split("\n")) {
+export function cgroupHierarchyIn(
+  mountinfo: string,
+  membership: string,
+): CgroupHierarchy | undefined {
+  const mounts = cgroupMountsIn(mountinfo);
+  const unified = (at?: string) =>
+    mounts.find(({ type, root }) => type === "cgroup2" && root === (at ?? root));
+  const usual = unified("/sys/fs/cgroup");
+  if (usual !== undefined) return { controller: "unified", id: 0, root: usual.root };
+  for (const controller of CGROUP_CONTROLLERS) {
+    const mount = mounts.find(({ type, options }) =>
+      type === "cgroup" && options.includes(controller)
+    );
+    const id = hierarchyIdIn(membership, controller);
+    if (mount !== undefined && id !== undefined) return { controller, id, root: mount.root };
+  }
+  const elsewhere = unified();
+  return elsewhere && { controller: "unified", id: 0, root: elsewhere.root };
+}
+
+/**
+ * Mounts of whole hierarchies.
+ *
+ * @see proc(5): id, parent, device, root, mount point, options, optional fields, "-", type, source, super block's options
+ */
+function cgroupMountsIn(mountinfo: string) {
+  return mountinfo.split("\n").flatMap((line) => {
     const [mount, filesystem] = line.split(" - ");
-    const [, , , root, mountPoint] = (mount ?? "").split(" ");
-    if (filesystem?.startsWith("cgroup2 ") && root === "/" && mountPoint !== undefined) {
-      return mountPoint.replace(/\\([0-7]{3})/g, (_, octal: string) => octalChar(octal));
-    }
+    const [, , , top, mountPoint] = (mount ?? "").split(" ");
+    const [type = "", , options = ""] = (filesystem ?? "").split(" ");
+    if (top !== "/" || mountPoint === undefined || !type.startsWith("cgroup")) return [];
+    const root = mountPoint.replace(/\\([0-7]{3})/g, (_, octal: string) => octalChar(octal));
+    return [{ type, root, options: options.split(",") }];
+  });
+}
+
+/** @see cgroups(7): hierarchy, controllers, path */
+function hierarchyIdIn(membership: string, controller: string): number | undefined {
+  for (const line of membership.split("\n")) {
+    const [id, controllers = ""] = line.split(":");
+    if (controllers.split(",").includes(controller)) return Number(id);
   }
   return undefined;
 }

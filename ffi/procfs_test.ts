@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BpfError, openShim } from "./bpf.ts";
 import { BTF_KIND, kernelHasSymbol, kernelHasType } from "./features.ts";
-import { cgroup2MountIn, KernelFiles, startTicksIn } from "./procfs.ts";
+import { cgroupHierarchyIn, KernelFiles, startTicksIn } from "./procfs.ts";
 
 Deno.test("readFile() reads files whose size stat does not know, however long", () => {
   using shim = openShim();
@@ -73,16 +73,68 @@ Deno.test("makeDir() makes what is missing above, and leaves what is there", () 
   }
 });
 
-Deno.test("cgroup2MountIn() finds the root of cgroup2 wherever it is mounted", () => {
-  const hybrid = [
-    "24 1 0:22 / /sys/fs/cgroup ro shared:7 - tmpfs tmpfs ro",
-    "25 24 0:23 / /sys/fs/cgroup/unified\\040two rw,nosuid shared:8 master:1 - cgroup2 cgroup2 rw",
-    "26 24 0:24 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu",
-  ].join("\n");
-  assert.equal(cgroup2MountIn(hybrid), "/sys/fs/cgroup/unified two");
-  const bindOnly = "25 24 0:23 /system.slice /mnt rw - cgroup2 cgroup2 rw";
-  assert.equal(cgroup2MountIn(bindOnly), undefined);
-  assert.equal(cgroup2MountIn(""), undefined);
+const MEMBERSHIP = "12:pids:/\n4:memory:/\n3:cpu,cpuacct:/\n1:name=systemd:/\n0::/\n";
+const cgroupMount = (at: string, type: string, options: string, root = "/") =>
+  `35 24 0:30 ${root} ${at} rw,nosuid shared:9 - ${type} cgroup rw,${options}\n`;
+
+for (
+  const [what, mounts, expected] of [
+    ["cgroup2", cgroupMount("/sys/fs/cgroup", "cgroup2", "nsdelegate"), {
+      controller: "unified",
+      id: 0,
+      root: "/sys/fs/cgroup",
+    }],
+    [
+      "cgroup2 where it should be, whatever else there is",
+      cgroupMount("/v1", "cgroup", "pids") +
+      cgroupMount("/sys/fs/cgroup", "cgroup2", "nsdelegate"),
+      { controller: "unified", id: 0, root: "/sys/fs/cgroup" },
+    ],
+    [
+      "pids of cgroup v1 on a hybrid host",
+      cgroupMount("/sys/fs/cgroup/unified", "cgroup2", "nsdelegate") +
+      cgroupMount("/sys/fs/cgroup/memory", "cgroup", "memory") +
+      cgroupMount("/sys/fs/cgroup/pids", "cgroup", "pids"),
+      { controller: "pids", id: 12, root: "/sys/fs/cgroup/pids" },
+    ],
+    [
+      "cpu where it is mounted with another",
+      cgroupMount("/sys/fs/cgroup/cpu,cpuacct", "cgroup", "cpu,cpuacct"),
+      { controller: "cpu", id: 3, root: "/sys/fs/cgroup/cpu,cpuacct" },
+    ],
+    [
+      "cgroup2 anywhere when no controller is mounted",
+      cgroupMount("/sys/fs/cgroup/unified\\040two", "cgroup2", "nsdelegate") +
+      cgroupMount("/sys/fs/cgroup/systemd", "cgroup", "xattr,name=systemd"),
+      { controller: "unified", id: 0, root: "/sys/fs/cgroup/unified two" },
+    ],
+    ["nothing in a part of a tree", cgroupMount("/c", "cgroup2", "nsdelegate", "/a"), undefined],
+    ["nothing in no mounts", "", undefined],
+  ] as const
+) {
+  Deno.test(`cgroupHierarchyIn() finds ${what}`, () => {
+    assert.deepEqual(cgroupHierarchyIn(mounts, MEMBERSHIP), expected);
+  });
+}
+
+Deno.test("continueProcess() continues the process that began then, and no other", async () => {
+  using shim = openShim();
+  const files = new KernelFiles(shim);
+  const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+  const state = () => /\) (\w)/.exec(files.readText(`/proc/${child.pid}/stat`))![1];
+  const until = async (wanted: (state: string) => boolean) => {
+    while (!wanted(state()!)) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  const startNs = files.processStartTicks(child.pid) * 10_000_000n + 1n;
+  child.kill("SIGSTOP");
+  await until((state) => state === "T");
+  assert.equal(files.continueProcess(child.pid, startNs + 10_000_000n), false);
+  assert.equal(state(), "T");
+  assert.equal(files.continueProcess(child.pid, startNs), true);
+  await until((state) => state !== "T");
+  child.kill("SIGKILL");
+  await child.status;
+  assert.equal(files.continueProcess(child.pid, startNs), false);
 });
 
 Deno.test("startTicksIn() is not confused by a process's name", () => {

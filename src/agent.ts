@@ -458,9 +458,9 @@ class Agent implements AsyncDisposable {
 
   async #watchContainerd(sockets: readonly string[], signal: AbortSignal): Promise<void> {
     const procfs = this.#procfs;
-    const cgroupRoot = procfs.cgroupRoot;
+    const cgroupTree = procfs.cgroupTree;
     const cgroups = this.#cgroupNews;
-    const options = { sockets, procfs, signal, cgroups, ...(cgroupRoot && { cgroupRoot }) };
+    const options = { sockets, procfs, signal, cgroups, ...(cgroupTree && { cgroupTree }) };
     for await (const change of watchContainerd(options)) this.#onWorkloadChange(change);
   }
 

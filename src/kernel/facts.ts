@@ -27,7 +27,7 @@ export function readQuickFacts(shim: Shim): KernelFacts {
     btf,
     hooks: new Set(LSM_HOOKS.filter((hook) => has(`bpf_lsm_${hook}`))),
     symbols: undefined,
-    cgroup2: files.cgroup2Mount(),
+    cgroups: files.cgroupHierarchy(),
     bpffs: /^nodev\tbpf$/m.test(files.readText("/proc/filesystems")),
     root: Deno.uid() === 0,
   };

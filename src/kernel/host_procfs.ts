@@ -2,6 +2,7 @@
 
 import { BpfError, type Shim } from "../../ffi/bpf.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
+import type { CgroupTree } from "../sources/runtime/cgroup.ts";
 
 /** A process may end between two reads, so whatever can't be read is undefined; nothing throws. */
 export class HostProcfs {
@@ -35,9 +36,12 @@ export class HostProcfs {
     return orUndefined(() => this.#files.readLink(`/proc/${pid}/cwd`));
   }
 
-  /** Where the unified cgroup hierarchy is mounted. */
-  get cgroupRoot(): string | undefined {
-    return this.#files.cgroup2Mount();
+  /** Where runtimes make containers' cgroups. */
+  get cgroupTree(): CgroupTree | undefined {
+    const hierarchy = this.#files.cgroupHierarchy();
+    if (hierarchy === undefined) return undefined;
+    const { controller, root } = hierarchy;
+    return { root, controller: controller === "unified" ? "" : controller };
   }
 }
 

@@ -11,13 +11,16 @@ import {
   AGENT_FORMAT,
   AGENT_SETTINGS_SIZE,
   type AgentSettings,
+  CGROUP_CPU,
+  CGROUP_MEMORY,
+  CGROUP_PIDS,
   CGROUP_UNIFIED,
   decodeAgentSettings,
   encodeAgentSettings,
   HASH_KEYS,
 } from "../../ffi/generated/agent_api.ts";
 import { MAP_TYPE } from "../../ffi/map.ts";
-import { KernelFiles } from "../../ffi/procfs.ts";
+import { type CgroupHierarchy, KernelFiles } from "../../ffi/procfs.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
@@ -284,18 +287,27 @@ function openEngineMaps(open: (name: EngineMapName) => BpfMap): Record<EngineMap
   return Object.fromEntries(opened) as Record<EngineMapName, BpfMap>;
 }
 
+const CONTROLLERS: Readonly<Record<CgroupHierarchy["controller"], number>> = {
+  unified: CGROUP_UNIFIED,
+  pids: CGROUP_PIDS,
+  memory: CGROUP_MEMORY,
+  cpu: CGROUP_CPU,
+};
+
 function newSettings(shim: Shim, buildId: Uint8Array): AgentSettings {
   const keys = {
     a: getRandomValues(new BigUint64Array(HASH_KEYS)),
     b: getRandomValues(new BigUint64Array(HASH_KEYS)),
   };
-  const initMntNs = new KernelFiles(shim).inodeOf("/proc/1/ns/mnt");
+  const files = new KernelFiles(shim);
+  const cgroups = files.cgroupHierarchy();
+  const initMntNs = files.inodeOf("/proc/1/ns/mnt");
   return {
     keys,
     initMntNs,
     format: AGENT_FORMAT,
-    cgroupHierarchy: 0,
-    cgroupController: CGROUP_UNIFIED,
+    cgroupHierarchy: cgroups?.id ?? 0,
+    cgroupController: CONTROLLERS[cgroups?.controller ?? "unified"],
     buildId,
   };
 }

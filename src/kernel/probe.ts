@@ -1,5 +1,6 @@
 /** What a kernel can do for Ankylo, from facts about it; pure. */
 
+import type { CgroupHierarchy } from "../../ffi/procfs.ts";
 import { DECIDING_HOOKS, IDENTITY_PROGRAMS } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
@@ -14,8 +15,8 @@ export interface KernelFacts {
   readonly hooks: ReadonlySet<string>;
   /** Of KERNEL_SYMBOLS: those that the kernel lists; undefined: nobody looked. */
   readonly symbols: ReadonlySet<string> | undefined;
-  /** Where the unified cgroup hierarchy is mounted. */
-  readonly cgroup2: string | undefined;
+  /** Where runtimes make containers' cgroups. */
+  readonly cgroups: CgroupHierarchy | undefined;
   readonly bpffs: boolean;
   readonly root: boolean;
 }
@@ -58,11 +59,11 @@ export function probe(facts: KernelFacts): ProbeReport {
       "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
     ),
     feature(
-      "cgroup2",
-      facts.cgroup2 !== undefined,
-      facts.cgroup2 ?? "",
+      "cgroups",
+      facts.cgroups !== undefined,
+      cgroupsText(facts.cgroups),
       "not mounted",
-      "containers are told apart by cgroup2: boot with systemd.unified_cgroup_hierarchy=1",
+      "containers are told apart by their cgroups: mount cgroup2 at /sys/fs/cgroup",
     ),
     feature(
       "bpffs",
@@ -82,6 +83,12 @@ export function probe(facts: KernelFacts): ProbeReport {
   });
   const canEnforce = features.every(({ state }) => state !== "missing");
   return { release: facts.release, features, hooks, canEnforce };
+}
+
+function cgroupsText(hierarchy: CgroupHierarchy | undefined): string {
+  if (hierarchy === undefined) return "";
+  const { controller, root } = hierarchy;
+  return controller === "unified" ? `cgroup2 at ${root}` : `cgroup v1, ${controller} at ${root}`;
 }
 
 function feature(

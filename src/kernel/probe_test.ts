@@ -8,7 +8,7 @@ const GOOD: KernelFacts = {
   btf: true,
   hooks: new Set(LSM_HOOKS),
   symbols: new Set(["rename_lock", "mount_lock"]),
-  cgroup2: "/sys/fs/cgroup",
+  cgroups: { controller: "unified", id: 0, root: "/sys/fs/cgroup" },
   bpffs: true,
   root: true,
 };
@@ -36,7 +36,7 @@ Deno.test("probe() gives the command line that is wanted when bpf is not among t
 const FATAL: readonly [string, Partial<KernelFacts>][] = [
   ["securityfs", { lsms: undefined }],
   ["BTF", { btf: false }],
-  ["cgroup2", { cgroup2: undefined }],
+  ["cgroups", { cgroups: undefined }],
   ["bpffs", { bpffs: false }],
   ["rename_lock", { symbols: new Set(["mount_lock"]) }],
   ["task_alloc", without("task_alloc")],

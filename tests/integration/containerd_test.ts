@@ -179,7 +179,7 @@ Deno.test({
     const changes = watchContainerd({
       sockets: [server.socket],
       procfs,
-      cgroupRoot: root,
+      cgroupTree: { root, controller: "" },
       signal: abort.signal,
     });
     const reader = new Reader(changes);

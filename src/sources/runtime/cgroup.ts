@@ -1,6 +1,14 @@
 import type { Procfs } from "./procfs.ts";
 
-/** Where a container's processes are: path below the cgroup2 mount point, and the id by which the kernel knows it. */
+/** A tree of cgroups. */
+export interface CgroupTree {
+  /** Mount point. */
+  readonly root: string;
+  /** Of the v1 hierarchy; empty for cgroup2. */
+  readonly controller: string;
+}
+
+/** Where a container's processes are: path below the tree's mount point, and the id by which the kernel knows it. */
 export interface Cgroup {
   readonly path: string;
   readonly id: bigint;
@@ -17,19 +25,20 @@ export class CgroupError extends Error {
  * specification holds it and all its siblings.
  *
  * @param cgroupsPath `linux.cgroupsPath` of the OCI specification; may be empty.
- * @param root Mount point of cgroup2.
  * @returns undefined when the process is gone and left no cgroup.
  * @throws {CgroupError}
  */
 export function findCgroup(
   procfs: Procfs,
-  root: string,
+  { root, controller }: CgroupTree,
   pid: number,
   cgroupsPath: string,
 ): Cgroup | undefined {
   const specified = specifiedPath(cgroupsPath);
   const lines = pid > 0 ? procfs.readText(`/proc/${pid}/cgroup`) : undefined;
-  const path = lines === undefined ? specified : chooseCgroup(readMembership(lines), specified);
+  const path = lines === undefined
+    ? specified
+    : chooseCgroup(readMembership(lines, controller), specified);
   if (path === undefined) return undefined;
   // Its id is 1: a rule for this container would be a rule for the whole host.
   if (path === "/") {
@@ -41,54 +50,41 @@ export function findCgroup(
   throw new CgroupError(`no cgroup at "${root}${path}", where process ${pid} should be`);
 }
 
-function chooseCgroup({ path, v1Controller }: Membership, specified: string | undefined): string {
+function chooseCgroup(path: string, specified: string | undefined): string {
   // Not only at the start: containerd within a container (kind, docker-in-docker) has its root further up.
   const at = specified === undefined ? -1 : `${path}/`.indexOf(`${specified}/`);
-  if (specified !== undefined && at >= 0) return path.slice(0, at + specified.length);
-  // On a hybrid host the cgroup2 path is that of containerd's own service, where everything else is too.
-  if (v1Controller !== undefined) {
-    throw new CgroupError(
-      `cgroup v1 is in use (controller "${v1Controller}"), which this version does not support: ` +
-        'start the kernel with "systemd.unified_cgroup_hierarchy=1"',
-    );
-  }
-  return path;
-}
-
-interface Membership {
-  /** In the cgroup2 hierarchy. */
-  readonly path: string;
-  /** A controller that a v1 hierarchy holds. */
-  readonly v1Controller: string | undefined;
+  return specified !== undefined && at >= 0 ? path.slice(0, at + specified.length) : path;
 }
 
 /**
- * Reads /proc/PID/cgroup.
+ * The process's path in the controller's hierarchy (empty: cgroup2), from /proc/PID/cgroup.
  *
- * @throws {CgroupError} where there is no cgroup2, and where the agent does not see the host's cgroups.
+ * @throws {CgroupError} where there is no such hierarchy, and where the agent does not see the host's cgroups.
  * @see cgroups(7)
  */
-function readMembership(lines: string): Membership {
+function readMembership(lines: string, controller: string): string {
   let path: string | undefined;
-  let v1Controller: string | undefined;
   for (const line of lines.split("\n")) {
-    const [, hierarchy, controllers = "", rest] = /^(\d+):([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (hierarchy === "0") path = rest;
-    else if (controllers !== "" && !controllers.startsWith("name=")) v1Controller ??= controllers;
+    const [, controllers, rest] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (controllers?.split(",").includes(controller)) path = rest;
   }
   if (path === undefined) {
-    throw new CgroupError('process has no cgroup2: expected a line "0::/…" in /proc/PID/cgroup');
+    throw new CgroupError(
+      controller === ""
+        ? 'process has no cgroup2: expected a line "0::/…" in /proc/PID/cgroup'
+        : `process has no cgroup of "${controller}": expected a line ":${controller}:/…" in /proc/PID/cgroup`,
+    );
   }
   if (`${path}/`.startsWith("/../")) {
     throw new CgroupError(
       `agent runs in a cgroup namespace of its own and sees "${path}": run it in the host's`,
     );
   }
-  return { path, v1Controller };
+  return path;
 }
 
 /**
- * The cgroup2 path that runc and crun make of `linux.cgroupsPath`; undefined where they decide by themselves (none given, or a
+ * The path that runc and crun make of `linux.cgroupsPath`; undefined where they decide by themselves (none given, or a
  * relative one).
  *
  * @see runc libcontainer/cgroups/systemd/common.go

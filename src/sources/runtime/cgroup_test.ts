@@ -3,6 +3,7 @@ import { CgroupError, findCgroup, specifiedPath } from "./cgroup.ts";
 import type { Procfs } from "./procfs.ts";
 
 const ROOT = "/sys/fs/cgroup";
+const UNIFIED = { root: ROOT, controller: "" };
 
 /** A process 7 with these lines in its cgroup file, and these directories below the mount point. */
 function host(lines: string | undefined, ...directories: string[]): Procfs {
@@ -77,19 +78,13 @@ for (
   ] as const
 ) {
   Deno.test(`findCgroup() gives ${what}`, () => {
-    assert.deepEqual(findCgroup(host(lines, path), ROOT, 7, cgroupsPath), { path, id: 1_000n });
+    assert.deepEqual(findCgroup(host(lines, path), UNIFIED, 7, cgroupsPath), { path, id: 1_000n });
   });
 }
 
 for (
   const [what, lines, cgroupsPath, found] of [
     ["cgroup v1", "4:memory:/default/web\n1:name=systemd:/\n", "/default/web", /no cgroup2/],
-    [
-      "a hybrid hierarchy",
-      "4:memory:/default/web\n0::/system.slice/containerd.service\n",
-      "/default/web",
-      /cgroup v1 is in use \(controller "memory"\)/,
-    ],
     ["the root cgroup", "0::/\n", "", /root cgroup/],
     ["the root cgroup as specified", "0::/\n", "/", /root cgroup/],
     ["a cgroup namespace", "0::/../../default/web\n", "", /cgroup namespace of its own/],
@@ -104,7 +99,8 @@ for (
 ) {
   Deno.test(`findCgroup() refuses ${what}`, () => {
     assert.throws(
-      () => findCgroup(host(lines, "/", "/system.slice/containerd.service"), ROOT, 7, cgroupsPath),
+      () =>
+        findCgroup(host(lines, "/", "/system.slice/containerd.service"), UNIFIED, 7, cgroupsPath),
       (error) => {
         assert.ok(error instanceof CgroupError);
         assert.match(error.message, found);
@@ -114,8 +110,24 @@ for (
   });
 }
 
+for (
+  const lines of [
+    "4:memory:/x\n3:cpu,pids:/default/web\n1:name=systemd:/x\n",
+    "12:pids:/default/web\n0::/system.slice/containerd.service\n",
+  ]
+) {
+  Deno.test(`findCgroup() follows the controller of cgroup v1 in ${JSON.stringify(lines)}`, () => {
+    const procfs = host(lines, "/default/web");
+    const tree = { root: ROOT, controller: "pids" };
+    const path = "/default/web";
+    assert.deepEqual(findCgroup(procfs, tree, 7, ""), { path, id: 1_000n });
+    const memory = { root: ROOT, controller: "cpuset" };
+    assert.throws(() => findCgroup(procfs, memory, 7, ""), /no cgroup of "cpuset"/);
+  });
+}
+
 Deno.test("findCgroup() is undefined when neither process nor directory is left", () => {
-  assert.equal(findCgroup(host(undefined), ROOT, 7, "/default/web"), undefined);
-  assert.equal(findCgroup(host(undefined), ROOT, 7, ""), undefined);
-  assert.equal(findCgroup(host(undefined), ROOT, 0, ""), undefined);
+  assert.equal(findCgroup(host(undefined), UNIFIED, 7, "/default/web"), undefined);
+  assert.equal(findCgroup(host(undefined), UNIFIED, 7, ""), undefined);
+  assert.equal(findCgroup(host(undefined), UNIFIED, 0, ""), undefined);
 });

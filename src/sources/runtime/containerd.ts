@@ -8,6 +8,7 @@
 import { Backoff } from "../../lib/backoff.ts";
 import { type Clock, systemClock } from "../../lib/clock.ts";
 import type { WorkloadChange } from "./change.ts";
+import type { CgroupTree } from "./cgroup.ts";
 import { CgroupNews } from "./cgroup_news.ts";
 import { ContainerdClient } from "./containerd_client.ts";
 import { GrpcClient } from "./grpc.ts";
@@ -22,14 +23,16 @@ export interface WatchOptions {
   readonly procfs: Procfs;
   /** Ends the watch, without an error. */
   readonly signal: AbortSignal;
-  /** Mount point of cgroup2; `/sys/fs/cgroup` by default. */
-  readonly cgroupRoot?: string;
+  /** Where the runtime makes cgroups; cgroup2 at `/sys/fs/cgroup` by default. */
+  readonly cgroupTree?: CgroupTree;
   /** What the kernel tells of cgroups: with it a container is known before it has a process. */
   readonly cgroups?: CgroupNews;
   readonly clock?: Clock;
   /** For the waits between attempts; `Math.random` by default. */
   readonly random?: () => number;
 }
+
+const CGROUP2: CgroupTree = { root: "/sys/fs/cgroup", controller: "" };
 
 /** Where containerd listens: its own packages, k3s and rke2, docker's own, microk8s, k0s. */
 export const CONTAINERD_SOCKETS: readonly string[] = [
@@ -57,7 +60,7 @@ export async function* watchContainerd(
   options: WatchOptions,
 ): AsyncGenerator<WorkloadChange, void> {
   const { signal, clock = systemClock } = options;
-  const inventory = new Inventory(options.procfs, options.cgroupRoot ?? "/sys/fs/cgroup");
+  const inventory = new Inventory(options.procfs, options.cgroupTree ?? CGROUP2);
   const backoff = new Backoff({
     firstMs: RETRY_FIRST_MS,
     limitMs: RETRY_LIMIT_MS,

@@ -1,5 +1,5 @@
 import type { Workload } from "../../model/workload.ts";
-import { type Cgroup, CgroupError, findCgroup, specifiedPath } from "./cgroup.ts";
+import { type Cgroup, CgroupError, type CgroupTree, findCgroup, specifiedPath } from "./cgroup.ts";
 import type { CgroupChange } from "./cgroup_news.ts";
 import type { WorkloadChange } from "./change.ts";
 import type { ContainerdClient, RuntimeEvent, Task } from "./containerd_client.ts";
@@ -14,7 +14,7 @@ type Changes = AsyncGenerator<WorkloadChange, void>;
  */
 export class Inventory {
   readonly #procfs: Procfs;
-  readonly #cgroupRoot: string;
+  readonly #cgroupTree: CgroupTree;
   /** By `key`. Filled when a container is created, so that nothing is left to ask for when it starts. */
   readonly #descriptions = new Map<string, Description>();
   /** By `key`: those that run. */
@@ -25,9 +25,9 @@ export class Inventory {
   readonly #cgroups = new Map<string, bigint>();
   #namespaces: readonly string[] = [];
 
-  constructor(procfs: Procfs, cgroupRoot: string) {
+  constructor(procfs: Procfs, cgroupTree: CgroupTree) {
     this.#procfs = procfs;
-    this.#cgroupRoot = cgroupRoot;
+    this.#cgroupTree = cgroupTree;
   }
 
   /** Reads all containers anew and yields every one that runs, then a Delete for each that no longer does. */
@@ -123,7 +123,7 @@ export class Inventory {
     if (description === undefined) return;
     let cgroup: Cgroup | undefined;
     try {
-      cgroup = findCgroup(this.#procfs, this.#cgroupRoot, task.pid, description.cgroupsPath);
+      cgroup = findCgroup(this.#procfs, this.#cgroupTree, task.pid, description.cgroupsPath);
     } catch (error) {
       if (!(error instanceof CgroupError)) throw error;
       return yield* this.#complain(description, `Cannot find its cgroup: ${error.message}`);
