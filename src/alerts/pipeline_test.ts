@@ -9,6 +9,7 @@ import {
   decisionRecord,
   execRecord,
   exitRecord,
+  heldRecord,
   names,
   suppressedRecord,
 } from "../events/samples.ts";
@@ -299,5 +300,12 @@ Deno.test("EventPipeline hands container events on and counts what it can't read
   const { pipeline, containers } = setUp();
   pipeline.takeAlerts(batchOf(containerRecord("/default/web"), new Uint8Array(5)));
   assert.deepEqual(containers, ["/default/web"]);
+  assert.equal(pipeline.counts.malformed, 1);
+});
+
+Deno.test("takeAlerts() hands on who is held, at once", () => {
+  const { pipeline, held } = setUp();
+  pipeline.takeAlerts([heldRecord({ pid: 11 }), heldRecord({ pid: 12 }).subarray(0, 90)]);
+  assert.deepEqual(held, [11]);
   assert.equal(pipeline.counts.malformed, 1);
 });
