@@ -46,6 +46,8 @@ export interface Scenario {
   otherAlerts?: "fail" | "ignore" | "unread";
   /** Kernels that it runs on; by default those whose line in KERNELS says "all", and any that is asked for by name. */
   kernels?: readonly KernelSeries[];
+  /** "v2" by default: cgroup2 alone. "v1": a hierarchy for each controller; only where the agent starts "last". */
+  cgroups?: "v1" | "v2";
   /** Guest memory, 1024 by default. */
   memMiB?: number;
 }
@@ -152,6 +154,7 @@ export function planScript(scenario: Scenario, acts: readonly PlannedAct[]): str
       .flatMap(([name, spec]) => containerLines(name, spec));
   const lines = [
     ...scenario.otherAlerts === "unread" ? ["alerts_unread=1"] : [],
+    ...scenario.cgroups === "v1" ? ["use_cgroup_v1"] : [],
     ...scenario.agentStarts !== "last"
       ? ["follow_agent", ...starting("before"), "install_policies"]
       : ["install_policies", ...starting("before"), "close_sessions"].concat(

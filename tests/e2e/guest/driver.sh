@@ -38,6 +38,25 @@ wait_until() {
   done
 }
 
+# Puts the machine under cgroup v1. A controller can move once no cgroup of cgroup2 has it, which takes the kernel a moment.
+use_cgroup_v1() {
+  local pid dir controller
+  pkill -x containerd
+  wait_until sh -c '! pgrep -x containerd' >/dev/null
+  for pid in $(</sys/fs/cgroup/init/cgroup.procs); do echo "$pid" >/sys/fs/cgroup/cgroup.procs; done 2>/dev/null
+  for controller in $(</sys/fs/cgroup/cgroup.subtree_control); do
+    echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control
+  done
+  for dir in $(find /sys/fs/cgroup -mindepth 1 -depth -type d); do rmdir "$dir"; done
+  umount /sys/fs/cgroup && mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup || fatal "leave cgroup2"
+  for controller in pids devices freezer cpu cpuset memory; do
+    mkdir /sys/fs/cgroup/$controller
+    wait_until mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller || fatal "mount $controller of cgroup v1"
+  done
+  (setsid containerd >>/var/log/containerd.log 2>&1 </dev/null &)
+  wait_until ctr version >/dev/null 2>&1 || fatal "start containerd under cgroup v1"
+}
+
 # --- containers ---------------------------------------------------------------------------------------------------
 
 # start_container NAME RUNTIME [CTR OPTION...]
