@@ -89,7 +89,7 @@ pids_of() { cat /sys/fs/cgroup/default/$1/cgroup.procs; }
 status() { curl -s $agent_url/v1/status | grep -o "\\"$1\\":[0-9]*" | head -n 1; }
 # A container that no runtime knows: its cgroup is where containers are.
 bare() {
-  mkdir -p /run/bare-$1/rootfs && ctr images mount $image /run/bare-$1/rootfs >/dev/null &&
+  mkdir -p /run/bare-$1/rootfs && ctr images mount --rw $image /run/bare-$1/rootfs >/dev/null &&
     cat >/run/bare-$1/config.json && (
     runc run --bundle /run/bare-$1 $1
     echo "status $?"
@@ -147,7 +147,7 @@ const hooked = (name: string, stage: string, path: string) => {
   spec.mounts.push({
     ...{ destination: "/files", type: "bind", source: "/job/files", options: ["rbind", "ro"] },
   });
-  return `mkdir -p /run/hooked-${name} && ctr images mount $image /run/hooked-${name} >/dev/null &&
+  return `mkdir -p /run/hooked-${name} && ctr images mount --rw $image /run/hooked-${name} >/dev/null &&
     echo '${JSON.stringify(spec)}' >/run/hooked-${name}.json &&
     ctr run --rm --config /run/hooked-${name}.json --label app=LABEL ${name} 2>&1`;
 };
