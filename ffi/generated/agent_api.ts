@@ -160,16 +160,16 @@ export const EVENT_DECISION = 1;
 export const EVENT_EXEC = 2;
 export const EVENT_EXIT = 3;
 export const EVENT_CONTAINER = 4;
-export const EVENT_SUPPRESSED = 6;
 export const EVENT_HELD = 5;
+export const EVENT_SUPPRESSED = 6;
 /** enum event_type: the names of its values. */
 export const EVENT_TYPE_NAMES: Readonly<Record<number, string>> = {
   1: "EVENT_DECISION",
   2: "EVENT_EXEC",
   3: "EVENT_EXIT",
   4: "EVENT_CONTAINER",
-  6: "EVENT_SUPPRESSED",
   5: "EVENT_HELD",
+  6: "EVENT_SUPPRESSED",
 };
 
 export const COUNT_DENIED = 0;
@@ -187,12 +187,11 @@ export const COUNT_ARMED = 11;
 export const COUNT_PENDING = 12;
 export const COUNT_INDEX_EXHAUSTED = 13;
 export const COUNT_EMPTY_SLOT = 14;
+export const COUNT_HELD = 15;
+export const COUNT_PENDING_REFUSED = 16;
 export const COUNT_LIMITED = 17;
 export const COUNT_SENT = 19;
 export const COUNTERS = 20;
-export const COUNT_HELD = 15;
-export const COUNT_PENDING_REFUSED = 16;
-export const COUNTERS = 17;
 /** enum counter: the names of its values. */
 export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   0: "COUNT_DENIED",
@@ -210,12 +209,11 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   12: "COUNT_PENDING",
   13: "COUNT_INDEX_EXHAUSTED",
   14: "COUNT_EMPTY_SLOT",
+  15: "COUNT_HELD",
+  16: "COUNT_PENDING_REFUSED",
   17: "COUNT_LIMITED",
   19: "COUNT_SENT",
   20: "COUNTERS",
-  15: "COUNT_HELD",
-  16: "COUNT_PENDING_REFUSED",
-  17: "COUNTERS",
 };
 
 export const PENDING_AUDIT = 0;
@@ -699,6 +697,9 @@ export function writeNumbering(view: DataView, offset: number, value: Numbering)
 export function encodeNumbering(value: Numbering): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(24);
   writeNumbering(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
 /** struct agent_pulse, 16 bytes. */
 export interface AgentPulse {
   beatNs: bigint;

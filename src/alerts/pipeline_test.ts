@@ -305,7 +305,7 @@ Deno.test("EventPipeline hands container events on and counts what it can't read
 
 Deno.test("takeAlerts() hands on who is held, at once", () => {
   const { pipeline, held } = setUp();
-  pipeline.takeAlerts([heldRecord({ pid: 11 }), heldRecord({ pid: 12 }).subarray(0, 90)]);
+  pipeline.takeAlerts(batchOf(heldRecord({ pid: 11 }), heldRecord({ pid: 12 }).subarray(0, 90)));
   assert.deepEqual(held, [11]);
   assert.equal(pipeline.counts.malformed, 1);
 });

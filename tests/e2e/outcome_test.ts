@@ -98,6 +98,7 @@ Deno.test("planScript() starts containers around the agent and waits for alerts 
         late: { start: "after", privileged: true, prepare: "touch /a" },
       },
       acts: [],
+      agentStarts: "last",
       agentOptions: ["--posture-file", "block"],
     },
     planActs([{
@@ -106,9 +107,11 @@ Deno.test("planScript() starts containers around the agent and waits for alerts 
     }]),
   );
   assert.deepEqual(script.trim().split("\n"), [
+    "install_policies",
     "start_container 'early' 'runc' '--label=app=x'",
     "close_sessions",
     "start_agent '--posture-file' 'block'",
+    "wait_until agent_read_policies",
     "start_container 'late' 'runc' '--privileged'",
     "prepare 'late' 'touch /a'",
     "wait_until agent_knows 'early' || fatal 'the agent does not know container early'",
