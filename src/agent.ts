@@ -14,9 +14,8 @@ import { serve } from "./http/serve.ts";
 import type { AgentState } from "./http/state.ts";
 import { coverRules } from "./kernel/coverage.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
-import type { Enforcer } from "./kernel/enforcer.ts";
-import { HeldProcesses } from "./kernel/hold.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
+import { PendingContainers } from "./kernel/pending.ts";
 import type { Step } from "./kernel/plan.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
@@ -58,12 +57,6 @@ const FLUSH_MS = 1_000;
 /** How often the kernel is asked whether everything is still there. */
 const CHECK_MS = 10_000;
 
-/** For letting go of held processes when the agent stops: they need a few milliseconds. */
-const LET_GO_MS = 2_000;
-
-/** How often the kernel is told that the agent describes containers: five times as often as it wants to hear it. */
-const BEAT_MS = 1_000;
-
 /** Rings are read after this time even when no policy could be applied: they must not fill up. */
 const CONTEXT_WAIT_MS = 15_000;
 
@@ -97,7 +90,7 @@ class Agent implements AsyncDisposable {
   readonly #tree: ProcessTree;
   readonly #pipeline: EventPipeline;
   readonly #reconciler: Reconciler;
-  readonly #held: HeldProcesses;
+  readonly #pending: PendingContainers;
   readonly #cgroupNews = new CgroupNews();
   /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
   #bootToUnixNs: bigint;
@@ -108,8 +101,6 @@ class Agent implements AsyncDisposable {
   #containerd = { connected: false, detail: "not reached yet" };
   readonly #lostLinks: string[] = [];
   #alertsLost = 0n;
-  /** Tasks that entered a container a while ago and are not its own yet. */
-  #longStaging = 0;
 
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
     const { settings, log, version } = options;
@@ -135,7 +126,7 @@ class Agent implements AsyncDisposable {
       }),
       (reconciler) => reconciler.close(),
     );
-    this.#held = this.#scope.adopt(this.#createHeld(), (held) => held.close());
+    this.#pending = this.#createPending();
   }
 
   static async start(options: AgentOptions): Promise<Agent> {
@@ -145,14 +136,14 @@ class Agent implements AsyncDisposable {
     const agent = new Agent(options, shim, await openEnforcement(shim, options.settings));
     try {
       agent.#sayWhatIsEnforced();
-      agent.#beat();
+      agent.#pending.update();
       agent.#watchSources();
       await agent.#serve();
       // Last, so that it ends first: what was read before the end still goes out, the rest waits for the next agent.
       agent.#readRings();
       agent.#background("check of the kernel", agent.#checkKernel());
       agent.#background("summaries", agent.#flushSuppressed());
-      agent.#background("sign of life", agent.#keepBeating());
+      agent.#background("sign of life", agent.#pending.keepBeating(agent.#stopping.signal));
       return agent;
     } catch (error) {
       await agent[Symbol.asyncDispose]();
@@ -171,8 +162,7 @@ class Agent implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
-    this.#maintain(() => this.#beat());
-    await this.#letGo();
+    await this.#pending.letGo();
     await this.#scope.disposeAsync();
     const kept = this.#enforcement.enforces ? "what was enforced stays in force" : "";
     this.#log.info("Stopped", kept === "" ? {} : { enforcement: kept });
@@ -204,8 +194,7 @@ class Agent implements AsyncDisposable {
   }
 
   #onApplied(steps: readonly Step[], shadowed: readonly Workload[]): void {
-    this.#held.release();
-    this.#beat();
+    this.#pending.update();
     for (const { name, cgroupPath } of shadowed) {
       this.#log.warn("Container shares its cgroup with another, whose policy governs both", {
         name,
@@ -244,7 +233,7 @@ class Agent implements AsyncDisposable {
         this.#lostLinks.push(...lost);
       }
       this.#maintain(() => {
-        this.#survey(enforcer);
+        this.#pending.survey();
         const alertsLost = enforcer.counters()["alerts_lost"] ?? 0n;
         if (alertsLost === this.#alertsLost) return enforcer.sweep();
         this.#alertsLost = alertsLost;
@@ -270,68 +259,26 @@ class Agent implements AsyncDisposable {
     }
   }
 
-  // ---- containers that nobody has described yet ----
-
-  #createHeld(): HeldProcesses {
+  #createPending(): PendingContainers {
     const { pendingContainers: mode, pendingTimeoutMs: timeoutMs } = this.#settings;
-    const { enforcer } = this.#enforcement;
-    return new HeldProcesses({
-      target: {
-        isPending: (container) => enforcer?.isPending(container) ?? false,
-        giveUp: (container) => {
-          if (mode === "hold") return false;
-          this.#maintain(() => enforcer?.giveUp(container, mode));
-          return true;
-        },
-        resume: (process) => this.#maintain(() => enforcer?.resume(process)) ?? false,
-      },
-      clock: this.#clock,
-      timeoutMs,
-      onTimeout: (container) =>
+    return new PendingContainers({
+      ...{ enforcer: this.#enforcement.enforcer, mode, timeoutMs, clock: this.#clock },
+      describes: () =>
+        this.#containerd.connected && this.#workloadsListed && this.#reconciler.generation > 0 &&
+        this.#reconciler.failure === undefined,
+      attempt: (work) => this.#maintain(work),
+      onTimeout: (index) =>
         this.#log.warn("No runtime described a new container in time: doing as set", {
-          index: container,
-          pendingContainers: mode,
+          ...{ index, pendingContainers: mode },
         }),
+      onStaging: (tasks) =>
+        this.#log.warn(
+          "Tasks entered a container and did not become its own: they are not judged",
+          {
+            tasks,
+          },
+        ),
     });
-  }
-
-  /** Whether a container that comes now will be described: the kernel holds its first program only then. */
-  get #describes(): boolean {
-    return !this.#stopping.signal.aborted && this.#containerd.connected && this.#workloadsListed &&
-      this.#reconciler.generation > 0 && this.#reconciler.failure === undefined;
-  }
-
-  #beat(): void {
-    this.#enforcement.enforcer?.beat(this.#describes, this.#settings.pendingContainers);
-  }
-
-  async #keepBeating(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      this.#beat();
-      await this.#clock.sleep(BEAT_MS, this.#stopping.signal);
-    }
-  }
-
-  #survey(enforcer: Enforcer): void {
-    if (!enforcer.enforces) return;
-    const { staging } = enforcer.survey();
-    if (staging > this.#longStaging) {
-      this.#log.warn("Tasks entered a container and never became its own: not judged", { staging });
-    }
-    this.#longStaging = staging;
-  }
-
-  /** Nobody is held by an agent that goes, unless the settings say that the next one lets them go. */
-  async #letGo(): Promise<void> {
-    const { enforcer } = this.#enforcement;
-    if (enforcer === undefined || this.#settings.pendingContainers === "hold") return;
-    this.#held.close();
-    const endMs = this.#clock.nowMs() + LET_GO_MS;
-    // What is still in the ring, or was lost, the survey tells anew; a record takes a moment to come.
-    while (this.#clock.nowMs() < endMs) {
-      if (!this.#maintain(() => enforcer.survey().held)) return;
-      await this.#clock.sleep(10);
-    }
   }
 
   // ---- events ----
@@ -382,7 +329,7 @@ class Agent implements AsyncDisposable {
       onLogSkipped: (seq) => this.#events.skip(seq),
       onContainer: (event) => this.#onContainer(event),
       onHeld: () => this.#hurryTelemetry(),
-      onProcessHeld: (event) => this.#held.take(event),
+      onProcessHeld: (event) => this.#pending.take(event),
     });
   }
 
@@ -492,7 +439,7 @@ class Agent implements AsyncDisposable {
         break;
       case "Unreachable":
         this.#containerd = { connected: false, detail: change.reason };
-        this.#beat();
+        this.#pending.update();
         this.#log.warn("containerd is away: what is enforced stays so, trying again", {
           reason: change.reason,
         });
@@ -578,7 +525,7 @@ class Agent implements AsyncDisposable {
       counters: () => enforcement.enforcer?.counters() ?? {},
       pipeline: () => this.#pipeline.counts,
       processes: () => this.#tree.counts,
-      pending: () => ({ ...this.#held.counts, staging: this.#longStaging }),
+      pending: () => this.#pending.counts,
       limits: () => this.#limits(),
       alerts: this.#alerts,
       events: this.#events,

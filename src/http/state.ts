@@ -5,7 +5,7 @@
 import type { PipelineCounts } from "../alerts/pipeline.ts";
 import type { RuleStatus } from "../compile/compile.ts";
 import type { ProcessTreeCounts } from "../events/process_tree.ts";
-import type { HoldCounts } from "../kernel/hold.ts";
+import type { PendingCounts } from "../kernel/pending.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Workload } from "../model/workload.ts";
@@ -97,11 +97,6 @@ export interface DecisionCounts {
   readonly limited: number;
   /** Told by number: the ring had no room. */
   readonly lost: number;
-}
-
-export interface PendingCounts extends HoldCounts {
-  /** Tasks that entered a container more than 5 s ago and are still taken for its runtime: not judged. */
-  readonly staging: number;
 }
 
 export interface Usage {
