@@ -7,7 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { bpfObject, buildBpf } from "./build_bpf.ts";
+import { bpfObjects, buildBpf } from "./build_bpf.ts";
 import { buildShim, shimLibrary } from "./build_shim.ts";
 import { repositoryDir, writeIfStale } from "./stale.ts";
 import { CommandError, run } from "./vm/command.ts";
@@ -59,9 +59,14 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
   const [entry, product, output] = ["entry", "product", "bundle"].map((kind) => `${kind}_${name}`);
   await writeBuildFile(`${product}.ts`, [
     `import { setProduct } from "../../ffi/product.ts";`,
-    `import bpfObject from "../bpf/${bpfObject.split("/").at(-1)}" with { type: "bytes" };`,
+    ...Object.values(bpfObjects).map((path, index) =>
+      `import object${index} from "../bpf/${path.split("/").at(-1)}" with { type: "bytes" };`
+    ),
+    `const bpfObjects = {${
+      Object.keys(bpfObjects).map((name, index) => `"${name}": object${index}`).join(", ")
+    }};`,
     SHIM_IMPORTS[packaging],
-    `setProduct({ packaging: "${packaging}", bpfObject, shim });`,
+    `setProduct({ packaging: "${packaging}", bpfObjects, shim });`,
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;

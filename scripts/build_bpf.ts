@@ -1,6 +1,6 @@
 /**
- * Compiles the kernel programs: `bpf/ankylo.bpf.c`, which includes the rest, to `.output/bpf/ankylo.bpf.o`, and every test
- * program to one of its own under `.output/bpf/tests/`.
+ * Compiles the kernel programs: `bpf/ankylo.bpf.c`, which includes the rest, to `.output/bpf/ankylo.bpf.o` and, with what
+ * 5.10 has, to `ankylo-5.10.bpf.o`; and every test program to one of its own under `.output/bpf/tests/`.
  */
 
 import { generateTypes } from "./gen_types.ts";
@@ -8,8 +8,11 @@ import { generateVmlinuxHeader, vmlinuxHeader } from "./gen_vmlinux.ts";
 import { filesUnder, repositoryDir, writeIfStale } from "./stale.ts";
 import { run } from "./vm/command.ts";
 
-/** What the agent loads. */
-export const bpfObject = ".output/bpf/ankylo.bpf.o";
+/** What the agent loads, by the kernels that it is for (ffi/product.ts). */
+export const bpfObjects = {
+  current: ".output/bpf/ankylo.bpf.o",
+  "5.10": ".output/bpf/ankylo-5.10.bpf.o",
+} as const;
 /** Where `ffi/NAME.bpf.c` and `bpf/tests/NAME.bpf.c` become `NAME.bpf.o`. */
 export const bpfTestsDir = ".output/bpf/tests";
 
@@ -28,7 +31,8 @@ const FLAGS = [
 /** Compiles what is stale. @throws {CommandError} with the compiler's words */
 export async function buildBpf(): Promise<void> {
   await buildBpfTests();
-  await compile("bpf/ankylo.bpf.c", bpfObject);
+  await compile("bpf/ankylo.bpf.c", bpfObjects.current);
+  await compile("bpf/ankylo.bpf.c", bpfObjects["5.10"], ["-DKERNEL_5_10"]);
 }
 
 /** Compiles only the programs that tests load, and makes what both kinds need: types, vmlinux.h. */
@@ -46,14 +50,21 @@ function isTest(path: string): boolean {
   return path.startsWith("bpf/tests/") || path.startsWith("ffi/");
 }
 
-async function compile(source: string, target: string): Promise<void> {
+async function compile(
+  source: string,
+  target: string,
+  more: readonly string[] = [],
+): Promise<void> {
   const included = await filesUnder("bpf", [".h", ".bpf.c"]);
-  const inputs = { files: [source, vmlinuxHeader, ...included], texts: [COMPILER, ...FLAGS] };
+  const inputs = {
+    files: [source, vmlinuxHeader, ...included],
+    texts: [COMPILER, ...FLAGS, ...more],
+  };
   await writeIfStale(target, inputs, async () => {
     const dir = await Deno.makeTempDir({ prefix: "ankylo-bpf-" });
     try {
       const object = `${dir}/object.o`;
-      await run([COMPILER, ...FLAGS, "-c", source, "-o", object], { cwd: repositoryDir });
+      await run([COMPILER, ...FLAGS, ...more, "-c", source, "-o", object], { cwd: repositoryDir });
       await run(["llvm-strip-19", "-g", object]);
       return await Deno.readFile(object);
     } finally {

@@ -14,9 +14,11 @@ import { serve } from "./http/serve.ts";
 import type { AgentState } from "./http/state.ts";
 import { coverRules } from "./kernel/coverage.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
+import { readQuickFacts } from "./kernel/facts.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
 import { PendingContainers } from "./kernel/pending.ts";
 import type { Step } from "./kernel/plan.ts";
+import { programsFor } from "./kernel/probe.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { errorText, type Log } from "./lib/log.ts";
@@ -566,7 +568,8 @@ class Agent implements AsyncDisposable {
 }
 
 async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
-  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
+  const programs = programsFor(readQuickFacts(shim)) ?? "current";
+  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes(programs) });
 }
 
 async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {

@@ -5,7 +5,7 @@ import { kernelHasSymbol, kernelHasType } from "../../ffi/features.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import { ENOENT, EOPNOTSUPP } from "../lib/errno.ts";
 import { LSM_HOOKS } from "./hooks.ts";
-import { KERNEL_SYMBOLS, type KernelFacts } from "./probe.ts";
+import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts } from "./probe.ts";
 
 const LSM_LIST = "/sys/kernel/security/lsm";
 const BTF_FILE = "/sys/kernel/btf/vmlinux";
@@ -26,6 +26,7 @@ export function readQuickFacts(shim: Shim): KernelFacts {
     lsms: readLsms(files),
     btf,
     hooks: new Set(LSM_HOOKS.filter((hook) => has(`bpf_lsm_${hook}`))),
+    functions: new Set(KERNEL_FUNCTIONS.filter(has)),
     symbols: undefined,
     cgroups: files.cgroupHierarchy(),
     bpffs: /^nodev\tbpf$/m.test(files.readText("/proc/filesystems")),

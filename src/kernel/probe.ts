@@ -1,6 +1,7 @@
 /** What a kernel can do for Ankylo, from facts about it; pure. */
 
 import type { CgroupHierarchy } from "../../ffi/procfs.ts";
+import type { BpfObjectName } from "../../ffi/product.ts";
 import { DECIDING_HOOKS, IDENTITY_PROGRAMS } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
@@ -13,12 +14,27 @@ export interface KernelFacts {
   readonly btf: boolean;
   /** Of LSM_HOOKS: those that BPF programs can attach to. */
   readonly hooks: ReadonlySet<string>;
+  /** Of KERNEL_FUNCTIONS: those that the kernel describes. */
+  readonly functions: ReadonlySet<string>;
   /** Of KERNEL_SYMBOLS: those that the kernel lists; undefined: nobody looked. */
   readonly symbols: ReadonlySet<string> | undefined;
   /** Where runtimes make containers' cgroups. */
   readonly cgroups: CgroupHierarchy | undefined;
   readonly bpffs: boolean;
   readonly root: boolean;
+}
+
+/** What decides which programs a kernel gets. */
+export const KERNEL_FUNCTIONS = ["bpf_loop", "bpf_task_storage_get", "migrate_disable"] as const;
+
+/**
+ * The programs for a kernel; undefined: there are none. Those for 5.10 have scratch per CPU, which is sound where nothing is
+ * preempted while programs run: until 5.11 made migrate_disable a function of its own. Kernels from there to 5.16, which
+ * lack bpf_loop, get neither.
+ */
+export function programsFor({ functions }: KernelFacts): BpfObjectName | undefined {
+  if (functions.has("bpf_loop") && functions.has("bpf_task_storage_get")) return "current";
+  return functions.has("migrate_disable") ? undefined : "5.10";
 }
 
 /** Locks whose counters tell the path walker that a path changed under it. */
@@ -72,6 +88,7 @@ export function probe(facts: KernelFacts): ProbeReport {
       "not available",
       "use a kernel built with CONFIG_BPF_SYSCALL=y",
     ),
+    programsFeature(facts),
     ...symbolFeatures(facts),
     identityFeature(facts),
   ];
@@ -114,6 +131,17 @@ function lsmFeature({ lsms }: KernelFacts): Feature {
   const hint = `add "lsm=${wanted}" to the kernel command line and reboot ` +
     "(the kernel must have CONFIG_BPF_LSM=y)";
   return { name: "BPF LSM", state: "missing", found, hint };
+}
+
+function programsFeature(facts: KernelFacts): Feature {
+  const found = programsFor(facts);
+  return feature(
+    "programs",
+    found !== undefined,
+    found === "5.10" ? "those for 5.10" : "those for 5.17 and later",
+    "none for a kernel from 5.11 to 5.16",
+    "use 5.10, or 5.17 or later",
+  );
 }
 
 function symbolFeatures({ symbols }: KernelFacts): Feature[] {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { DECIDING_HOOKS, LSM_HOOKS } from "./hooks.ts";
-import { type KernelFacts, probe, probeText } from "./probe.ts";
+import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
 
 const GOOD: KernelFacts = {
   release: "6.12.0",
   lsms: ["capability", "landlock", "apparmor", "bpf"],
   btf: true,
   hooks: new Set(LSM_HOOKS),
+  functions: new Set(KERNEL_FUNCTIONS),
   symbols: new Set(["rename_lock", "mount_lock"]),
   cgroups: { controller: "unified", id: 0, root: "/sys/fs/cgroup" },
   bpffs: true,
@@ -33,12 +34,22 @@ Deno.test("probe() gives the command line that is wanted when bpf is not among t
   );
 });
 
+Deno.test("programsFor() gives 5.10 its own, and nothing to the kernels after it that lack bpf_loop", () => {
+  const programs = (...functions: string[]) =>
+    programsFor({ ...GOOD, functions: new Set(functions) });
+  assert.equal(programs("migrate_disable", "bpf_task_storage_get", "bpf_loop"), "current");
+  assert.equal(programs("migrate_disable", "bpf_task_storage_get"), undefined);
+  assert.equal(programs("migrate_disable"), undefined);
+  assert.equal(programs(), "5.10");
+});
+
 const FATAL: readonly [string, Partial<KernelFacts>][] = [
   ["securityfs", { lsms: undefined }],
   ["BTF", { btf: false }],
   ["cgroups", { cgroups: undefined }],
   ["bpffs", { bpffs: false }],
   ["rename_lock", { symbols: new Set(["mount_lock"]) }],
+  ["programs", { functions: new Set(["migrate_disable"]) }],
   ["task_alloc", without("task_alloc")],
   ["root", { root: false }],
 ];
