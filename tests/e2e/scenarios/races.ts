@@ -73,7 +73,7 @@ const opens = (claim: string, ruled: string, free: string): Act => ({
 const gaveUp = (claim: string): Act => ({
   claim,
   in: "host",
-  run: `curl -s $agent_url/v1/status | grep -o '"gave_up":[^,}]*'`,
+  run: `curl -s $agent_url/v1/status | grep -oE '"(gave_up|walk_retries)":[0-9]+'`,
   expect: /"gave_up":/,
 });
 
