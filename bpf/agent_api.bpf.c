@@ -34,6 +34,13 @@ struct numbering global_numbering;
 struct agent_pulse global_agent_pulse;
 struct task_survey global_task_survey;
 
+struct protected_key global_protected_key;
+struct protected_object global_protected_object;
+struct protected_id global_protected_id;
+struct process_ref global_process_ref;
+struct protected_fd global_protected_fd;
+struct protection global_protection;
+
 struct exec_ref global_exec_ref;
 struct event_header global_event_header;
 struct decision_event global_decision_event;

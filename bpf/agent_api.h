@@ -54,8 +54,10 @@ enum op_class {
 	OP_CONNECT = 12,  /* connect to a unix socket's path */
 	OP_NOTIFY = 13,   /* fanotify mark of a whole file system */
 	OP_CREDS = 14,    /* io_uring personality */
-	OP_CLASSES = 15,
+	OP_PROTECTED = 15, /* of no row: what self-protection refuses */
 };
+/* Those of a row. */
+#define OP_CLASSES 15
 
 /* A verdict is 4 bits.  Larger is stricter, so that the stricter of two is their maximum; VERDICT_SOURCE is added
  * when the deciding rule has a fromSource, which beats every rule without. */
@@ -83,6 +85,7 @@ enum reason {
 	REASON_NOTIFY = 7,      /* fanotify mark of a super block there */
 	REASON_CREDS = 8,       /* io_uring personality there */
 	REASON_IMAGE = 9,       /* no complete policy image could be read: refused */
+	REASON_PROTECTED = 10,  /* the agent's own: no policy is behind it */
 	REASON_PENDING = 11,    /* no one has described the container, and the settings refuse that: its first program */
 };
 
@@ -101,7 +104,27 @@ enum hook {
 	HOOK_SB_KERN_MOUNT = 12,
 	HOOK_PATH_NOTIFY = 13,
 	HOOK_URING_OVERRIDE_CREDS = 14,
-	HOOKS = 15,
+	HOOK_SB_REMOUNT = 24,
+	HOOK_TASK_KILL = 27,
+	HOOK_PTRACE_ACCESS_CHECK = 28,
+	HOOK_BPF = 29,
+	HOOK_BPF_MAP = 30,
+	HOOK_BPF_PROG = 31,
+	HOOK_TASK_SETRLIMIT = 32,
+	HOOK_TASK_SETSCHEDULER = 33,
+	HOOK_TASK_SETNICE = 34,
+	HOOK_TASK_SETIOPRIO = 35,
+	HOOK_FILE_SEND_SIGIOTASK = 36,
+	HOOK_INODE_CREATE = 37,
+	HOOK_INODE_LINK = 38,
+	HOOK_INODE_UNLINK = 39,
+	HOOK_INODE_SYMLINK = 40,
+	HOOK_INODE_MKDIR = 41,
+	HOOK_INODE_RMDIR = 42,
+	HOOK_INODE_MKNOD = 43,
+	HOOK_INODE_RENAME = 44,
+	HOOK_INODE_SETATTR = 45,
+	HOOKS = 46,
 };
 
 enum event_type {
@@ -132,7 +155,7 @@ enum counter {
 	COUNT_HELD = 15,           /* processes stopped at their exec until their container is described */
 	COUNT_PENDING_REFUSED = 16, /* programs that would have begun a container which no one had described, and were refused */
 	COUNT_LIMITED = 17, /* decisions without a record: their kind had used up its rate */
-	/* 18: reserved */
+	COUNT_PROTECTED = 18, /* acts on the agent itself, refused */
 	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
 	COUNTERS = 20,
 };
@@ -332,6 +355,80 @@ struct alert_kind {
 	__u8 verdict; /* enum verdict, VERDICT_SOURCE included */
 	__u8 hook;    /* enum hook */
 	__u8 reason;  /* enum reason */
+};
+
+/* ---- self-protection --------------------------------------------------------------------------------------------- */
+
+/* protected_object.flags */
+#define PROTECT_TREE 1u   /* it, and what lies up to PROTECTED_LEVELS below it: no change */
+#define PROTECT_NAME 2u   /* it lies above a protected one: it keeps its name, and nothing is mounted over it */
+#define PROTECT_FILES 4u  /* a cgroup that holds the agent: no write to its files */
+#define PROTECT_SECRET 8u /* may not be read either */
+/* Answers about an object, never stored. */
+#define PROTECT_UNKNOWN 16u /* opened by handle: it may lie in a protected directory */
+#define PROTECT_MOVE 32u    /* its writers move processes between cgroups */
+
+#define PROTECTED_LEVELS 6
+/* Some 12 places with 8 directories above each. */
+#define PROTECTED_OBJECTS_MAX 1024
+#define PROTECTED_IDS_MAX 4096
+#define PROTECTED_FDS_MAX 32
+#define PROTECTED_DEVICES_MAX 8
+#define PROTECTED_ANCESTORS_MAX 8
+#define PROTECTED_FILTER_WORDS 16
+
+/* What the kernel knows a file by, as long as it exists. Not stat(2)'s numbers: btrfs and overlayfs tell others. */
+struct protected_key {
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+};
+
+struct protected_object {
+	__u32 flags;
+	__u32 epoch; /* of the registration that found it last */
+};
+
+#define PROTECTED_MAP 1u
+#define PROTECTED_PROGRAM 2u
+#define PROTECTED_LINK 3u
+
+struct protected_id {
+	__u32 kind;
+	__u32 id;
+};
+
+/* Names a process for ever, as exec_ref does an image: when it began, and its tgid on the host. */
+struct process_ref {
+	__u64 start_ns;
+	__u32 pid; /* 0: none */
+	__u32 _pad;
+};
+
+/* A descriptor that the agent has open while it registers. */
+struct protected_fd {
+	__u32 fd;
+	__u32 flags; /* 0: none */
+};
+
+/*
+ * The agent writes fds, epoch and host and runs `protect_register`, which fills in the rest from the kernel's own view of that
+ * process and those descriptors.
+ */
+struct protection {
+	struct process_ref agent;
+	struct process_ref ancestors[PROTECTED_ANCESTORS_MAX];
+	__u64 filter[PROTECTED_FILTER_WORDS]; /* a bit per inode number modulo its bits: most inodes are none of ours */
+	__u32 devices[PROTECTED_DEVICES_MAX]; /* with protected objects; 0: none */
+	__u32 devices_overflow; /* 1: any device may have some */
+	__u32 epoch;
+	__u32 host;       /* 1: host tasks are refused too, but the agent, its ancestors and init */
+	__u32 secrets;    /* how many objects may not be read */
+	__u32 registered; /* of fds, in the last run */
+	__u32 failed;     /* objects that found no room */
+	__u32 borrowed;   /* 1: the scratch for tasks without an identity is in use */
+	__u32 _pad;
+	struct protected_fd fds[PROTECTED_FDS_MAX];
 };
 
 /* ---- records ----------------------------------------------------------------------------------------------------- */

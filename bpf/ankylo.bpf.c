@@ -9,5 +9,6 @@
 #include "mount.bpf.c"
 #include "monitor.bpf.c"
 #include "account.bpf.c"
+#include "protect.bpf.c"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -8,6 +8,7 @@
  * that was open before the policy or came from another process stays usable.
  */
 #include "decide.bpf.h"
+#include "protect.bpf.h"
 
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
@@ -48,6 +49,9 @@ int BPF_PROG(decide_file_open, struct file *file, int ret)
 
 	__u32 ops = (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
 
+	/* Denies: the agent's own files, whatever the policy. */
+	if (opens_protected(file, ops & OP(OP_WRITE)))
+		return -EPERM;
 	/* Allows: nothing in the policy says more than "pass" to these ops. */
 	if (!any_live(identity->container, ops))
 		return 0;

@@ -2,6 +2,7 @@
 /* What containers' processes do, for telemetry and for the process tree. Decides nothing; a full ring only counts. */
 #include "emit_exec.bpf.h"
 #include "identity.bpf.h"
+#include "protect.bpf.h"
 
 /* Runs after identity_committed_creds, so the identity speaks of the new image already. */
 SEC("tp_btf/sched_process_exec")
@@ -28,11 +29,21 @@ static __always_inline int tells_exit(struct task_struct *task, struct task_iden
 	return claim(leader ? &leader->exit_told : &identity->exit_told, 0, 1);
 }
 
+/* `protect: host` ends with the agent, so that an operator can always repair the node. */
+static __always_inline void protect_no_longer(struct task_struct *task)
+{
+	struct protection *own = the_protection();
+
+	if (own && own->host && is_last_thread(task) && is_process(task, &own->agent))
+		own->host = 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(monitor_exit, struct task_struct *task)
 {
 	struct task_identity *identity = current_identity();
 
+	protect_no_longer(task);
 	if (!identity || identity->state == TASK_RESERVED)
 		return 0;
 	if (!tells_exit(task, identity))

@@ -10,6 +10,7 @@
  */
 #include "core_fixes.bpf.h"
 #include "decide.bpf.h"
+#include "protect.bpf.h"
 
 #define MS_REMOUNT 32UL
 #define MS_BIND 4096UL
@@ -62,6 +63,9 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	struct act act;
 
 	KEEP_REFUSAL(ret);
+	/* Denies: over the agent's files or the pins, or the pins made read-only. */
+	if (covers_protected(HOOK_SB_MOUNT, flags, (__u64)path->dentry, (__u64)path->mnt))
+		return -EPERM;
 	/* Allows: changes how a mount behaves, not what has which name. The order of flags is path_mount's (fs/namespace.c). */
 	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0;
@@ -102,6 +106,9 @@ int BPF_PROG(decide_move_mount, const struct path *from, const struct path *to, 
 	struct act act;
 
 	KEEP_REFUSAL(ret);
+	/* Denies: over the agent's files or the pins. */
+	if (covers_protected(HOOK_MOVE_MOUNT, 0, (__u64)to->dentry, (__u64)to->mnt))
+		return -EPERM;
 	JUDGED_IDENTITY(identity);
 	int opened = open_blocking_image(&act, identity, HOOK_MOVE_MOUNT, OP_MOUNT);
 

@@ -6,6 +6,7 @@
 
 import { EEXIST, ENOENT, ESRCH } from "../src/lib/errno.ts";
 import { BpfError, checked } from "./errors.ts";
+import { Descriptor } from "./handle.ts";
 import { cString, type Shim } from "./load.ts";
 import { BpfMap } from "./map.ts";
 import { BpfLink, programExists } from "./program.ts";
@@ -34,6 +35,15 @@ export interface FileInfo {
 }
 
 /** A kernel's files, as the shim sees them: those of the mount namespace of the agent. */
+/** A file or directory by its name alone: it keeps what has that name now from going away, and is no way to read it. */
+export class PathDescriptor extends Descriptor {
+  /** Follows symbolic links. @throws {BpfError} ENOENT, EACCES */
+  static open(shim: Shim, path: string): PathDescriptor {
+    const fd = checked(shim.symbols.ankylo_path_open(cString(path)), "Open", path);
+    return new PathDescriptor(shim, fd, `file "${path}"`);
+  }
+}
+
 export class KernelFiles {
   readonly #shim: Shim;
 

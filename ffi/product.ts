@@ -5,6 +5,8 @@
  * the agent takes what `deno task build` left under `.output/`.
  */
 
+import { dirname } from "node:path";
+
 /** The kernel programs are built twice: from what 5.17 and later have, and from what 5.10 has. */
 export type BpfObjectName = "current" | "5.10";
 
@@ -17,6 +19,8 @@ export interface Product {
   readonly bpfObjects?: Readonly<Record<BpfObjectName, Uint8Array>>;
   /** The shim's bytes, or the file that a launcher made of them. */
   readonly shim?: Uint8Array | string;
+  /** The file that was executed, where it is not the process's own image. */
+  readonly executable?: string;
 }
 
 let current: Product = { packaging: "sources" };
@@ -29,6 +33,14 @@ export function setProduct(product: Product): void {
 /** How this agent was built: "deno compile", "launcher", or "sources". */
 export function packaging(): string {
   return current.packaging;
+}
+
+/** The agent's executable, and the directory with what a launcher unpacked. None when it runs from sources. */
+export function ownFiles(): string[] {
+  const { packaging, shim, executable } = current;
+  if (packaging === "sources") return [];
+  const unpacked = typeof shim === "string" && !shim.startsWith("/proc/") ? [dirname(shim)] : [];
+  return [executable ?? Deno.execPath(), ...unpacked];
 }
 
 /** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */

@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 3
+#define SHIM_VERSION 4
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -118,6 +118,8 @@ SHIM_API int ankylo_kernel_symbol(const uint8_t *name);
 
 /* Reads from the start until the end or until the buffer is full; returns the bytes. */
 SHIM_API int ankylo_file_read(const uint8_t *path, uint8_t *bytes, uint32_t capacity);
+/* A descriptor that names the file and can do nothing else (O_PATH). */
+SHIM_API int ankylo_path_open(const uint8_t *path);
 SHIM_API int ankylo_link_read(const uint8_t *path, uint8_t *target, uint32_t capacity);
 /* numbers[4]: inode, device, mode, size.  Follows symbolic links when `follow` is 1. */
 SHIM_API int ankylo_file_stat(const uint8_t *path, int follow, uint64_t *numbers);

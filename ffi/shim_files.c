@@ -44,6 +44,11 @@ int ankylo_file_read(const uint8_t *path, uint8_t *bytes, uint32_t capacity)
 	return error ? error : (int)filled;
 }
 
+int ankylo_path_open(const uint8_t *path)
+{
+	return result_of(open((const char *)path, O_PATH | O_CLOEXEC));
+}
+
 int ankylo_link_read(const uint8_t *path, uint8_t *target, uint32_t capacity)
 {
 	return result_of((int)readlink((const char *)path, (char *)target, capacity));

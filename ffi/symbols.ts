@@ -114,6 +114,8 @@ export const SYMBOLS = {
   // Files of /proc, /sys and bpffs, which Deno's own functions refuse without --allow-all.
   /** `int ankylo_file_read(const uint8_t *path, uint8_t *bytes, uint32_t capacity)` */
   ankylo_file_read: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
+  /** `int ankylo_path_open(const uint8_t *path)` */
+  ankylo_path_open: { parameters: ["buffer"], result: "i32" },
   /** `int ankylo_link_read(const uint8_t *path, uint8_t *target, uint32_t capacity)` */
   ankylo_link_read: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   /** `int ankylo_file_stat(const uint8_t *path, int follow, uint64_t *numbers)` */
@@ -146,4 +148,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 3;
+export const SHIM_VERSION = 4;

@@ -36,8 +36,15 @@ const SHIM_IMPORTS = {
   "launcher": [
     `const shim = Deno.env.get("_ANKYLO_SHIM");`,
     `if (shim === undefined) throw new Error("Start ankylo: run the executable, not its parts");`,
-    `Deno.env.delete("_ANKYLO_SHIM");`,
+    `const executable = Deno.env.get("_ANKYLO_EXECUTABLE");`,
+    `for (const name of ["_ANKYLO_SHIM", "_ANKYLO_EXECUTABLE"]) Deno.env.delete(name);`,
   ].join("\n"),
+} as const;
+
+/** What it then says of them. */
+const SHIM_FIELDS = {
+  "deno compile": "shim",
+  "launcher": "shim, ...(executable === undefined ? {} : { executable })",
 } as const;
 
 type Packaging = keyof typeof SHIM_IMPORTS;
@@ -66,7 +73,7 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
       Object.keys(bpfObjects).map((name, index) => `"${name}": object${index}`).join(", ")
     }};`,
     SHIM_IMPORTS[packaging],
-    `setProduct({ packaging: "${packaging}", bpfObjects, shim });`,
+    `setProduct({ packaging: "${packaging}", bpfObjects, ${SHIM_FIELDS[packaging]} });`,
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;

@@ -295,7 +295,7 @@ int main(int argc, char **argv)
 		"--allow-net", "--allow-read", "--allow-write", "--allow-env",	"--allow-sys",
 	};
 	const int flags_count = sizeof(flags) / sizeof(flags[0]);
-	char allow_ffi[PATH_MAX + 16];
+	char allow_ffi[PATH_MAX + 16], executable[PATH_MAX];
 	const char **args;
 	int count = 0;
 
@@ -316,6 +316,8 @@ int main(int argc, char **argv)
 	setenv("DENO_NO_UPDATE_CHECK", "1", 1);
 	/* Taken out of the environment again by the bundle's first module. */
 	setenv("_ANKYLO_SHIM", paths[SHIM], 1);
+	if (realpath("/proc/self/exe", executable))
+		setenv("_ANKYLO_EXECUTABLE", executable, 1);
 	execv(paths[RUNTIME], (char *const *)args);
 	die("Execute \"%s\"", paths[RUNTIME]);
 }

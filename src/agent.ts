@@ -19,6 +19,8 @@ import { HostProcfs } from "./kernel/host_procfs.ts";
 import { PendingContainers } from "./kernel/pending.ts";
 import type { Step } from "./kernel/plan.ts";
 import { programsFor } from "./kernel/probe.ts";
+import { ownPlaces } from "./kernel/own_places.ts";
+import type { Protector } from "./kernel/protect.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { errorText, type Log } from "./lib/log.ts";
@@ -38,8 +40,9 @@ export interface AgentOptions {
   readonly version: string;
   /** Stops the agent; what it enforces stays in force. */
   readonly signal: AbortSignal;
-  /** What the TCP address asks of clients. */
+  /** What the TCP address asks of clients; and the configuration file in use, to be protected. */
   readonly credentials?: HttpCredentials;
+  readonly configFile?: string;
   /** The kernel's side; a test gives one of its own. */
   readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
@@ -75,7 +78,7 @@ class Agent implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #log: Log;
   readonly #version: string;
-  readonly #credentials: HttpCredentials;
+  readonly #options: AgentOptions;
   readonly #startedAt = new Date();
   readonly #clock: Clock = systemClock;
   /** Everything that must be ended, the latest first. */
@@ -94,6 +97,7 @@ class Agent implements AsyncDisposable {
   readonly #reconciler: Reconciler;
   readonly #pending: PendingContainers;
   readonly #cgroupNews = new CgroupNews();
+  readonly #protector: Protector | undefined;
   /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
   #bootToUnixNs: bigint;
   #hurryTelemetry = () => {};
@@ -105,15 +109,15 @@ class Agent implements AsyncDisposable {
   #alertsLost = 0n;
 
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
-    const { settings, log, version } = options;
+    const { settings, log, version } = this.#options = options;
     [this.#settings, this.#log, this.#version] = [settings, log, version];
-    this.#credentials = options.credentials ?? {};
     // A part may fail while others still start, before anyone waits for the end.
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
+    this.#protector = enforcement.enforcer?.protector(ownPlaces(settings, options.configFile));
     this.#numbering = this.#readNumbering();
     [this.#alerts, this.#events] = [this.#hub("alerts"), this.#hub("logs")];
     this.#tree = new ProcessTree(this.#procfs, () => performance.now());
@@ -139,8 +143,10 @@ class Agent implements AsyncDisposable {
     try {
       agent.#sayWhatIsEnforced();
       agent.#pending.update();
+      agent.#protect();
       agent.#watchSources();
       await agent.#serve();
+      agent.#protect();
       // Last, so that it ends first: what was read before the end still goes out, the rest waits for the next agent.
       agent.#readRings();
       agent.#background("check of the kernel", agent.#checkKernel());
@@ -221,6 +227,11 @@ class Agent implements AsyncDisposable {
     this.#log.error("Cannot apply policies: keeping what is in force", { generation, error });
   }
 
+  /** What is not there yet, or is another one since, is protected from the next look on. */
+  #protect(): void {
+    this.#maintain(() => this.#protector?.refresh(), "protect the agent's files from containers");
+  }
+
   /** Finds out when someone takes programs out of the kernel, or when events about containers were lost. */
   async #checkKernel(): Promise<void> {
     const { enforcer } = this.#enforcement;
@@ -228,6 +239,7 @@ class Agent implements AsyncDisposable {
       await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
       this.#bootToUnixNs = bootToUnixNs(this.#shim);
       if (enforcer === undefined || this.#stopping.signal.aborted) continue;
+      this.#protect();
       const lost = enforcer.checkLinks();
       if (lost.length > 0) {
         const programs = lost.join(",");
@@ -252,11 +264,11 @@ class Agent implements AsyncDisposable {
     }
   }
 
-  #maintain<T>(work: () => T): T | undefined {
+  #maintain<T>(work: () => T, what = "tidy up in the kernel"): T | undefined {
     try {
       return work();
     } catch (error) {
-      this.#log.error("Cannot tidy up in the kernel: ignoring", { error });
+      this.#log.error(`Cannot ${what}: ignoring`, { error });
       return undefined;
     }
   }
@@ -469,7 +481,7 @@ class Agent implements AsyncDisposable {
 
   async #serve(): Promise<void> {
     const { listen, socket } = this.#settings;
-    const { token, tls } = this.#credentials;
+    const { token, tls } = this.#options.credentials ?? {};
     const app = createApp(this.#state(), { log: this.#log, token });
     const closeStreams = () => {
       this.#alerts.close();

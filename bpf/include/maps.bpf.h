@@ -6,6 +6,7 @@
 
 #include "agent_api.h"
 
+#define EPERM 1
 #define EACCES 13
 #define ENOMEM 12
 #define ERRNO_MAX 4095
@@ -171,6 +172,32 @@ struct {
 	__type(key, __u32);
 	__type(value, struct cgroup_prefix);
 } cgroup_prefixes SEC(".maps");
+
+/* What self-protection guards: one entry, written by the agent and by `protect_register`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct protection);
+} protection SEC(".maps");
+
+/* Files and directories of the agent, and the directories above them. Written by `protect_register`; the agent removes old ones. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROTECTED_OBJECTS_MAX);
+	__type(key, struct protected_key);
+	__type(value, struct protected_object);
+} protected_objects SEC(".maps");
+
+/* Maps, programs and links of the agent, to epoch. Written by the agent, which removes old ones. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PROTECTED_IDS_MAX);
+	__type(key, struct protected_id);
+	__type(value, __u32);
+} protected_ids SEC(".maps");
 
 /* Decisions and containers; never shares room with telemetry. 4 MiB hold some 2,500 records. */
 struct {

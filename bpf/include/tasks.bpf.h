@@ -78,6 +78,12 @@ static __always_inline struct task_identity *found_identity(void)
 	return make_identity_at(1);
 }
 
+/* Scratch for a record about a task that has no identity. */
+static __always_inline struct task_identity *borrowed_identity(void)
+{
+	return make_identity_at(2);
+}
+
 /* An identity can always be read. */
 static __always_inline int has_storage(struct task_struct *task)
 {
@@ -131,6 +137,21 @@ static __always_inline struct task_identity *found_identity(void)
 	__u32 first = 0;
 
 	return bpf_map_lookup_elem(&found_task, &first);
+}
+
+/* Scratch for a record about a task that has no identity; one at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_identity);
+} borrowed_task SEC(".maps");
+
+static __always_inline struct task_identity *borrowed_identity(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&borrowed_task, &first);
 }
 
 /* Whether some program has stored something with the task. */

@@ -15,6 +15,7 @@ export const ALERT_KINDS_MAX = 16384;
 export const RING_ALERTS_BYTES = 4194304;
 export const PATH_BYTES_MAX = 4096;
 export const ARGS_BYTES_MAX = 1024;
+export const OP_CLASSES = 15;
 export const WORD_FREE = 0x0n;
 export const WORD_PENDING = 0xffffn;
 export const WORD_UNPOLICED = 0xfffen;
@@ -33,6 +34,22 @@ export const ROW_INDEX = 16777215;
 export const IMAGE_BLOCKS = 1;
 export const IMAGE_TRUSTS_NAMES = 2;
 export const STAGING_LIMIT_NS = 0x12a05f200n;
+export const PROTECT_TREE = 1;
+export const PROTECT_NAME = 2;
+export const PROTECT_FILES = 4;
+export const PROTECT_SECRET = 8;
+export const PROTECT_UNKNOWN = 16;
+export const PROTECT_MOVE = 32;
+export const PROTECTED_LEVELS = 6;
+export const PROTECTED_OBJECTS_MAX = 1024;
+export const PROTECTED_IDS_MAX = 4096;
+export const PROTECTED_FDS_MAX = 32;
+export const PROTECTED_DEVICES_MAX = 8;
+export const PROTECTED_ANCESTORS_MAX = 8;
+export const PROTECTED_FILTER_WORDS = 16;
+export const PROTECTED_MAP = 1;
+export const PROTECTED_PROGRAM = 2;
+export const PROTECTED_LINK = 3;
 export const EVENT_TRUNCATED = 1;
 export const EVENT_FOUND = 2;
 export const EVENT_STAGING = 4;
@@ -53,7 +70,7 @@ export const OP_MOUNT = 11;
 export const OP_CONNECT = 12;
 export const OP_NOTIFY = 13;
 export const OP_CREDS = 14;
-export const OP_CLASSES = 15;
+export const OP_PROTECTED = 15;
 /** enum op_class: the names of its values. */
 export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   0: "OP_EXEC",
@@ -71,7 +88,7 @@ export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   12: "OP_CONNECT",
   13: "OP_NOTIFY",
   14: "OP_CREDS",
-  15: "OP_CLASSES",
+  15: "OP_PROTECTED",
 };
 
 export const VERDICT_NONE = 0;
@@ -106,6 +123,7 @@ export const REASON_ALIAS = 6;
 export const REASON_NOTIFY = 7;
 export const REASON_CREDS = 8;
 export const REASON_IMAGE = 9;
+export const REASON_PROTECTED = 10;
 export const REASON_PENDING = 11;
 /** enum reason: the names of its values. */
 export const REASON_NAMES: Readonly<Record<number, string>> = {
@@ -119,6 +137,7 @@ export const REASON_NAMES: Readonly<Record<number, string>> = {
   7: "REASON_NOTIFY",
   8: "REASON_CREDS",
   9: "REASON_IMAGE",
+  10: "REASON_PROTECTED",
   11: "REASON_PENDING",
 };
 
@@ -136,7 +155,27 @@ export const HOOK_SB_PIVOTROOT = 11;
 export const HOOK_SB_KERN_MOUNT = 12;
 export const HOOK_PATH_NOTIFY = 13;
 export const HOOK_URING_OVERRIDE_CREDS = 14;
-export const HOOKS = 15;
+export const HOOK_SB_REMOUNT = 24;
+export const HOOK_TASK_KILL = 27;
+export const HOOK_PTRACE_ACCESS_CHECK = 28;
+export const HOOK_BPF = 29;
+export const HOOK_BPF_MAP = 30;
+export const HOOK_BPF_PROG = 31;
+export const HOOK_TASK_SETRLIMIT = 32;
+export const HOOK_TASK_SETSCHEDULER = 33;
+export const HOOK_TASK_SETNICE = 34;
+export const HOOK_TASK_SETIOPRIO = 35;
+export const HOOK_FILE_SEND_SIGIOTASK = 36;
+export const HOOK_INODE_CREATE = 37;
+export const HOOK_INODE_LINK = 38;
+export const HOOK_INODE_UNLINK = 39;
+export const HOOK_INODE_SYMLINK = 40;
+export const HOOK_INODE_MKDIR = 41;
+export const HOOK_INODE_RMDIR = 42;
+export const HOOK_INODE_MKNOD = 43;
+export const HOOK_INODE_RENAME = 44;
+export const HOOK_INODE_SETATTR = 45;
+export const HOOKS = 46;
 /** enum hook: the names of its values. */
 export const HOOK_NAMES: Readonly<Record<number, string>> = {
   1: "HOOK_BPRM_CHECK",
@@ -153,7 +192,27 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   12: "HOOK_SB_KERN_MOUNT",
   13: "HOOK_PATH_NOTIFY",
   14: "HOOK_URING_OVERRIDE_CREDS",
-  15: "HOOKS",
+  24: "HOOK_SB_REMOUNT",
+  27: "HOOK_TASK_KILL",
+  28: "HOOK_PTRACE_ACCESS_CHECK",
+  29: "HOOK_BPF",
+  30: "HOOK_BPF_MAP",
+  31: "HOOK_BPF_PROG",
+  32: "HOOK_TASK_SETRLIMIT",
+  33: "HOOK_TASK_SETSCHEDULER",
+  34: "HOOK_TASK_SETNICE",
+  35: "HOOK_TASK_SETIOPRIO",
+  36: "HOOK_FILE_SEND_SIGIOTASK",
+  37: "HOOK_INODE_CREATE",
+  38: "HOOK_INODE_LINK",
+  39: "HOOK_INODE_UNLINK",
+  40: "HOOK_INODE_SYMLINK",
+  41: "HOOK_INODE_MKDIR",
+  42: "HOOK_INODE_RMDIR",
+  43: "HOOK_INODE_MKNOD",
+  44: "HOOK_INODE_RENAME",
+  45: "HOOK_INODE_SETATTR",
+  46: "HOOKS",
 };
 
 export const EVENT_DECISION = 1;
@@ -190,6 +249,7 @@ export const COUNT_EMPTY_SLOT = 14;
 export const COUNT_HELD = 15;
 export const COUNT_PENDING_REFUSED = 16;
 export const COUNT_LIMITED = 17;
+export const COUNT_PROTECTED = 18;
 export const COUNT_SENT = 19;
 export const COUNTERS = 20;
 /** enum counter: the names of its values. */
@@ -212,6 +272,7 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   15: "COUNT_HELD",
   16: "COUNT_PENDING_REFUSED",
   17: "COUNT_LIMITED",
+  18: "COUNT_PROTECTED",
   19: "COUNT_SENT",
   20: "COUNTERS",
 };
@@ -749,6 +810,227 @@ export function writeTaskSurvey(view: DataView, offset: number, value: TaskSurve
 export function encodeTaskSurvey(value: TaskSurvey): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(8);
   writeTaskSurvey(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct protected_key, 16 bytes. */
+export interface ProtectedKey {
+  inode: bigint;
+  device: number;
+  generation: number;
+}
+export const PROTECTED_KEY_SIZE = 16;
+export const PROTECTED_KEY_OFFSETS = {
+  inode: 0,
+  device: 8,
+  generation: 12,
+} as const;
+export function decodeProtectedKey(view: DataView, offset = 0): ProtectedKey {
+  return {
+    inode: view.getBigUint64(offset, true),
+    device: view.getUint32(offset + 8, true),
+    generation: view.getUint32(offset + 12, true),
+  };
+}
+export function writeProtectedKey(view: DataView, offset: number, value: ProtectedKey): void {
+  view.setBigUint64(offset, value.inode, true);
+  view.setUint32(offset + 8, value.device, true);
+  view.setUint32(offset + 12, value.generation, true);
+}
+export function encodeProtectedKey(value: ProtectedKey): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  writeProtectedKey(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct protected_object, 8 bytes. */
+export interface ProtectedObject {
+  flags: number;
+  epoch: number;
+}
+export const PROTECTED_OBJECT_SIZE = 8;
+export const PROTECTED_OBJECT_OFFSETS = {
+  flags: 0,
+  epoch: 4,
+} as const;
+export function decodeProtectedObject(view: DataView, offset = 0): ProtectedObject {
+  return {
+    flags: view.getUint32(offset, true),
+    epoch: view.getUint32(offset + 4, true),
+  };
+}
+export function writeProtectedObject(view: DataView, offset: number, value: ProtectedObject): void {
+  view.setUint32(offset, value.flags, true);
+  view.setUint32(offset + 4, value.epoch, true);
+}
+export function encodeProtectedObject(value: ProtectedObject): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  writeProtectedObject(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct protected_id, 8 bytes. */
+export interface ProtectedId {
+  kind: number;
+  id: number;
+}
+export const PROTECTED_ID_SIZE = 8;
+export const PROTECTED_ID_OFFSETS = {
+  kind: 0,
+  id: 4,
+} as const;
+export function decodeProtectedId(view: DataView, offset = 0): ProtectedId {
+  return {
+    kind: view.getUint32(offset, true),
+    id: view.getUint32(offset + 4, true),
+  };
+}
+export function writeProtectedId(view: DataView, offset: number, value: ProtectedId): void {
+  view.setUint32(offset, value.kind, true);
+  view.setUint32(offset + 4, value.id, true);
+}
+export function encodeProtectedId(value: ProtectedId): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  writeProtectedId(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct process_ref, 16 bytes. */
+export interface ProcessRef {
+  startNs: bigint;
+  pid: number;
+}
+export const PROCESS_REF_SIZE = 16;
+export const PROCESS_REF_OFFSETS = {
+  startNs: 0,
+  pid: 8,
+} as const;
+export function decodeProcessRef(view: DataView, offset = 0): ProcessRef {
+  return {
+    startNs: view.getBigUint64(offset, true),
+    pid: view.getUint32(offset + 8, true),
+  };
+}
+export function writeProcessRef(view: DataView, offset: number, value: ProcessRef): void {
+  view.setBigUint64(offset, value.startNs, true);
+  view.setUint32(offset + 8, value.pid, true);
+}
+export function encodeProcessRef(value: ProcessRef): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(16);
+  writeProcessRef(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct protected_fd, 8 bytes. */
+export interface ProtectedFd {
+  fd: number;
+  flags: number;
+}
+export const PROTECTED_FD_SIZE = 8;
+export const PROTECTED_FD_OFFSETS = {
+  fd: 0,
+  flags: 4,
+} as const;
+export function decodeProtectedFd(view: DataView, offset = 0): ProtectedFd {
+  return {
+    fd: view.getUint32(offset, true),
+    flags: view.getUint32(offset + 4, true),
+  };
+}
+export function writeProtectedFd(view: DataView, offset: number, value: ProtectedFd): void {
+  view.setUint32(offset, value.fd, true);
+  view.setUint32(offset + 4, value.flags, true);
+}
+export function encodeProtectedFd(value: ProtectedFd): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(8);
+  writeProtectedFd(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct protection, 592 bytes. */
+export interface Protection {
+  agent: ProcessRef;
+  ancestors: readonly ProcessRef[];
+  filter: BigUint64Array;
+  devices: Uint32Array;
+  devicesOverflow: number;
+  epoch: number;
+  host: number;
+  secrets: number;
+  registered: number;
+  failed: number;
+  borrowed: number;
+  fds: readonly ProtectedFd[];
+}
+export const PROTECTION_SIZE = 592;
+export const PROTECTION_OFFSETS = {
+  agent: 0,
+  ancestors: 16,
+  filter: 144,
+  devices: 272,
+  devicesOverflow: 304,
+  epoch: 308,
+  host: 312,
+  secrets: 316,
+  registered: 320,
+  failed: 324,
+  borrowed: 328,
+  fds: 336,
+} as const;
+export function decodeProtection(view: DataView, offset = 0): Protection {
+  return {
+    agent: decodeProcessRef(view, offset),
+    ancestors: Array.from(
+      { length: 8 },
+      (_, i) => decodeProcessRef(view, offset + 16 + i * PROCESS_REF_SIZE),
+    ),
+    filter: BigUint64Array.from(
+      { length: 16 },
+      (_, i) => view.getBigUint64(offset + 144 + i * 8, true),
+    ),
+    devices: Uint32Array.from({ length: 8 }, (_, i) => view.getUint32(offset + 272 + i * 4, true)),
+    devicesOverflow: view.getUint32(offset + 304, true),
+    epoch: view.getUint32(offset + 308, true),
+    host: view.getUint32(offset + 312, true),
+    secrets: view.getUint32(offset + 316, true),
+    registered: view.getUint32(offset + 320, true),
+    failed: view.getUint32(offset + 324, true),
+    borrowed: view.getUint32(offset + 328, true),
+    fds: Array.from(
+      { length: 32 },
+      (_, i) => decodeProtectedFd(view, offset + 336 + i * PROTECTED_FD_SIZE),
+    ),
+  };
+}
+export function writeProtection(view: DataView, offset: number, value: Protection): void {
+  writeProcessRef(view, offset, value.agent);
+  requireLength("ancestors", value.ancestors, 8);
+  value.ancestors.forEach((item, i) => {
+    writeProcessRef(view, offset + 16 + i * PROCESS_REF_SIZE, item);
+  });
+  requireLength("filter", value.filter, 16);
+  value.filter.forEach((item, i) => {
+    view.setBigUint64(offset + 144 + i * 8, item, true);
+  });
+  requireLength("devices", value.devices, 8);
+  value.devices.forEach((item, i) => {
+    view.setUint32(offset + 272 + i * 4, item, true);
+  });
+  view.setUint32(offset + 304, value.devicesOverflow, true);
+  view.setUint32(offset + 308, value.epoch, true);
+  view.setUint32(offset + 312, value.host, true);
+  view.setUint32(offset + 316, value.secrets, true);
+  view.setUint32(offset + 320, value.registered, true);
+  view.setUint32(offset + 324, value.failed, true);
+  view.setUint32(offset + 328, value.borrowed, true);
+  requireLength("fds", value.fds, 32);
+  value.fds.forEach((item, i) => {
+    writeProtectedFd(view, offset + 336 + i * PROTECTED_FD_SIZE, item);
+  });
+}
+export function encodeProtection(value: Protection): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(592);
+  writeProtection(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

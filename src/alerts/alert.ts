@@ -43,6 +43,9 @@ export type Alert = ReturnType<typeof buildAlert>;
 /** Name that KubeArmor gives to a decision that no rule took. */
 export const DEFAULT_POSTURE_NAME = "DefaultPosture";
 
+/** PolicyName of what no policy asked for: an act on the agent, or on another container's tasks. */
+export const PROTECTION_NAME = "SelfProtection";
+
 /** The alert in the order of its JSON. Undefined fields are not in the JSON. */
 export function buildAlert(input: AlertInput, reporter: Reporter) {
   const { event, actor, rule } = input;
@@ -53,7 +56,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     ...pidFields(event),
     ParentProcessName: orAbsent(actor.parentExe),
     ProcessName: orAbsent(isExec ? event.path : actor.exe),
-    ...policyFields(rule),
+    ...policyFields(event, rule),
     Type: "MatchedPolicy",
     Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
     Operation: operationOf(event),
@@ -76,8 +79,14 @@ function refusedCommand({ path, args, truncated }: DecisionEvent): string {
   return commandLine(path, args, truncated || args.length > ARGUMENTS_MAX);
 }
 
-function policyFields(ref: RuleRef | undefined) {
-  if (ref === undefined) return { PolicyName: DEFAULT_POSTURE_NAME };
+/** What refused or told: a policy, or what stands in for one. */
+export function policyNameOf(event: DecisionEvent, ref: RuleRef | undefined): string {
+  if (event.reason === "protected") return PROTECTION_NAME;
+  return ref?.policy.name ?? DEFAULT_POSTURE_NAME;
+}
+
+function policyFields(event: DecisionEvent, ref: RuleRef | undefined) {
+  if (ref === undefined) return { PolicyName: policyNameOf(event, ref) };
   const { policy, rule } = ref;
   return {
     PolicyName: policy.name,
@@ -88,9 +97,14 @@ function policyFields(ref: RuleRef | undefined) {
   };
 }
 
-/** KubeArmor's classes: what a process rule governs is Process, the rest File, the guards of paths included. */
-function operationOf(event: DecisionEvent): "Process" | "File" {
-  const { opName } = event;
+/**
+ * KubeArmor's classes: what a process rule governs is Process, the rest File, the guards of paths included. Of
+ * self-protection's: acts on tasks are Process, bpf(2) is Syscall.
+ */
+export function operationOf(event: DecisionEvent): "Process" | "File" | "Syscall" {
+  const { opName, hook } = event;
+  if (hook === "bpf" || hook === "bpf_map" || hook === "bpf_prog") return "Syscall";
+  if (hook.startsWith("task_") || hook === "ptrace_access_check") return "Process";
   return opName === "exec" || opName === "mmap-exec" || opName === "load" ? "Process" : "File";
 }
 
@@ -116,13 +130,45 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   sb_kern_mount: "SB_KERN_MOUNT",
   path_notify: "PATH_NOTIFY",
   uring_override_creds: "URING_OVERRIDE_CREDS",
+  task_kill: "TASK_KILL",
+  file_send_sigiotask: "FILE_SEND_SIGIOTASK",
+  ptrace_access_check: "PTRACE_ACCESS_CHECK",
+  task_setrlimit: "TASK_SETRLIMIT",
+  task_setscheduler: "TASK_SETSCHEDULER",
+  task_setnice: "TASK_SETNICE",
+  task_setioprio: "TASK_SETIOPRIO",
+  bpf: "BPF",
+  bpf_map: "BPF_MAP",
+  bpf_prog: "BPF_PROG",
+  inode_create: "INODE_CREATE",
+  inode_link: "INODE_LINK",
+  inode_unlink: "INODE_UNLINK",
+  inode_symlink: "INODE_SYMLINK",
+  inode_mkdir: "INODE_MKDIR",
+  inode_rmdir: "INODE_RMDIR",
+  inode_mknod: "INODE_MKNOD",
+  inode_rename: "INODE_RENAME",
+  inode_setattr: "INODE_SETATTR",
+  sb_remount: "SB_REMOUNT",
 };
 
 /** The other object comes last: its path may hold spaces. */
 function dataWords(event: DecisionEvent): (readonly [string, string])[] {
   const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
+  const detail = DETAIL_NAMES[event.hook];
+  if (detail !== undefined) return [lsm, [detail, String(event.openFlags)]];
   return event.path2 === undefined ? [lsm] : [lsm, [otherName(event), event.path2]];
 }
+
+/** Number that self-protection tells beside the target. */
+const DETAIL_NAMES: Readonly<Partial<Record<HookName, string>>> = {
+  task_kill: "signal",
+  ptrace_access_check: "mode",
+  task_setrlimit: "resource",
+  bpf: "link",
+  bpf_map: "map",
+  bpf_prog: "program",
+};
 
 function otherName({ hook, opName }: DecisionEvent): string {
   if (hook === "move_mount") return "source";
@@ -143,6 +189,8 @@ const EXPLANATIONS: Readonly<Record<Exclude<ReasonName, "rule">, string>> = {
   "credentials": "io_uring under other credentials would hide opens from the Block rules",
   "image": "No complete policy could be read for the container",
   "pending": "No runtime has described the container, so it is not known which policy governs it",
+  "protected":
+    "The agent protects its process, files and kernel objects, and every container's tasks from other containers",
 };
 
 function ankyloFields(input: AlertInput) {

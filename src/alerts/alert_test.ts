@@ -67,6 +67,10 @@ const CASES: Readonly<Record<string, AlertInput>> = {
     reason: api.REASON_CREDS,
   }),
   "image": { ...hook(api.HOOK_FILE_OPEN, api.OP_READ, "/x", { reason: api.REASON_IMAGE }) },
+  "protected-signal": own(api.HOOK_TASK_KILL, "/var/cache/ankylo/ankylo-deno-0a1b", 9),
+  "protected-map": own(api.HOOK_BPF_MAP, "", 41),
+  "protected-file": own(api.HOOK_INODE_UNLINK, "/etc/ankylo/policies/deny.yaml", 0),
+  "protected-open": own(api.HOOK_FILE_OPEN, "/etc/ankylo/policies/deny.yaml", 0o2001),
   "container-not-described": alertInput({ workload: undefined }),
   "actor-unknown": alertInput({ actor: { exe: "", args: [], cwd: "", parentExe: "" } }),
   "rule-without-words": alertInput({
@@ -111,6 +115,18 @@ function hook(
     path2 === undefined ? {} : { path2 },
   );
   return alertInput({ event, rule: attribute(event, TABLE) });
+}
+
+/** What self-protection refuses. */
+function own(hook: number, path: string, openFlags: number): AlertInput {
+  const event = decision(path, {
+    hook,
+    op: api.OP_PROTECTED,
+    reason: api.REASON_PROTECTED,
+    generation: 0,
+    openFlags,
+  });
+  return alertInput({ event, rule: attribute(event, undefined) });
 }
 
 for (const [name, input] of Object.entries(CASES)) {

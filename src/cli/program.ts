@@ -108,7 +108,7 @@ function addRun(program: Command, io: CommandIo, done: (status: number) => void)
   run.addHelpText("after", RUN_HELP).action(async ({ printConfig }) => {
     const loaded = await settingsFrom(run, SETTING_NAMES);
     if (printConfig) io.out(printSettings(loaded));
-    else done(await runAgent(loaded.settings));
+    else done(await runAgent(loaded.settings, loaded.file));
   });
 }
 

@@ -10,13 +10,14 @@ import { VERSION } from "./version.ts";
  * `ankylo run`: the agent until SIGTERM or SIGINT. What it enforces then stays in force.
  * @throws {ConfigError} a file with credentials is not right. @throws {AgentRunsError} one runs already
  */
-export async function runAgent(settings: Settings): Promise<number> {
+export async function runAgent(settings: Settings, configFile?: string): Promise<number> {
   const log = createLog(settings.log);
   const credentials = await readCredentials(settings.http);
   using _lock = await lockInstance();
   using stop = stopSignal();
   try {
-    await run({ settings, log, version: VERSION, signal: stop.signal, credentials });
+    const file = configFile === undefined ? {} : { configFile };
+    await run({ settings, log, version: VERSION, signal: stop.signal, credentials, ...file });
     return EXIT_OK;
   } catch (error) {
     log.error("Agent failed", { error: errorText(error) });

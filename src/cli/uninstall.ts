@@ -1,6 +1,7 @@
-import { openShim } from "../../ffi/bpf.ts";
+import { BpfError, openShim, type Shim } from "../../ffi/bpf.ts";
 import type { Settings } from "../config/config.ts";
 import { uninstall } from "../kernel/enforcer.ts";
+import { EPERM } from "../lib/errno.ts";
 import { AgentRunsError, lockInstance } from "../lib/instance_lock.ts";
 import { EXIT_OK } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
@@ -16,7 +17,7 @@ export async function runUninstall(
 ): Promise<number> {
   using _lock = await lockUnless(force, io);
   using shim = openShim();
-  const removed = uninstall(shim, bpffs);
+  const removed = removeFrom(shim, bpffs);
   for (const what of removed) io.out(`Removed ${what}\n`);
   io.out(
     removed.length === 0
@@ -24,6 +25,17 @@ export async function runUninstall(
       : "Nothing is enforced any more. `ankylo run` enforces again.\n",
   );
   return EXIT_OK;
+}
+
+function removeFrom(shim: Shim, bpffs: string): string[] {
+  try {
+    return uninstall(shim, bpffs);
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.errno !== EPERM) throw error;
+    const why =
+      "the kernel refuses it: either this is not root on the host, or an agent runs with protect: host";
+    throw new Error(`Cannot uninstall: ${why}\n  hint: stop the agent first`, { cause: error });
+  }
 }
 
 async function lockUnless(force: boolean, io: CommandIo): Promise<Disposable | undefined> {

@@ -12,6 +12,7 @@ import { closest } from "../lib/suggest.ts";
 export const POSTURES = ["audit", "block"] as const;
 export const PENDING_MODES = ["audit", "block", "hold"] as const;
 export const VISIBILITIES = ["process", "file", "network", "capabilities"] as const;
+export const PROTECTIONS = ["containers", "host"] as const;
 export type Visibility = typeof VISIBILITIES[number];
 
 /** Where the agent listens for HTTP over TCP. */
@@ -45,6 +46,8 @@ export interface Settings {
   readonly bpffs: string;
   /** Alerts of one kind: so many at once, then so many a second; undefined: no limit. */
   readonly alerts: { readonly burst: number; readonly perSecond: number | undefined };
+  /** From whom the agent is protected: containers only, or host processes too. */
+  readonly protect: typeof PROTECTIONS[number];
   readonly cluster: string;
   readonly hostname: string;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
@@ -153,6 +156,12 @@ export const DEFINITIONS = {
     "<number|off>",
     "the same per second after the burst; off: no limit",
   ),
+  "protect": define(
+    oneOf(PROTECTIONS),
+    "containers",
+    "<containers|host>",
+    "who can't touch the agent: containers; or host processes too, but init and those that started it",
+  ),
   "cluster": define(parseText, "default", "<name>", "ClusterName in alerts"),
   "hostname": define(parseText, shortHostname, "<name>", "HostName in alerts"),
   "log.level": define(
@@ -208,6 +217,7 @@ export function settingsOf(values: SettingValues): Settings {
     },
     bpffs: values.bpffs,
     alerts: { burst: values["alerts.burst"], perSecond: values["alerts.perSecond"] },
+    protect: values.protect,
     cluster: values.cluster,
     hostname: values.hostname,
     log: { level: values["log.level"], format: values["log.format"] },

@@ -79,6 +79,8 @@ export interface LoadedSettings {
   readonly settings: Settings;
   /** Text and origin of each, in the order of DEFINITIONS. */
   readonly given: ReadonlyMap<SettingName, Given>;
+  /** The configuration file in use. */
+  readonly file: string | undefined;
 }
 
 /**
@@ -106,7 +108,7 @@ export function resolveSettings(sources: ConfigSources): LoadedSettings {
   const settings = settingsOf(values as SettingValues);
   problems.push(...listenerProblems(settings, given));
   if (problems.length > 0) throw new ConfigError(problems);
-  return { settings, given };
+  return { settings, given, file: sources.file?.path };
 }
 
 /**

@@ -237,7 +237,13 @@ class TextParts {
 }
 
 /** Their records name no object, and no names at all would read as the root. */
-const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set(["sb_kern_mount", "uring_override_creds"]);
+const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set([
+  "sb_kern_mount",
+  "uring_override_creds",
+  "bpf",
+  "bpf_map",
+  "bpf_prog",
+]);
 
 const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_EXEC]: "exec",
@@ -255,6 +261,7 @@ const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_CONNECT]: "connect",
   [api.OP_NOTIFY]: "notify",
   [api.OP_CREDS]: "credentials",
+  [api.OP_PROTECTED]: "protected",
 };
 
 const VERDICTS: Readonly<Record<number, VerdictName>> = {
@@ -280,6 +287,7 @@ const REASONS: Readonly<Record<number, ReasonName>> = {
   [api.REASON_CREDS]: "credentials",
   [api.REASON_IMAGE]: "image",
   [api.REASON_PENDING]: "pending",
+  [api.REASON_PROTECTED]: "protected",
 };
 
 const HOOKS: Readonly<Record<number, HookName>> = {
@@ -297,4 +305,24 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_SB_KERN_MOUNT]: "sb_kern_mount",
   [api.HOOK_PATH_NOTIFY]: "path_notify",
   [api.HOOK_URING_OVERRIDE_CREDS]: "uring_override_creds",
+  [api.HOOK_TASK_KILL]: "task_kill",
+  [api.HOOK_FILE_SEND_SIGIOTASK]: "file_send_sigiotask",
+  [api.HOOK_PTRACE_ACCESS_CHECK]: "ptrace_access_check",
+  [api.HOOK_TASK_SETRLIMIT]: "task_setrlimit",
+  [api.HOOK_TASK_SETSCHEDULER]: "task_setscheduler",
+  [api.HOOK_TASK_SETNICE]: "task_setnice",
+  [api.HOOK_TASK_SETIOPRIO]: "task_setioprio",
+  [api.HOOK_BPF]: "bpf",
+  [api.HOOK_BPF_MAP]: "bpf_map",
+  [api.HOOK_BPF_PROG]: "bpf_prog",
+  [api.HOOK_INODE_CREATE]: "inode_create",
+  [api.HOOK_INODE_LINK]: "inode_link",
+  [api.HOOK_INODE_UNLINK]: "inode_unlink",
+  [api.HOOK_INODE_SYMLINK]: "inode_symlink",
+  [api.HOOK_INODE_MKDIR]: "inode_mkdir",
+  [api.HOOK_INODE_RMDIR]: "inode_rmdir",
+  [api.HOOK_INODE_MKNOD]: "inode_mknod",
+  [api.HOOK_INODE_RENAME]: "inode_rename",
+  [api.HOOK_INODE_SETATTR]: "inode_setattr",
+  [api.HOOK_SB_REMOUNT]: "sb_remount",
 };

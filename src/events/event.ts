@@ -53,7 +53,8 @@ export type OpName =
   | "mount"
   | "connect"
   | "notify"
-  | "credentials";
+  | "credentials"
+  | "protected";
 
 /** `enum verdict` without its source bit. */
 export type VerdictName =
@@ -78,7 +79,8 @@ export type ReasonName =
   | "notify"
   | "credentials"
   | "image"
-  | "pending";
+  | "pending"
+  | "protected";
 
 /** The kernel's name of the hook, without `security_`. */
 export type HookName =
@@ -95,7 +97,27 @@ export type HookName =
   | "sb_pivotroot"
   | "sb_kern_mount"
   | "path_notify"
-  | "uring_override_creds";
+  | "uring_override_creds"
+  | "task_kill"
+  | "file_send_sigiotask"
+  | "ptrace_access_check"
+  | "task_setrlimit"
+  | "task_setscheduler"
+  | "task_setnice"
+  | "task_setioprio"
+  | "bpf"
+  | "bpf_map"
+  | "bpf_prog"
+  | "inode_create"
+  | "inode_link"
+  | "inode_unlink"
+  | "inode_symlink"
+  | "inode_mkdir"
+  | "inode_rmdir"
+  | "inode_mknod"
+  | "inode_rename"
+  | "inode_setattr"
+  | "sb_remount";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
 export type DecisionKind = string;

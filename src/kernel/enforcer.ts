@@ -23,6 +23,7 @@ import { Installed } from "./installed.ts";
 import type { HeldProcess } from "./hold.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { plan, type Step } from "./plan.ts";
+import { type ProtectedPlaces, Protector } from "./protect.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
 import { readWord } from "./word.ts";
 
@@ -334,6 +335,11 @@ export class Enforcer {
   /** Looks whether someone took programs out of the kernel. Returns those that are newly gone; the report has them too. */
   checkLinks(): string[] {
     return this.enforces ? this.#installation.checkLinks() : [];
+  }
+
+  /** Says what self-protection guards; call its `refresh` now and then. */
+  protector(places: ProtectedPlaces): Protector {
+    return new Protector(this.#shim, this.#installation.maps.protection, places);
   }
 
   /** For a RingReader. */

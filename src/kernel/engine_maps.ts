@@ -27,8 +27,12 @@ import {
   WORD_FREE,
 } from "../../ffi/generated/agent_api.ts";
 import type { ContainerUse, ImageHandle, KernelMaps } from "./kernel_maps.ts";
+import type { ProtectionParts } from "./protect.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Begins with the name by which self-protection knows maps without a pin (bpf/protect.bpf.c). */
+const IMAGE_NAME = "ankylo_image";
 
 /** Maps of an installation that the agent reads or writes, by name; all are pinned. */
 export const ENGINE_MAPS = [
@@ -47,6 +51,9 @@ export const ENGINE_MAPS = [
   "task_survey",
   "ring_alerts",
   "ring_events",
+  "protection",
+  "protected_objects",
+  "protected_ids",
 ] as const;
 export type EngineMapName = typeof ENGINE_MAPS[number];
 
@@ -81,6 +88,7 @@ export interface Account {
 export interface Iterators {
   readonly identify: BpfProgram;
   readonly flush: BpfProgram;
+  readonly register: BpfProgram;
 }
 
 export class EngineMaps implements KernelMaps {
@@ -93,6 +101,12 @@ export class EngineMaps implements KernelMaps {
     this.#shim = shim;
     this.#maps = maps;
     this.#iterators = iterators;
+  }
+
+  /** For a Protector. */
+  get protection(): ProtectionParts {
+    const { protection, protected_objects: objects, protected_ids: ids } = this.#maps;
+    return { protection, objects, ids, register: this.#iterators.register };
   }
 
   /** For a RingReader, which maps its pages. */
@@ -158,7 +172,7 @@ export class EngineMaps implements KernelMaps {
 
   createImage(bytes: Uint8Array): ImageHandle {
     const entries = bytes.length / IMAGE_ENTRY_BYTES;
-    const image = BpfMap.createInner(this.#shim, "image", IMAGE_ENTRY_BYTES, entries);
+    const image = BpfMap.createInner(this.#shim, IMAGE_NAME, IMAGE_ENTRY_BYTES, entries);
     try {
       const keys = Uint32Array.from({ length: entries }, (_, entry) => entry);
       image.updateBatch(new Uint8Array(keys.buffer), bytes as Bytes);

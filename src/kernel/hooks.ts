@@ -8,9 +8,10 @@ export interface DecidingHook {
   readonly name: string;
   /**
    * `rules`: without it, rules of `groups` are not enforced. `guard`: without it they are, and `loss` says how a container
-   * gets round Block rules. `variant`: not on every kernel; another hook does its work there.
+   * gets round Block rules. `variant`: not on every kernel; another hook does its work there. `protection`: no rule needs it,
+   * the agent's safety does.
    */
-  readonly need: "rules" | "guard" | "variant";
+  readonly need: "rules" | "guard" | "variant" | "protection";
   readonly groups: readonly ("process" | "file")[];
   readonly loss: string;
 }
@@ -36,6 +37,26 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   guard("sb_kern_mount", "an overlay of the container's own gives objects another path"),
   guard("path_notify", "fanotify marks hand out descriptors of blocked files"),
   guard("uring_override_creds", "io_uring personalities hide opens from the rules"),
+  protection("task_kill", "containers can send signals to the agent"),
+  protection("file_send_sigiotask", "containers can have the kernel send signals to the agent"),
+  protection("ptrace_access_check", "containers can trace the agent and each other"),
+  protection("task_setrlimit", "containers can change the agent's limits"),
+  protection("task_setscheduler", "containers can change the agent's scheduling"),
+  protection("task_setnice", "containers can change the agent's priority"),
+  protection("task_setioprio", "containers can change the agent's priority for disks"),
+  protection("bpf", "containers can get the agent's links"),
+  protection("bpf_map", "containers can change the agent's maps"),
+  protection("bpf_prog", "containers can get the agent's programs"),
+  protection("inode_create", "containers can make files in the agent's directories"),
+  protection("inode_link", "containers can link the agent's files"),
+  protection("inode_unlink", "containers can remove the agent's files and pins"),
+  protection("inode_symlink", "containers can make links in the agent's directories"),
+  protection("inode_mkdir", "containers can make directories in the agent's"),
+  protection("inode_rmdir", "containers can remove the agent's directories and pins"),
+  protection("inode_mknod", "containers can make files in the agent's directories"),
+  protection("inode_rename", "containers can rename the agent's files and directories"),
+  protection("sb_remount", "containers can make the pins read-only"),
+  protection("inode_setattr", "containers can truncate the agent's files"),
 ];
 
 /** Programs that say which container a task belongs to. All must be there before anything is decided. */
@@ -57,7 +78,11 @@ export const MONITOR_PROGRAMS: readonly AttachedProgram[] = [
 ];
 
 /** Run by the agent, never attached: one over all tasks after the others are attached, one over kinds of decisions. */
-export const ITERATOR_PROGRAMS = { identify: "identity_iterate", flush: "account_flush" } as const;
+export const ITERATOR_PROGRAMS = {
+  identify: "identity_iterate",
+  flush: "account_flush",
+  register: "protect_register",
+} as const;
 
 /** A program without a slot. */
 export interface AttachedProgram {
@@ -94,4 +119,8 @@ function rules(name: string, groups: DecidingHook["groups"], loss: string): Deci
 
 function guard(name: string, loss: string): DecidingHook {
   return { name, need: "guard", groups: ["process", "file"], loss };
+}
+
+function protection(name: string, loss: string): DecidingHook {
+  return { name, need: "protection", groups: [], loss };
 }

@@ -35,6 +35,7 @@ import {
 } from "./hooks.ts";
 import type { InstallationPins } from "./pins.ts";
 import { type KernelFacts, programsFor } from "./probe.ts";
+import { protectLink, protectObject } from "./protect.ts";
 
 /** A copy of the settings that the programs have as constants, for the next agent to know whose they are. */
 const SETTINGS_PIN = "settings_ro";
@@ -146,6 +147,7 @@ export class Installation {
       try {
         using link = program.attach();
         link.pin(this.pins.path("links", program.name));
+        protectLink(this.maps.protection.ids, link);
         states.push({ name: placeOf(program.name), state: "attached" });
       } catch (error) {
         if (IDENTITY_PROGRAMS.some((identity) => identity.program === program.name)) {
@@ -204,6 +206,7 @@ function loadOnce(
   const maps = openEngineMaps((name) => elf.map(name));
   for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
   pinSettings(shim, pins, settings);
+  protectObject(shim, maps.protected_ids, elf);
   const iterators = openIterators((name) => elf.program(name));
   for (const iterator of Object.values(iterators)) {
     iterator.pin(pins.path("programs", iterator.name));
@@ -269,11 +272,16 @@ function slotIsFull(shim: Shim, pins: InstallationPins, hook: string): boolean {
 }
 
 function openIterators(open: (name: string) => BpfProgram): Iterators {
-  const identify = open(ITERATOR_PROGRAMS.identify);
+  const opened: BpfProgram[] = [];
+  const next = (name: keyof typeof ITERATOR_PROGRAMS) => {
+    const program = open(ITERATOR_PROGRAMS[name]);
+    opened.push(program);
+    return program;
+  };
   try {
-    return { identify, flush: open(ITERATOR_PROGRAMS.flush) };
+    return { identify: next("identify"), flush: next("flush"), register: next("register") };
   } catch (error) {
-    identify.close();
+    for (const program of opened) program.close();
     throw error;
   }
 }

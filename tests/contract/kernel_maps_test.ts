@@ -61,10 +61,17 @@ function realMaps() {
     task_survey: array("task_survey", TASK_SURVEY_SIZE, 1),
     ring_alerts: array("ring_alerts", 4, 1),
     ring_events: array("ring_events", 4, 1),
+    protection: array("protection", 4, 1),
+    protected_objects: array("protected_obj", 4, 1),
+    protected_ids: array("protected_ids", 4, 1),
   };
   inner.close();
   const program = { close: () => {} } as BpfProgram;
-  const engine = new EngineMaps(shim, maps, { identify: program, flush: program });
+  const engine = new EngineMaps(shim, maps, {
+    identify: program,
+    flush: program,
+    register: program,
+  });
   const close = () => {
     engine.close();
     shim.close();

@@ -40,7 +40,7 @@ export async function fuzz(target: Target, seed: number, seconds: number): Promi
   const untilMs = performance.now() + 1_000 * seconds;
   let tries = 0;
   for (const input of pool) kinds.add(await tryOne(target, seed, input as Uint8Array<ArrayBuffer>));
-  while (performance.now() < untilMs) {
+  while (tries === 0 || performance.now() < untilMs) {
     const input = damaged(random.pick(pool), random.pick(pool), target.tokens, random);
     const kind = await tryOne(target, seed, input);
     tries++;

@@ -62,12 +62,12 @@ const refusal = (
 const leaving: Act[] = [
   refusal(
     "S7 reading after a move to another cgroup",
-    "sh -c 'echo $$ >/cgroup/init/cgroup.procs && cat /data/secret'",
+    "mkdir -p /cgroup/other; sh -c 'echo $$ >/cgroup/other/cgroup.procs && cat /data/secret'",
     opened,
   ),
   refusal(
     "S7 a program after a move to another cgroup",
-    "sh -c 'echo $$ >/cgroup/init/cgroup.procs && echo content | /bin/tac'",
+    "sh -c 'echo $$ >/cgroup/other/cgroup.procs && echo content | /bin/tac'",
     executed("/bin/tac"),
   ),
   refusal(
@@ -79,7 +79,7 @@ const leaving: Act[] = [
   ),
   refusal(
     "S7 reading by a child that was born in another cgroup",
-    "/files/execute cgroup /cgroup/init /bin/cat /data/secret",
+    "/files/execute cgroup /cgroup/other /bin/cat /data/secret",
     opened,
   ),
   refusal(

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What belongs to the agent, and who may not touch it: a container's own tasks, and under `protect: host` every task but the
+ * agent, its ancestors and init. protect.bpf.c has the hooks; those of files and mounts ask here too.
+ */
+#pragma once
+#include "emit.bpf.h"
+#include "identity.bpf.h"
+#include "maps.bpf.h"
+#include "path.bpf.h"
+#include "tasks.bpf.h"
+
+#define PF_KTHREAD 0x00200000
+/* Of a dentry that was made for a file handle and has no name yet; the same bit since 2.6.38. */
+#define DCACHE_DISCONNECTED 0x20
+#define PROC_MAGIC 0x9fa0
+#define CGROUP2_MAGIC 0x63677270
+#define CGROUP1_MAGIC 0x27e0eb
+/* Mounting there, or unmounting, happens in other namespaces as well. */
+#define MNT_SHARED 0x1000
+
+static __always_inline struct protection *the_protection(void)
+{
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&protection, &first);
+}
+
+static __always_inline int is_process(struct task_struct *task, struct process_ref *process)
+{
+	return process->pid && process->pid == (__u32)BPF_CORE_READ(task, tgid) &&
+	       process->start_ns == BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+static __always_inline int is_agent(struct task_struct *task)
+{
+	struct protection *own = the_protection();
+
+	return own && is_process(task, &own->agent);
+}
+
+/* Under `protect: host`: whether a host task may touch the agent all the same. */
+static __always_inline int is_trusted(struct protection *own, struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, tgid) == 1 || BPF_CORE_READ(task, flags) & PF_KTHREAD || is_process(task, &own->agent))
+		return 1;
+	for (int i = 0; i < PROTECTED_ANCESTORS_MAX; i++)
+		if (is_process(task, &own->ancestors[i]))
+			return 1;
+	return 0;
+}
+
+/*
+ * Whether the running task may not touch the agent. A runtime at work in a container is the host's. A container's task whose
+ * identity can't be read for a moment (see without_identity) is told by its cgroup.
+ */
+static __always_inline int is_suspect(void)
+{
+	struct task_struct *task = current_task();
+	struct task_identity *identity = current_identity();
+	struct protection *own = the_protection();
+
+	if (!own)
+		return 0;
+	if (identity && identity->state == TASK_STAGING)
+		return 0;
+	if (identity && identity->state == TASK_ARMED)
+		return !is_process(task, &own->agent);
+	if (has_storage(task) && container_of_cgroup(cgroup_of(task)))
+		return 1;
+	return own->host && !is_trusted(own, task);
+}
+
+static __always_inline void tell_refusal(struct task_identity *identity, __u32 hook, __u32 detail, struct object object)
+{
+	struct decision *decision = &identity->decision;
+
+	__builtin_memset(decision, 0, sizeof(*decision));
+	decision->hook = hook;
+	decision->op = OP_PROTECTED;
+	decision->verdict = VERDICT_BLOCK;
+	decision->reason = REASON_PROTECTED;
+	decision->open_flags = detail;
+	decision->object = object;
+	identity->walk.bytes = 0;
+	emit_decision(identity);
+}
+
+/*
+ * Reports that the running task's act on `dentry` (0: on no file) was refused. `detail`: flags of an open or mount, a signal, a
+ * mode, an id.
+ */
+static __noinline int report_refusal(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+{
+	struct task_identity *identity = current_identity();
+	struct protection *own = the_protection();
+	struct object object = { dentry, vfsmount };
+
+	count(COUNT_PROTECTED);
+	if (identity && identity->state == TASK_ARMED) {
+		tell_refusal(identity, hook, detail, object);
+		return 0;
+	}
+	/* A host task has no scratch of its own. Two at once: one of them is counted only (on 5.10 their records may mix). */
+	identity = own && claim(&own->borrowed, 0, 1) ? borrowed_identity() : NULL;
+	if (!identity) {
+		count(COUNT_ALERTS_LOST);
+		return 0;
+	}
+	struct task_struct *task = current_task();
+
+	identity->container = container_of_cgroup(cgroup_of(task));
+	identity->exec = found_exec_ref(task);
+	tell_refusal(identity, hook, detail, object);
+	*(volatile __u32 *)&own->borrowed = 0;
+	return 0;
+}
+
+static __always_inline int may_be_on(struct protection *own, __u32 device)
+{
+	int found = own->devices_overflow;
+
+#pragma unroll
+	for (int i = 0; i < PROTECTED_DEVICES_MAX; i++)
+		found |= own->devices[i] == device;
+	return found;
+}
+
+static __always_inline struct protected_key key_of(struct inode *inode, __u32 device)
+{
+	return (struct protected_key){
+		.inode = BPF_CORE_READ(inode, i_ino),
+		.device = device,
+		.generation = BPF_CORE_READ(inode, i_generation),
+	};
+}
+
+/* The process that a file of proc belongs to is the agent, or one of its threads. */
+static __always_inline int is_agents_proc_file(struct dentry *dentry)
+{
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+	struct proc_inode *proc = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
+	struct pid *pid = BPF_CORE_READ(proc, pid);
+	void *node = pid ? BPF_CORE_READ(pid, tasks[0].first) : NULL;
+
+	return node && is_agent(node - bpf_core_field_offset(struct task_struct, pid_links));
+}
+
+/* cgroup.procs, cgroup.threads, and v1's tasks. Whoever sees the agent's pid can move the agent by them. */
+static __always_inline int moves_processes(struct dentry *dentry)
+{
+	char name[16] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
+	if (name[0] == 't')
+		return name[1] == 'a' && name[2] == 's' && name[3] == 'k' && name[4] == 's' && !name[5];
+	return name[0] == 'c' && name[6] == '.' && (name[7] == 'p' || (name[7] == 't' && name[8] == 'h'));
+}
+
+/* What file systems of the kernel's own say about a file of theirs. */
+static __always_inline __u32 special_protection(struct dentry *dentry, __u64 magic)
+{
+	if (magic == PROC_MAGIC && is_agents_proc_file(dentry))
+		return PROTECT_TREE;
+	if ((magic == CGROUP2_MAGIC || magic == CGROUP1_MAGIC) && moves_processes(dentry))
+		return PROTECT_MOVE;
+	return 0;
+}
+
+/*
+ * Why an object is the agent's: PROTECT_*, 0 when it is not. Goes by the object's own directories, never by mounts, so it does not
+ * matter through which mount it was reached.
+ */
+static __noinline __u32 protection_of(__u64 object)
+{
+	struct dentry *dentry = (void *)object;
+	struct protection *own = the_protection();
+	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
+	__u32 device = BPF_CORE_READ(sb, s_dev);
+	__u32 flags = special_protection(dentry, BPF_CORE_READ(sb, s_magic));
+
+	if (!own || !may_be_on(own, device))
+		return flags;
+	for (int level = 0; level <= PROTECTED_LEVELS; level++) {
+		struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		__u64 number = BPF_CORE_READ(inode, i_ino);
+
+		/* A name that is only about to be made has no inode. */
+		if (inode && own->filter[number / 64 % PROTECTED_FILTER_WORDS] & 1ULL << number % 64) {
+			struct protected_key key = key_of(inode, device);
+			struct protected_object *found = bpf_map_lookup_elem(&protected_objects, &key);
+
+			if (found)
+				flags |= found->flags & (PROTECT_TREE | PROTECT_SECRET | (level ? 0 : PROTECT_NAME) |
+							 (level == 1 ? PROTECT_FILES : 0));
+		}
+		if (parent == dentry) {
+			if (!level && BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED)
+				flags |= PROTECT_UNKNOWN;
+			break;
+		}
+		dentry = parent;
+	}
+	return flags;
+}
+
+/* In the host's pid namespace, where the agent's pid means the agent. */
+static __always_inline int sees_host_pids(void)
+{
+	return BPF_CORE_READ(current_task(), thread_pid, level) == 0;
+}
+
+/* For a suspect's open: 1 refuses, and that was reported. A reading open looks further only while something is secret. */
+static __always_inline int opens_protected(struct file *file, __u32 writes)
+{
+	struct protection *own = the_protection();
+
+	if (!own || (!writes && !own->secrets))
+		return 0;
+	__u32 flags = protection_of((__u64)file->f_path.dentry);
+
+	if (!sees_host_pids())
+		flags &= ~PROTECT_MOVE;
+	flags &= writes ? ~PROTECT_NAME : PROTECT_SECRET;
+	if (!flags || !is_suspect())
+		return 0;
+	report_refusal(HOOK_FILE_OPEN, file->f_flags, (__u64)file->f_path.dentry, (__u64)file->f_path.mnt);
+	return 1;
+}
+
+/* Whether what happens to a mount happens to the host's view: it is the host's own, or a copy that passes changes on. */
+static __always_inline int is_hosts_mount(__u64 vfsmount)
+{
+	struct mount *mount = (void *)mount_of(vfsmount);
+	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
+
+	return BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_SHARED ||
+	       BPF_CORE_READ(namespace, ns.inum) == (__u32)settings.init_mnt_ns;
+}
+
+/* For a mount or unmount at `dentry` of a mount: 1 refuses, and that was reported. */
+static __always_inline int covers_protected(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+{
+	if (!(protection_of(dentry) & (PROTECT_TREE | PROTECT_NAME)) || !is_hosts_mount(vfsmount) || !is_suspect())
+		return 0;
+	report_refusal(hook, detail, dentry, vfsmount);
+	return 1;
+}

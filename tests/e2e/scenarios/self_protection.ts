@@ -1,0 +1,297 @@
+/**
+ * Self-protection: what a container can't do to the agent, however much of the host it was given. It is privileged, sees
+ * the host's processes and all of its files. The same acts by the host's root are the controls: they work, as the agent
+ * is protected from containers only. Claims begin with the row of tests/e2e/EVASIONS.md.
+ */
+
+import { type Act, type AlertPattern, type ContainerSpec, scenario } from "../harness.ts";
+import { compileTool } from "../tools/compile.ts";
+
+const host = ["--mount", "type=bind,src=/,dst=/host,options=rbind:rw"];
+const intruder: ContainerSpec = {
+  privileged: true,
+  options: [...host, "--with-ns", "pid:/proc/1/ns/pid"],
+};
+
+const told = (Operation: string, lsm: string, more: AlertPattern = {}): AlertPattern => ({
+  PolicyName: "SelfProtection",
+  ContainerName: "intruder",
+  Operation,
+  Action: "Block",
+  Result: "Permission denied",
+  Data: new RegExp(`^lsm=${lsm}( |$)`),
+  ...more,
+});
+
+const AGENT = "agent=$(cat /host/run/agent/pid); ";
+
+/** An act on the agent's process, and the same on a process of the container's own. */
+function onTask(claim: string, run: (pid: string) => string, lsm: string): Act[] {
+  const own = run("0").startsWith("/files/")
+    ? run("0")
+    : `sleep 99 & ${run("$!")}; s=$?; kill -9 $!; exit $s`;
+  return [
+    {
+      claim: `${claim} is refused`,
+      in: "intruder",
+      run: AGENT + run("$agent"),
+      expect: "EPERM",
+      alert: told("Process", lsm),
+      control: { in: "intruder", run: own },
+    },
+  ];
+}
+
+const tamper = (way: string) => (pid: string) => `/files/tamper ${way} ${pid}`;
+
+const tasks: Act[] = [
+  ...onTask("M3 killing the agent", (pid) => `kill -9 ${pid}`, "TASK_KILL"),
+  ...onTask("P8 stopping the agent", (pid) => `kill -STOP ${pid}`, "TASK_KILL"),
+  ...onTask("M3 signalling the agent by a pidfd", tamper("pidfd"), "TASK_KILL"),
+  ...onTask("M3 tracing the agent", tamper("trace"), "PTRACE_ACCESS_CHECK"),
+  ...onTask("M3 writing to the agent's memory", tamper("write-memory"), "PTRACE_ACCESS_CHECK"),
+  ...onTask("M3 opening /proc/PID/mem", tamper("mem"), "(PTRACE_ACCESS_CHECK|FILE_OPEN)"),
+  ...onTask("M3 taking a descriptor", tamper("getfd"), "PTRACE_ACCESS_CHECK"),
+  ...onTask(
+    "M3 reading the environment",
+    (pid) => `cat /proc/${pid}/environ`,
+    "PTRACE_ACCESS_CHECK",
+  ),
+  ...onTask("M3 changing the agent's limits", tamper("limit"), "TASK_SETRLIMIT"),
+  ...onTask("M3 changing the agent's CPUs", tamper("schedule"), "TASK_SETSCHEDULER"),
+  ...onTask("M3 changing the agent's priority", tamper("nice"), "TASK_SETNICE"),
+  ...onTask("M3 changing the agent's priority for disks", tamper("io-priority"), "TASK_SETIOPRIO"),
+  {
+    claim: "M3 a signal that the kernel sends for a pipe does not arrive",
+    in: "intruder",
+    run: AGENT + "/files/tamper pipe $agent",
+    expect: "EPERM",
+    control: { in: "intruder", run: "/files/tamper pipe 0" },
+  },
+  {
+    claim: "P8 offering the agent to the out-of-memory killer is refused",
+    in: "intruder",
+    run: AGENT + "echo 1000 >/proc/$agent/oom_score_adj",
+    expect: "EPERM",
+    alert: told("File", "FILE_OPEN"),
+    control: { in: "intruder", run: "echo 999 >/proc/self/oom_score_adj" },
+  },
+  {
+    claim: "X7 tracing a process of the host is refused",
+    in: "intruder",
+    run: "/files/tamper trace $(cat /host/run/e2e/victim.pid)",
+    expect: "EPERM",
+    alert: told("Process", "PTRACE_ACCESS_CHECK"),
+    control: { in: "host", run: "/job/files/tamper trace $(cat /run/e2e/victim.pid)" },
+  },
+  {
+    claim: "X7 tracing a process of another container is refused",
+    in: "intruder",
+    run: "/files/tamper trace $(pidof sleep | tr ' ' '\\n' | while read p; do " +
+      "grep -q default/bystander /proc/$p/cgroup && echo $p; done)",
+    expect: "EPERM",
+    alert: told("Process", "PTRACE_ACCESS_CHECK", { Resource: "/bin/sleep" }),
+    control: { in: "bystander", run: "/files/tamper trace 0" },
+  },
+];
+
+/** bpf(2) on what the agent has in the kernel. */
+const kernelObjects: Act[] = [
+  ...(["maps", "programs", "links"] as const).map((way): Act => ({
+    claim: `M2 getting the agent's ${way} by id is refused`,
+    in: "intruder",
+    run: `/files/tamper ${way} 0`,
+    expect: "EPERM",
+    alert: told("Syscall", { maps: "BPF_MAP", programs: "BPF_PROG", links: "BPF" }[way]),
+    control: { in: "host", run: `/job/files/tamper ${way} 0` },
+  })),
+  {
+    claim: "M2 opening the pin of a map is refused",
+    in: "intruder",
+    run: "/files/tamper pin /host/sys/fs/bpf/ankylo/v1/maps/containers",
+    expect: "EPERM",
+    alert: told("Syscall", "BPF_MAP"),
+    control: { in: "intruder", run: "/files/tamper own-map 0" },
+  },
+  {
+    claim: "M2 a link whose pin was opened can't be detached",
+    in: "intruder",
+    run: "/files/tamper detach /host/sys/fs/bpf/ankylo/v1/links/hook_file_open",
+    expect: { status: 1 },
+  },
+];
+
+/** An act on a file of the agent's, refused with one alert. */
+const onFile = (claim: string, run: string, lsm: string, control?: Act["control"]): Act => ({
+  claim: `${claim} is refused`,
+  in: "intruder",
+  run,
+  expect: "EPERM",
+  alert: told("File", lsm),
+  ...control === undefined ? {} : { control },
+});
+
+const inIntruder = (run: string): Act["control"] => ({ in: "intruder", run });
+const pins = "/host/sys/fs/bpf/ankylo";
+const policies = "/host/etc/ankylo/policies";
+
+const files: Act[] = [
+  onFile(
+    "M2 removing a pin",
+    `rm -f ${pins}/v1/links/hook_file_open`,
+    "INODE_UNLINK",
+    inIntruder("mkdir -p /tmp/d && touch /tmp/d/f && rm /tmp/d/f"),
+  ),
+  onFile(
+    "M2 renaming a pin",
+    `mv ${pins}/v1/maps/containers ${pins}/v1/maps/x`,
+    "INODE_RENAME",
+    inIntruder("touch /host/tmp/f && mv /host/tmp/f /host/tmp/g && rm /host/tmp/g"),
+  ),
+  onFile(
+    "M2 removing the directory on which the pins are mounted, which would unmount them,",
+    "unshare -m sh -c 'umount /host/sys/fs/bpf/ankylo && rmdir /host/sys/fs/bpf/ankylo'",
+    "INODE_RMDIR",
+    inIntruder("mkdir /host/sys/fs/bpf/other && rmdir /host/sys/fs/bpf/other"),
+  ),
+  onFile(
+    "M4 adding a policy",
+    `echo x >${policies}/more.yaml`,
+    "INODE_CREATE",
+    inIntruder("echo x >/host/etc/other.yaml && rm /host/etc/other.yaml"),
+  ),
+  onFile("M4 writing to a policy", `echo x >>${policies}/keep.yaml`, "FILE_OPEN"),
+  onFile(
+    "M4 truncating a policy",
+    `truncate -s 0 ${policies}/keep.yaml`,
+    "(FILE_OPEN|INODE_SETATTR)",
+  ),
+  onFile("M4 removing a policy", `rm -f ${policies}/keep.yaml`, "INODE_UNLINK"),
+  onFile(
+    "M4 replacing a policy",
+    `touch /host/etc/p; mv -f /host/etc/p ${policies}/keep.yaml`,
+    "INODE_RENAME",
+  ),
+  onFile(
+    "M4 linking a policy to a place where it could be written",
+    `ln ${policies}/keep.yaml /host/etc/linked.yaml`,
+    "INODE_LINK",
+  ),
+  onFile("M4 making a link to be read as a policy", `ln -s /x ${policies}/l.yaml`, "INODE_SYMLINK"),
+  onFile("M4 making a pipe to be read as a policy", `mkfifo ${policies}/p.yaml`, "INODE_MKNOD"),
+  onFile("M4 making a directory among the policies", `mkdir ${policies}/d`, "INODE_MKDIR"),
+  onFile(
+    "M4 renaming a directory above the policies",
+    "mv /host/etc/ankylo /host/etc/gone",
+    "INODE_RENAME",
+    inIntruder("mkdir /host/etc/a && mv /host/etc/a /host/etc/b && rmdir /host/etc/b"),
+  ),
+  onFile("M4 changing the mode of a policy", `chmod 666 ${policies}/keep.yaml`, "INODE_SETATTR"),
+  onFile(
+    "M4 writing a policy through an overlay of the container's own",
+    "mkdir -p /tmp/o && mount -t tmpfs t /tmp/o && mkdir /tmp/o/l /tmp/o/w /tmp/o/m && " +
+      `mount -t overlay -o lowerdir=/tmp/o/l,upperdir=${policies},workdir=/host/etc/ankylo/w o /tmp/o/m && ` +
+      "echo x >>/tmp/o/m/keep.yaml",
+    "INODE_[A-Z]+",
+  ),
+  onFile("M4 removing the agent's socket", "rm -f /host/run/ankylo/ankylo.sock", "INODE_UNLINK"),
+  onFile("M4 changing the agent's executable", ": >>/host/usr/local/bin/ankylo", "FILE_OPEN"),
+  onFile(
+    "M4 changing what the executable unpacked",
+    "rm -f /host/var/cache/ankylo/ankylo-deno-*",
+    "INODE_UNLINK",
+  ),
+  onFile(
+    "P8 freezing the agent's cgroup",
+    "echo 1 >/host/sys/fs/cgroup/init/cgroup.freeze",
+    "FILE_OPEN",
+    inIntruder("mkdir /host/sys/fs/cgroup/x && echo 1 >/host/sys/fs/cgroup/x/cgroup.freeze"),
+  ),
+  onFile(
+    "P7 killing the agent's cgroup",
+    "echo 1 >/host/sys/fs/cgroup/init/cgroup.kill",
+    "FILE_OPEN",
+  ),
+  onFile(
+    "P7 moving the agent to a cgroup of the container's choice",
+    AGENT + "mkdir -p /host/sys/fs/cgroup/x; echo $agent >/host/sys/fs/cgroup/x/cgroup.procs",
+    "FILE_OPEN",
+    {
+      in: "bystander",
+      run: "mkdir /host/sys/fs/cgroup/y && echo 0 >/host/sys/fs/cgroup/y/cgroup.procs",
+    },
+  ),
+  onFile(
+    "M2 making the pins read-only",
+    `mount -o remount,ro ${pins}`,
+    "SB_REMOUNT",
+    inIntruder(
+      "mkdir -p /tmp/r && mount -t tmpfs t /tmp/r && mount -o remount,ro /tmp/r && umount /tmp/r",
+    ),
+  ),
+  onFile(
+    "M4 mounting over the policies in the host's namespace",
+    "nsenter -t 1 -m mount -t tmpfs t /etc/ankylo/policies",
+    "SB_MOUNT",
+    inIntruder("mkdir -p /tmp/m && mount -t tmpfs t /tmp/m && umount /tmp/m"),
+  ),
+];
+
+const after: Act[] = [
+  {
+    claim: "the agent is alive, and what it enforces holds",
+    in: "bystander",
+    run: "cat /etc/passwd",
+    expect: "EACCES",
+    alert: { PolicyName: "keep", ContainerName: "bystander", Operation: "File" },
+  },
+  {
+    claim: "M3 the host's root can stop the agent",
+    in: "host",
+    run: "stop_agent KILL && ! agent_runs",
+    expect: "ok",
+  },
+  {
+    claim: "M2 pins and policies are safe from containers while no agent runs",
+    in: "intruder",
+    run: `rm -f ${pins}/v1/links/hook_file_open`,
+    expect: "EPERM",
+  },
+];
+
+const policy = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: keep
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: bystander
+  file:
+    matchPaths:
+      - path: /etc/passwd
+  action: Block
+`;
+
+scenario({
+  name: "self-protection",
+  policies: { "keep.yaml": policy },
+  containers: {
+    intruder,
+    bystander: { privileged: true, options: host },
+  },
+  files: [await compileTool("tamper")],
+  acts: [
+    {
+      claim: "a process of the host is there to be traced",
+      in: "host",
+      run: "setsid sleep 1000000 >/dev/null 2>&1 & echo $! >/run/e2e/victim.pid",
+      expect: "ok",
+    },
+    ...tasks,
+    ...kernelObjects,
+    ...files,
+    ...after,
+  ],
+});
