@@ -77,30 +77,29 @@ const REF = api.EXEC_REF_OFFSETS;
 function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
   if (record.length < api.DECISION_EVENT_SIZE) return undefined;
   const { view, start } = record;
-  const kind = kindFacts(record, start + DECISION.kind);
+  const facts = decisionFacts(record, start + DECISION.kind);
   const pathBytes = view.getUint16(start + DECISION.pathBytes, true);
   const path2Bytes = view.getUint16(start + DECISION.path2Bytes, true);
   const cwdBytes = view.getUint16(start + DECISION.cwdBytes, true);
   const argsBytes = view.getUint16(start + DECISION.argsBytes, true);
   const text = new TextParts(record, api.DECISION_EVENT_SIZE);
-  if (kind === undefined) return undefined;
+  if (facts === undefined) return undefined;
   if (!text.holds(pathBytes + path2Bytes + cwdBytes + argsBytes)) return undefined;
   return {
-    type: "decision",
-    ...taskEvent(record),
-    ...kind,
+    ...facts,
     suppressed: Number(view.getBigUint64(start + DECISION.suppressed, true)),
     row2: view.getUint32(start + DECISION.row2, true),
     openFlags: view.getUint32(start + DECISION.openFlags, true),
-    path: pathBytes === 0 && WITHOUT_OBJECT.has(kind.hook) ? "" : text.path(pathBytes),
+    path: pathBytes === 0 && WITHOUT_OBJECT.has(facts.hook) ? "" : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
     args: text.words(argsBytes),
   };
 }
 
-/** What the kind at `at` says about a decision; undefined when a number is none of this format's. */
-function kindFacts({ view, start, bytes }: RecordView, at: number) {
+/** What header and kind, at `at`, say about a decision; undefined when a number is none of this format's. */
+function decisionFacts(record: RecordView, at: number) {
+  const { view, start, bytes } = record;
   const flags = view.getUint16(start + HEADER.flags, true);
   const op = view.getUint8(at + KIND.op);
   const given = view.getUint8(at + KIND.verdict);
@@ -110,6 +109,8 @@ function kindFacts({ view, start, bytes }: RecordView, at: number) {
   const reason = REASONS[view.getUint8(at + KIND.reason)];
   if (!opName || !verdict || !hook || !reason) return undefined;
   return {
+    ...taskEvent(record),
+    type: "decision" as const,
     // Its bytes, each as a character.
     kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
     denied: (flags & api.EVENT_DENIED) !== 0,
@@ -127,16 +128,11 @@ function kindFacts({ view, start, bytes }: RecordView, at: number) {
 function decodeSuppressedEvent(record: RecordView): SuppressedEvent | undefined {
   if (record.length < api.SUPPRESSED_EVENT_SIZE) return undefined;
   const { view, start } = record;
-  const facts = kindFacts(record, start + SUPPRESSED.kind);
+  const facts = decisionFacts(record, start + SUPPRESSED.kind);
   const count = Number(view.getBigUint64(start + SUPPRESSED.suppressed, true));
   if (facts === undefined || count < 1) return undefined;
   const nothing = { row2: 0, openFlags: 0, path: "", path2: undefined, cwd: "", args: [] };
-  const known = { ...taskEvent(record), ...facts, ...nothing };
-  return {
-    type: "suppressed",
-    count,
-    decision: { type: "decision", ...known, suppressed: count - 1 },
-  };
+  return { type: "suppressed", count, decision: { ...facts, ...nothing, suppressed: count - 1 } };
 }
 
 function decodeExecEvent(record: RecordView): ExecEvent | undefined {
@@ -151,13 +147,13 @@ function decodeExecEvent(record: RecordView): ExecEvent | undefined {
   const path = text.path(pathBytes);
   const cwd = text.path(cwdBytes);
   const args = text.words(argsBytes);
-  return { type: "exec", ...taskEvent(record), found, path, cwd: found ? undefined : cwd, args };
+  return { ...taskEvent(record), type: "exec", found, path, cwd: found ? undefined : cwd, args };
 }
 
 function decodeExitEvent(record: RecordView): ExitEvent | undefined {
   if (record.length < api.EXIT_EVENT_SIZE) return undefined;
   const status = record.view.getUint32(record.start + api.EXIT_EVENT_OFFSETS.code, true);
-  return { type: "exit", ...taskEvent(record), status };
+  return { ...taskEvent(record), type: "exit", status };
 }
 
 function decodeContainerEvent(record: RecordView): ContainerEvent | undefined {
@@ -176,7 +172,11 @@ function decodeHeldEvent({ view, start, length }: RecordView): HeldEvent | undef
   return { type: "held", container, pid, startNs };
 }
 
-/** Field by field: the generated decoder makes an array for the terminal's name, which costs as much as all the rest. */
+/**
+ * To be spread first: V8 clones what begins a literal, and adds field by field what comes later in it.
+ *
+ * Field by field itself: the generated decoder makes an array for the terminal's name, which costs as much as all the rest.
+ */
 function taskEvent({ view, start, bytes }: RecordView): TaskEvent {
   const flags = view.getUint16(start + HEADER.flags, true);
   return {
