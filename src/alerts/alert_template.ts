@@ -12,23 +12,52 @@ const encoder = new TextEncoder();
 const SUPPRESSED = encoder.encode(`,"Suppressed":`);
 /** Time and numbers, at their longest. */
 const GAPS_BYTES_MAX = 160;
+/** Quotes in what users chose are escaped, so no value reads like this. */
+const NUMBER_MARK = `"Ankylo":{"Seq":`;
+const NUMBERS = /\d+(,"Suppressed":\d+)?/y;
 
-/** The bytes of one alert around its gaps. */
+/** One alert around its gaps. */
 export class AlertTemplate {
   readonly facets: RecordFacets;
   /** From behind the time to the number. */
-  readonly middle: Uint8Array;
+  readonly middle: Piece;
   /** From behind number and suppressed to the end. */
-  readonly end: Uint8Array;
+  readonly end: Piece;
 
   constructor(alert: Alert, facets: RecordFacets) {
-    const { Timestamp: _, UpdatedTime: __, Ankylo, ...rest } = alert;
-    const { Seq: ___, Suppressed: ____, ...ankylo } = Ankylo;
+    const json = JSON.stringify(alert);
+    const timeEnd = json.indexOf(TIME_END) + TIME_END.length;
+    const number = json.lastIndexOf(NUMBER_MARK) + NUMBER_MARK.length;
+    NUMBERS.lastIndex = number;
+    NUMBERS.test(json);
     this.facets = facets;
-    // An object's JSON without its braces; both have at least one field.
-    const inner = (value: unknown) => JSON.stringify(value).slice(1, -1);
-    this.middle = encoder.encode(`,${inner(rest)},"Ankylo":{"Seq":`);
-    this.end = encoder.encode(`,${inner(ankylo)}}}`);
+    this.middle = new Piece(json.slice(timeEnd, number));
+    this.end = new Piece(json.slice(NUMBERS.lastIndex));
+  }
+}
+
+/** A text that becomes bytes at its second use: most alerts have none, and bytes of their own cost as much as the text did. */
+class Piece {
+  readonly #text: string;
+  #bytes: Uint8Array | undefined;
+  #uses = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get bytesMax(): number {
+    return this.#bytes?.length ?? 3 * this.#text.length;
+  }
+
+  /** Returns where it ends. */
+  writeTo(into: Uint8Array, at: number): number {
+    if (this.#bytes === undefined && this.#uses++ === 0) {
+      return at + encoder.encodeInto(this.#text, into.subarray(at)).written;
+    }
+    const bytes = this.#bytes ??= encoder.encode(this.#text);
+    into.set(bytes, at);
+    return at + bytes.length;
   }
 }
 
@@ -50,25 +79,24 @@ export class FilledAlert implements JsonRecord {
   }
 
   get bytesMax(): number {
-    return this.#template.middle.length + this.#template.end.length + GAPS_BYTES_MAX;
+    return this.#template.middle.bytesMax + this.#template.end.bytesMax + GAPS_BYTES_MAX;
   }
 
   writeTo(into: Uint8Array, at: number): number {
     const { middle, end } = this.#template;
     let next = this.#clock.writeTo(into, at, this.#micros);
-    into.set(middle, next);
-    next = writeNumber(into, next + middle.length, this.#seq);
+    next = writeNumber(into, middle.writeTo(into, next), this.#seq);
     if (this.#suppressed > 0) {
       into.set(SUPPRESSED, next);
       next = writeNumber(into, next + SUPPRESSED.length, this.#suppressed);
     }
-    into.set(end, next);
-    return next + end.length;
+    return end.writeTo(into, next);
   }
 }
 
 const MICROS_PER_SECOND = 1_000_000;
-const TIME_END = encoder.encode(`Z"`);
+const TIME_END = `Z"`;
+const TIME_END_BYTES = encoder.encode(TIME_END);
 
 /** `{"Timestamp":…,"UpdatedTime":"…Z"`: events come thousands to a second, so the second's text is kept. */
 class ClockText {
@@ -80,8 +108,8 @@ class ClockText {
     if (second !== this.#second) this.#setSecond(second);
     into.set(this.#text, at);
     const next = writeDigits(into, at + this.#text.length, micros - second * MICROS_PER_SECOND, 6);
-    into.set(TIME_END, next);
-    return next + TIME_END.length;
+    into.set(TIME_END_BYTES, next);
+    return next + TIME_END_BYTES.length;
   }
 
   #setSecond(second: number): void {
