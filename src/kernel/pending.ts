@@ -5,9 +5,15 @@ import type { Enforcer } from "./enforcer.ts";
 import type { PendingMode } from "./engine_maps.ts";
 import { type HeldProcess, HeldProcesses, type HoldCounts } from "./hold.ts";
 
+/** What is needed of the Enforcer. */
+export type PendingKernel = Pick<
+  Enforcer,
+  "enforces" | "isPending" | "giveUp" | "resume" | "beat" | "survey"
+>;
+
 export interface PendingOptions {
   /** Undefined: nothing is enforced, so nothing is held. */
-  readonly enforcer: Enforcer | undefined;
+  readonly enforcer: PendingKernel | undefined;
   readonly mode: PendingMode;
   readonly timeoutMs: number;
   readonly clock: Clock;
