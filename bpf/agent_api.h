@@ -77,7 +77,7 @@ enum verdict {
 enum reason {
 	REASON_ROW = 0,         /* the row's verdict; the generation's rule table names the rule */
 	REASON_ANCESTOR = 1,    /* rename or mount of a directory above a blocked object */
-	REASON_LAUNDER = 2,     /* rename or link that would give a blocked program an unblocked name */
+	REASON_LAUNDER = 2,     /* rename or link that would give a blocked program an unblocked name, chmod that would hide that it is one */
 	REASON_UNREACHABLE = 3, /* the object is not in the task's mount tree */
 	REASON_GAVE_UP = 4,     /* renames or mounts never stood still long enough to read the path */
 	REASON_STACKING = 5,    /* own overlay (or other stacking file system) in a container with blocked objects */
@@ -104,7 +104,17 @@ enum hook {
 	HOOK_SB_KERN_MOUNT = 12,
 	HOOK_PATH_NOTIFY = 13,
 	HOOK_URING_OVERRIDE_CREDS = 14,
+	HOOK_PATH_MKDIR = 15,
+	HOOK_PATH_RMDIR = 16,
+	HOOK_PATH_MKNOD = 17,
+	HOOK_PATH_SYMLINK = 18,
+	HOOK_PATH_CHMOD = 19,
+	HOOK_PATH_CHOWN = 20,
+	HOOK_INODE_SETXATTR = 21,
+	HOOK_INODE_REMOVEXATTR = 22,
+	HOOK_SB_UMOUNT = 23,
 	HOOK_SB_REMOUNT = 24,
+	HOOK_FILE_RECEIVE = 26,
 	HOOK_TASK_KILL = 27,
 	HOOK_PTRACE_ACCESS_CHECK = 28,
 	HOOK_BPF = 29,
@@ -124,7 +134,10 @@ enum hook {
 	HOOK_INODE_MKNOD = 43,
 	HOOK_INODE_RENAME = 44,
 	HOOK_INODE_SETATTR = 45,
-	HOOKS = 46,
+	HOOK_FILE_MPROTECT = 50,
+	HOOK_INODE_SET_ACL = 51,
+	HOOK_INODE_REMOVE_ACL = 52,
+	HOOKS = 53,
 };
 
 enum event_type {

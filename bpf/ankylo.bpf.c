@@ -6,6 +6,8 @@
 #include "identity.bpf.c"
 #include "exec.bpf.c"
 #include "file.bpf.c"
+#include "mapping.bpf.c"
+#include "attributes.bpf.c"
 #include "mount.bpf.c"
 #include "monitor.bpf.c"
 #include "account.bpf.c"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Files: open, truncate, unlink, rename, link.
+ * Files: open, a descriptor handed in, truncate, create, delete, rename, link.
  *
  * What is trusted: the dentry and mount that the kernel hands to the hook, after it resolved symbolic links. What is
  * decided: by name, at the time of the act; for writing, at open, so that mmap and io_uring have nothing to add.
  * A name that can't be established is refused where the image blocks anything of that kind. Known holes: a descriptor
- * that was open before the policy or came from another process stays usable.
+ * that was open before the policy stays usable for read and write (not to map the file, see mapping.bpf.c).
  */
 #include "decide.bpf.h"
 #include "protect.bpf.h"
@@ -13,14 +13,6 @@
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
 #define RENAME_EXCHANGE 2u
-
-/* The mount's namespace pointer is an error: a mount that only the kernel holds (MNT_NS_INTERNAL). */
-static __always_inline int is_internal_mount(struct file *file)
-{
-	struct mount *mount = (void *)mount_of((__u64)file->f_path.mnt);
-
-	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
-}
 
 /*
  * Overlayfs opens the layer's file for each open of the user's, who was judged under the name that they used. All three
@@ -36,35 +28,23 @@ static __always_inline int is_second_open(struct file *file)
 		return 0;
 	if (sb != file->f_path.dentry->d_sb)
 		return 1;
-	return is_internal_mount(file) && !(sb->s_flags & (SB_KERNMOUNT | SB_NOUSER));
+	return is_layer_file(file);
 }
 
-DECIDING_HOOK(file_open)
-
-SEC("lsm/file_open")
-int BPF_PROG(decide_file_open, struct file *file, int ret)
+/* What the descriptor is good for. None for O_PATH, through which nothing can be read or written. */
+static __always_inline __u32 access_ops(struct file *file)
 {
-	KEEP_REFUSAL(ret);
-	JUDGED_IDENTITY(identity);
+	return (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
+}
 
-	__u32 ops = (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
-
-	/* Denies: the agent's own files, whatever the policy. */
-	if (opens_protected(file, ops & OP(OP_WRITE)))
-		return -EPERM;
-	/* Allows: nothing in the policy says more than "pass" to these ops. */
-	if (!any_live(identity->container, ops))
-		return 0;
-	/* Allows: the user's own open of this file was judged already. */
-	if (is_second_open(file)) {
-		count(COUNT_SECOND_OPENS);
-		return 0;
-	}
+/* Judges a descriptor for all of `ops`, by the strictest. Returns the hook's value. */
+static __always_inline int judge_access(struct task_identity *identity, __u8 hook, struct file *file, __u32 ops)
+{
 	struct object object = object_of_path(&file->f_path);
 	struct act act;
 	__u64 row = 0;
 
-	begin_act(&act, identity, HOOK_FILE_OPEN, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
+	begin_act(&act, identity, hook, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
 	act.identity->decision.open_flags = file->f_flags;
 	act.identity->decision.object = object;
 	NEED_IMAGE(&act);
@@ -79,6 +59,46 @@ int BPF_PROG(decide_file_open, struct file *file, int ret)
 	if (conclude(&act, write > read ? write : read, reason))
 		return -EACCES;
 	return 0;
+}
+
+DECIDING_HOOK(file_open)
+
+SEC("lsm/file_open")
+int BPF_PROG(decide_file_open, struct file *file, int ret)
+{
+	KEEP_REFUSAL(ret);
+	JUDGED_IDENTITY(identity);
+
+	__u32 ops = access_ops(file);
+
+	/* Denies: the agent's own files, whatever the policy. */
+	if (opens_protected(file, ops & OP(OP_WRITE)))
+		return -EPERM;
+	/* Allows: nothing in the policy says more than "pass" to these ops. */
+	if (!any_live(identity->container, ops))
+		return 0;
+	/* Allows: the user's own open of this file was judged already. */
+	if (is_second_open(file)) {
+		count(COUNT_SECOND_OPENS);
+		return 0;
+	}
+	return judge_access(identity, HOOK_FILE_OPEN, file, ops);
+}
+
+DECIDING_HOOK(file_receive)
+
+/* By SCM_RIGHTS or pidfd_getfd; the receiver runs here. As if it had opened the file itself. */
+SEC("lsm/file_receive")
+int BPF_PROG(decide_file_receive, struct file *file, int ret)
+{
+	KEEP_REFUSAL(ret);
+	JUDGED_IDENTITY(identity);
+	__u32 ops = access_ops(file);
+
+	/* Allows: nothing in the policy says more than "pass" to these ops. */
+	if (!any_live(identity->container, ops))
+		return 0;
+	return judge_access(identity, HOOK_FILE_RECEIVE, file, ops);
 }
 
 DECIDING_HOOK(path_truncate)
@@ -110,18 +130,68 @@ int BPF_PROG(decide_file_truncate, struct file *file, int ret)
 	return judge(identity, HOOK_FILE_TRUNCATE, OP_WRITE, object_of_path(&file->f_path), file->f_flags);
 }
 
+/* The whole of a hook about one name in a directory: it comes into being, or goes. */
+static __always_inline int judge_entry(__u8 hook, __u32 op, const struct path *directory, struct dentry *dentry)
+{
+	JUDGED_IDENTITY(identity);
+
+	/* Allows: no rule about creating, or none about deleting. */
+	if (!any_live(identity->container, OP(op)))
+		return 0;
+	return judge(identity, hook, op, object_in(directory, dentry), 0);
+}
+
 DECIDING_HOOK(path_unlink)
 
 SEC("lsm/path_unlink")
 int BPF_PROG(decide_path_unlink, const struct path *directory, struct dentry *dentry, int ret)
 {
 	KEEP_REFUSAL(ret);
-	JUDGED_IDENTITY(identity);
+	return judge_entry(HOOK_PATH_UNLINK, OP_DELETE, directory, dentry);
+}
 
-	/* Allows: no rule about deleting. */
-	if (!any_live(identity->container, OP(OP_DELETE)))
-		return 0;
-	return judge(identity, HOOK_PATH_UNLINK, OP_DELETE, object_in(directory, dentry), 0);
+DECIDING_HOOK(path_rmdir)
+
+/* Only an empty directory goes, so nothing below it loses its name, and no ancestor has to be guarded. */
+SEC("lsm/path_rmdir")
+int BPF_PROG(decide_path_rmdir, const struct path *directory, struct dentry *dentry, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_entry(HOOK_PATH_RMDIR, OP_DELETE, directory, dentry);
+}
+
+DECIDING_HOOK(path_mkdir)
+
+SEC("lsm/path_mkdir")
+int BPF_PROG(decide_path_mkdir, const struct path *directory, struct dentry *dentry, umode_t mode, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_entry(HOOK_PATH_MKDIR, OP_CREATE, directory, dentry);
+}
+
+DECIDING_HOOK(path_mknod)
+
+/*
+ * Files, pipes, devices and the names of unix sockets. Before open makes a file it asks here, so that a refused one leaves
+ * nothing behind; it also asks when it has not looked yet whether the file is there (may_o_create in fs/namei.c), and
+ * file_open then decides: such an open is told twice.
+ */
+SEC("lsm/path_mknod")
+int BPF_PROG(decide_path_mknod, const struct path *directory, struct dentry *dentry, umode_t mode,
+	     unsigned int device, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_entry(HOOK_PATH_MKNOD, OP_CREATE, directory, dentry);
+}
+
+DECIDING_HOOK(path_symlink)
+
+/* The link's own name. What it points to is judged under its real name by whoever follows. */
+SEC("lsm/path_symlink")
+int BPF_PROG(decide_path_symlink, const struct path *directory, struct dentry *dentry, const char *target, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_entry(HOOK_PATH_SYMLINK, OP_CREATE, directory, dentry);
 }
 
 static __always_inline __u16 mode_of(__u64 dentry)

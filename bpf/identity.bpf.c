@@ -124,7 +124,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 	/* bprm_check_security asked exec_arms, which can't be asked any more: this program is the running one by now. */
 	if (identity->state == TASK_STAGING && (identity->arms || !is_in_host_mounts(task)))
 		arm(identity, task);
-	int end = walk_path(identity, object_of_file(program), task);
+	int end = walk_named(identity, object_of_file(program), task);
 
 	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
 	identity->loader = is_loader(program);

@@ -241,3 +241,28 @@ int BPF_PROG(decide_uring_override_creds, const struct cred *new, int ret)
 	 */
 	return refuse(&act, REASON_CREDS);
 }
+
+DECIDING_HOOK(sb_umount)
+
+/*
+ * What lies in the mount loses its names, and what it covers gets them: as a mount over that place, the other way round.
+ * Remounting passes, as it changes no name: what becomes writable is judged when it is opened. So does chroot: paths are
+ * read up to the namespace's root, whatever the task's own root is.
+ */
+SEC("lsm/sb_umount")
+int BPF_PROG(decide_sb_umount, struct vfsmount *vfsmount, int flags, int ret)
+{
+	struct act act;
+
+	KEEP_REFUSAL(ret);
+	/* Denies: what is mounted at the agent's files or pins, whatever the policy. */
+	if (covers_protected(HOOK_SB_UMOUNT, flags, (__u64)vfsmount->mnt_root, (__u64)vfsmount))
+		return -EPERM;
+	JUDGED_IDENTITY(identity);
+	int opened = open_blocking_image(&act, identity, HOOK_SB_UMOUNT, OP_MOUNT);
+
+	if (opened)
+		return opened < 0 ? -EACCES : 0;
+	act.identity->decision.object = (struct object){ (__u64)vfsmount->mnt_root, (__u64)vfsmount };
+	return judge_mount_on(&act, act.identity->decision.object);
+}

@@ -9,6 +9,36 @@ struct super_block___mounts_chained {
 	struct mount *s_mounts;
 } __attribute__((preserve_access_index));
 
+struct mount___chained {
+	struct mount *mnt_next_for_sb;
+} __attribute__((preserve_access_index));
+
+/* The mount whose entry of the list this is; NULL for the list's head, which is in the super block. */
+static __always_inline struct mount *mount_of_entry(struct super_block *sb, __u64 entry)
+{
+	if (entry == (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts))
+		return NULL;
+	return (void *)(entry - bpf_core_field_offset(struct mount, mnt_instance));
+}
+
+static __always_inline struct mount *first_mount(struct super_block *sb)
+{
+	struct super_block___mounts_chained *chained = (void *)sb;
+
+	if (bpf_core_field_exists(struct mount___chained, mnt_next_for_sb))
+		return BPF_CORE_READ(chained, s_mounts);
+	return mount_of_entry(sb, (__u64)BPF_CORE_READ(sb, s_mounts.next));
+}
+
+static __always_inline struct mount *next_mount(struct super_block *sb, struct mount *mount)
+{
+	struct mount___chained *chained = (void *)mount;
+
+	if (bpf_core_field_exists(struct mount___chained, mnt_next_for_sb))
+		return BPF_CORE_READ(chained, mnt_next_for_sb);
+	return mount_of_entry(sb, (__u64)BPF_CORE_READ(mount, mnt_instance.next));
+}
+
 /* Whether some mount of the super block exists. */
 static __always_inline int has_mounts(struct super_block *sb)
 {

@@ -37,6 +37,7 @@
 #define SB_NOUSER (1UL << 31)
 #define S_IFMT 0170000
 #define S_IFDIR 0040000
+#define S_IFREG 0100000
 #define S_IXUGO 0111
 
 /* One act under judgement. */
@@ -134,6 +135,16 @@ static __always_inline int is_anonymous(struct object object)
 	return !!(BPF_CORE_READ(dentry, d_sb, s_flags) & (SB_KERNMOUNT | SB_NOUSER));
 }
 
+/* A file in a mount that only the kernel holds (MNT_NS_INTERNAL) and of no pseudo file system: one of overlayfs' layers. */
+static __always_inline int is_layer_file(struct file *file)
+{
+	struct mount *mount = (void *)mount_of((__u64)file->f_path.mnt);
+
+	if (file->f_inode->i_sb->s_flags & (SB_KERNMOUNT | SB_NOUSER))
+		return 0;
+	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
+}
+
 /*
  * Finds the object's place in the image. Returns REASON_ROW when act->place is its; otherwise the reason why it has no
  * path, with the row for such objects in *row.
@@ -141,12 +152,8 @@ static __always_inline int is_anonymous(struct object object)
 static __always_inline __u32 locate(struct act *act, struct object object, __u64 *row)
 {
 	struct task_struct *task = current_task();
-	int end = walk_path(act->identity, object, task);
+	int end = walk_named(act->identity, object, task);
 
-	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
-	if (end == WALK_REACHED && act->identity->state == TASK_ARMED && !act->identity->host_mounts &&
-	    is_in_host_mounts(task))
-		end = WALK_UNREACHABLE;
 	if (end == WALK_REACHED) {
 		act->place = find_place(&act->image, &act->identity->walk);
 		return REASON_ROW;

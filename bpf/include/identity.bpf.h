@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Whose task is it: by what it inherited, else by its cgroup. */
 #pragma once
+#include "home.bpf.h"
 #include "image.bpf.h"
 #include "maps.bpf.h"
 #include "path.bpf.h"
@@ -164,9 +165,23 @@ static __always_inline int is_in_host_mounts(struct task_struct *task)
 	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == (__u32)settings.init_mnt_ns;
 }
 
+/* Hashes an object's path as the container's rules mean it: in the task's own mount namespace, or else in its home. */
+static __always_inline int walk_named(struct task_identity *identity, struct object object, struct task_struct *task)
+{
+	int end = walk_path(identity, object, task);
+
+	if (end == WALK_UNREACHABLE)
+		return walk_home(identity);
+	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
+	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_in_host_mounts(task))
+		return WALK_UNREACHABLE;
+	return end;
+}
+
 static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
 {
 	identity->host_mounts = is_in_host_mounts(task);
+	identity->home = home_of(task);
 	identity->state = TASK_ARMED;
 	count(COUNT_ARMED);
 }
@@ -177,6 +192,7 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->container = parent->container;
 	child->loader = parent->loader;
 	child->host_mounts = parent->host_mounts;
+	child->home = parent->home;
 	child->exe = parent->exe;
 	child->entered_ns = parent->entered_ns;
 	child->exec = parent->exec;

@@ -71,6 +71,9 @@ struct walk_result {
 #endif
 };
 
+/* Places at which one mount namespace shows the same file: a hook without a mount can't tell more of them apart. */
+#define SHOWN_MAX 8
+
 /*
  * What is kept with a task (tasks.bpf.h). Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges,
  * always the task itself. Not per CPU: programs are preempted, and two tasks must not mix. Not on the stack: 512 bytes are
@@ -91,10 +94,14 @@ struct task_identity {
 	__u64 entered_ns; /* CLOCK_BOOTTIME at which it entered the container; staging tasks only */
 	__u64 held_ns;    /* CLOCK_BOOTTIME since when it waits with its exec; 0: it does not */
 	__u64 fresh_sb;   /* super block that it has just made by fsopen, to be attached once */
+	__u64 home;       /* mount namespace in which it, or its ancestor, was armed: see namespace_number(); 0: none */
 	struct exec_ref exec;
 	struct exec_ref parent;
 	struct object old_name; /* of the rename or link under judgement */
 	struct object new_name;
+	__u64 shown_by[SHOWN_MAX]; /* vfsmounts that show the dentry under judgement */
+	__u32 shown; /* how many do, more than fit among them; here, as it changes in a loop */
+	__u32 _pad3;
 	struct decision decision;
 	struct walk_result walk;
 };

@@ -155,7 +155,17 @@ export const HOOK_SB_PIVOTROOT = 11;
 export const HOOK_SB_KERN_MOUNT = 12;
 export const HOOK_PATH_NOTIFY = 13;
 export const HOOK_URING_OVERRIDE_CREDS = 14;
+export const HOOK_PATH_MKDIR = 15;
+export const HOOK_PATH_RMDIR = 16;
+export const HOOK_PATH_MKNOD = 17;
+export const HOOK_PATH_SYMLINK = 18;
+export const HOOK_PATH_CHMOD = 19;
+export const HOOK_PATH_CHOWN = 20;
+export const HOOK_INODE_SETXATTR = 21;
+export const HOOK_INODE_REMOVEXATTR = 22;
+export const HOOK_SB_UMOUNT = 23;
 export const HOOK_SB_REMOUNT = 24;
+export const HOOK_FILE_RECEIVE = 26;
 export const HOOK_TASK_KILL = 27;
 export const HOOK_PTRACE_ACCESS_CHECK = 28;
 export const HOOK_BPF = 29;
@@ -175,7 +185,10 @@ export const HOOK_INODE_RMDIR = 42;
 export const HOOK_INODE_MKNOD = 43;
 export const HOOK_INODE_RENAME = 44;
 export const HOOK_INODE_SETATTR = 45;
-export const HOOKS = 46;
+export const HOOK_FILE_MPROTECT = 50;
+export const HOOK_INODE_SET_ACL = 51;
+export const HOOK_INODE_REMOVE_ACL = 52;
+export const HOOKS = 53;
 /** enum hook: the names of its values. */
 export const HOOK_NAMES: Readonly<Record<number, string>> = {
   1: "HOOK_BPRM_CHECK",
@@ -192,7 +205,17 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   12: "HOOK_SB_KERN_MOUNT",
   13: "HOOK_PATH_NOTIFY",
   14: "HOOK_URING_OVERRIDE_CREDS",
+  15: "HOOK_PATH_MKDIR",
+  16: "HOOK_PATH_RMDIR",
+  17: "HOOK_PATH_MKNOD",
+  18: "HOOK_PATH_SYMLINK",
+  19: "HOOK_PATH_CHMOD",
+  20: "HOOK_PATH_CHOWN",
+  21: "HOOK_INODE_SETXATTR",
+  22: "HOOK_INODE_REMOVEXATTR",
+  23: "HOOK_SB_UMOUNT",
   24: "HOOK_SB_REMOUNT",
+  26: "HOOK_FILE_RECEIVE",
   27: "HOOK_TASK_KILL",
   28: "HOOK_PTRACE_ACCESS_CHECK",
   29: "HOOK_BPF",
@@ -212,7 +235,10 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   43: "HOOK_INODE_MKNOD",
   44: "HOOK_INODE_RENAME",
   45: "HOOK_INODE_SETATTR",
-  46: "HOOKS",
+  50: "HOOK_FILE_MPROTECT",
+  51: "HOOK_INODE_SET_ACL",
+  52: "HOOK_INODE_REMOVE_ACL",
+  53: "HOOKS",
 };
 
 export const EVENT_DECISION = 1;

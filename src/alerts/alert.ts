@@ -150,6 +150,19 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   inode_rename: "INODE_RENAME",
   inode_setattr: "INODE_SETATTR",
   sb_remount: "SB_REMOUNT",
+  path_mkdir: "FILE_MKDIR",
+  path_rmdir: "FILE_RMDIR",
+  path_mknod: "FILE_MKNOD",
+  path_symlink: "FILE_SYMLINK",
+  path_chmod: "FILE_CHMOD",
+  path_chown: "FILE_CHOWN",
+  inode_setxattr: "FILE_SETXATTR",
+  inode_removexattr: "FILE_REMOVEXATTR",
+  sb_umount: "SB_UMOUNT",
+  file_receive: "FILE_RECEIVE",
+  file_mprotect: "FILE_MPROTECT",
+  inode_set_acl: "FILE_SET_ACL",
+  inode_remove_acl: "FILE_REMOVE_ACL",
 };
 
 /** The other object comes last: its path may hold spaces. */
@@ -179,7 +192,8 @@ function otherName({ hook, opName }: DecisionEvent): string {
 /** What a reader of the alert asks first when no rule names the object. */
 const EXPLANATIONS: Readonly<Record<Exclude<ReasonName, "rule">, string>> = {
   "ancestor": "The directory holds an object that a Block rule names: it must keep its name",
-  "launder": "A program that a Block rule names would get a name that no rule names",
+  "launder":
+    "A program that a Block rule names would get a name that no rule names, or could get one unnoticed",
   "unreachable": "The object has no path in the container, so no rule could judge it",
   "gave-up": "The path changed faster than it could be read, so no rule could judge it",
   "stacking":
@@ -215,7 +229,9 @@ function ankyloFields(input: AlertInput) {
 }
 
 function flagsText(event: DecisionEvent): string | undefined {
-  if (event.hook === "file_open") return openFlagsText(event.openFlags);
+  if (event.hook === "file_open" || event.hook === "file_receive") {
+    return openFlagsText(event.openFlags);
+  }
   return event.hook === "sb_mount" ? orAbsent(mountFlagsText(event.openFlags)) : undefined;
 }
 

@@ -117,7 +117,20 @@ export type HookName =
   | "inode_mknod"
   | "inode_rename"
   | "inode_setattr"
-  | "sb_remount";
+  | "sb_remount"
+  | "path_mkdir"
+  | "path_rmdir"
+  | "path_mknod"
+  | "path_symlink"
+  | "path_chmod"
+  | "path_chown"
+  | "inode_setxattr"
+  | "inode_removexattr"
+  | "sb_umount"
+  | "file_receive"
+  | "file_mprotect"
+  | "inode_set_acl"
+  | "inode_remove_acl";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
 export type DecisionKind = string;

@@ -22,17 +22,28 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   rules("mmap_file", ["process"], "the dynamic loader runs blocked programs"),
   rules("file_open", ["file"], "nothing is decided about opening files"),
   rules("path_truncate", ["file"], "files are truncated whatever the rules say"),
-  {
-    name: "file_truncate",
-    need: "variant",
-    groups: ["file"],
-    loss: "path_truncate decides about open files too on this kernel",
-  },
+  variant("file_truncate", "path_truncate decides about open files too on this kernel"),
   rules("path_rename", ["process", "file"], "objects of rules get other names"),
   rules("path_link", ["process", "file"], "objects of rules get other names"),
   rules("path_unlink", ["file"], "files are deleted whatever the rules say"),
+  rules("path_rmdir", ["file"], "directories are deleted whatever the rules say"),
+  rules("path_mkdir", ["file"], "directories are made whatever the rules say"),
+  rules("path_mknod", ["file"], "files and devices are made whatever the rules say"),
+  rules("path_symlink", ["file"], "symbolic links are made whatever the rules say"),
+  rules("path_chmod", ["process", "file"], "modes are changed whatever the rules say"),
+  guard("path_chown", "owners are changed"),
+  guard("inode_setxattr", "extended attributes are changed"),
+  guard("inode_removexattr", "extended attributes are removed"),
+  variant("inode_set_acl", "inode_setxattr decides about access control lists too on this kernel"),
+  variant(
+    "inode_remove_acl",
+    "inode_removexattr decides about access control lists too on this kernel",
+  ),
+  guard("file_mprotect", "memory mapped from a file gets other uses after the rules were asked"),
+  guard("file_receive", "descriptors of files are taken from other processes"),
   guard("sb_mount", "a bind mount gives objects another path"),
   guard("move_mount", "a moved mount gives objects another path"),
+  guard("sb_umount", "objects lose their names with their mount, or show what was under it"),
   guard("sb_pivotroot", "pivot_root gives objects another path"),
   guard("sb_kern_mount", "an overlay of the container's own gives objects another path"),
   guard("path_notify", "fanotify marks hand out descriptors of blocked files"),
@@ -115,6 +126,10 @@ export const LSM_HOOKS: readonly string[] = [
 
 function rules(name: string, groups: DecidingHook["groups"], loss: string): DecidingHook {
   return { name, need: "rules", groups, loss };
+}
+
+function variant(name: string, loss: string): DecidingHook {
+  return { name, need: "variant", groups: ["file"], loss };
 }
 
 function guard(name: string, loss: string): DecidingHook {

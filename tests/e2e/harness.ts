@@ -45,7 +45,7 @@ export function scenario(scenario: Scenario): void {
 }
 
 /** A kernel that is named gets every scenario that is not confined to others; the matrix gives each to its own. */
-function kernelsOf({ kernels }: Scenario): readonly KernelSeries[] {
+export function kernelsOf({ kernels }: Pick<Scenario, "kernels">): readonly KernelSeries[] {
   const text = Deno.env.get(KERNELS_VARIABLE) ?? "6.12";
   if (text === "matrix") return kernels ?? USUAL_KERNELS;
   return text.split(",").map(parseKernelSeries).filter((kernel) =>

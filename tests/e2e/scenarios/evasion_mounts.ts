@@ -30,8 +30,9 @@ spec:
 `;
 
 const prepare = [
-  "mkdir -p /data /mnt/m /mnt/e /vol && mount -t tmpfs vol /vol && mkdir /vol/d /vol/w",
-  "for f in /data/secret /data/public /vol/key /vol/d/key; do echo content >$f; done",
+  "mkdir -p /data /mnt/m /mnt/e /vol /spare && mount -t tmpfs vol /vol && mkdir /vol/d /vol/w",
+  "mount -t tmpfs spare /spare",
+  "for f in /data/secret /data/public /vol/key /vol/d/key /spare/key; do echo content >$f; done",
   "chmod -R a+rwX /data /vol /mnt",
 ].join(" && ");
 
@@ -99,17 +100,30 @@ const namespaces: Act[] = [
   ),
 ];
 
-/**
- * A price of strictness: the program that leaves its mount namespace has its own file in another one, whose names are
- * not the container's any more.
- */
-const strictness: Act = {
-  claim: "O22 /proc/self/exe of a program that has left its mount namespace is refused",
-  in: "web",
-  run: "unshare -m cat /data/public",
-  expect: /content/,
-  alert: refused("FILE_OPEN", "/bin/sh"),
-};
+/** What a task took along when it left its mount namespace has the names that it had there. */
+const takenAlong: Act[] = [
+  refusal(
+    "O22 a ruled file by the old namespace's root",
+    "unshare -m /bin/cat /proc/1/root/data/secret",
+    opened,
+  ),
+  refusal(
+    "O22 a ruled file below a directory opened before",
+    "exec 5</data; unshare -m /bin/cat /proc/self/fd/5/secret",
+    opened,
+  ),
+  refusal(
+    "O22 the same in an own user namespace",
+    "exec 5</data; unshare -Urm /bin/cat /proc/self/fd/5/secret",
+    opened,
+    asNobody,
+  ),
+  refusal(
+    "O22 writing a ruled file of the old namespace",
+    "exec 5</data; unshare -m /bin/sh -c 'echo content >/proc/self/fd/5/secret'",
+    opened,
+  ),
+];
 
 const aliases: Act[] = [
   refusal("O6 a bind mount", `${own} bind /data /mnt/m /mnt/m/secret`, mountOnM),
@@ -146,7 +160,7 @@ const aliases: Act[] = [
   ),
   refusal(
     "O22 reading below a mount after umount -l",
-    `${own} lazy /vol key`,
+    `${own} lazy /spare key`,
     refused("FILE_OPEN"),
   ),
   refusal("O20 reading after chroot", "/files/mounts chroot /data /secret", opened),
@@ -165,6 +179,12 @@ const aliases: Act[] = [
     `${own} fresh tmpfs /data`,
     refused("SB_MOUNT", "/data"),
   ),
+  refusal(
+    "O7 unmounting what has ruled files in it",
+    "unshare -m /bin/umount /vol",
+    refused("SB_UMOUNT", "/vol"),
+  ),
+  refusal("O7 unmounting it lazily", `${own} lazy /vol key`, refused("SB_UMOUNT", "/vol")),
   refusal("O7 a mount over / itself", `${own} fresh tmpfs /`, refused("SB_MOUNT", "/")),
   refusal(
     "O7 a mount over a directory above, by move_mount",
@@ -317,15 +337,17 @@ const undisturbed: [claim: string, run: string, user?: number][] = [
   ["a tmpfs is mounted elsewhere by move_mount", `${own} fresh-attached tmpfs /mnt/m`],
   ["a tmpfs is mounted in an own user namespace", `${ownUser} fresh tmpfs /mnt/m`, NOBODY],
   ["a file system is mounted read-only again", "unshare -m /bin/mount -o remount,ro /vol"],
-  ["umount", "unshare -m /bin/umount /vol"],
+  ["umount", "unshare -m /bin/umount /spare"],
+  ["O22 a program that left its mount namespace opens itself", "unshare -m cat /data/public"],
+  ["O22 and what is beside it there", "unshare -m /bin/cat /proc/1/root/data/public"],
   ["propagation is changed", "unshare -m /bin/mount --make-rshared /"],
   ["what no rule names is read after chroot", "/files/mounts chroot /data /public"],
 ];
 
-/** The only mount of its file system, cloned and unmounted, looks like a new one. Last: /vol is gone afterwards. */
+/** The only mount of its file system, cloned and unmounted, looks like a new one. Last: /spare is gone afterwards. */
 const onlyMount = refusal(
   "O20 open_tree and move_mount of a file system's only mount",
-  "/files/mounts tree-alone /vol /mnt/m /mnt/m/key",
+  "/files/mounts tree-alone /spare /mnt/m /mnt/m/key",
   refused("MOVE_MOUNT", "/mnt/m"),
 );
 
@@ -340,7 +362,7 @@ scenario({
   files: await Promise.all(["open", "mounts"].map(compileTool)),
   acts: [
     ...namespaces,
-    strictness,
+    ...takenAlong,
     ...aliases,
     ...overlays,
     ...descriptors,

@@ -54,7 +54,11 @@ const prepare = [
   ),
   ...NAMES.map((path) => `${path.slice(0, -1)}m`).map(write),
   "mkdir -p /opt/tools/sub /data/empty && cp /bin/cat-dyn /opt/tools/sub/tool",
+  "echo text >/opt/tools/sub/text",
   "chmod -R a+rwX /data /names /scratch",
+  ...["/data/config", "/data/public", "/data/secret read", "/bin/cat-dyn read"].map((file, i) =>
+    `mkdir /scratch/keeper${i} && set -- ${file} && /files/held keep $1 /scratch/keeper${i} $2`
+  ),
 ].join(" && ");
 
 const refused = (
@@ -132,6 +136,16 @@ const linksAndNames: Act[] = [
     refused("/bin/cat-dyn", "FILE_RENAME"),
   ),
   refusal(
+    "O4 a blocked program keeps a bit that shows it is one",
+    "cd /opt; chmod 644 tools/sub/tool && mv tools/sub/tool t && chmod 755 t && ./t /data/public && mv t tools/sub/tool",
+    refused("/opt/tools/sub/tool", "FILE_CHMOD"),
+  ),
+  refusal(
+    "O4 nor is the bit taken away by an access control list",
+    "cd /opt; /files/attributes only-readable tools/sub/tool && mv tools/sub/tool t && chmod 755 t && ./t /data/public && mv t tools/sub/tool",
+    refused("/opt/tools/sub/tool", "FILE_SET(XATTR|_ACL)"),
+  ),
+  refusal(
     "O4 a directory does not leave a directory of blocked programs",
     "mv /opt/tools/sub /opt/sub && /opt/sub/tool /data/public && mv /opt/sub /opt/tools/sub",
     refused("/opt/tools/sub", "FILE_RENAME"),
@@ -196,13 +210,49 @@ const replacements: Act[] = [
     expect: /^content/,
   },
   {
-    claim: "O11 a file of the image is refused after chmod has copied it up",
+    claim: "O11 a file of the image is refused after touch has copied it up",
     in: "web",
-    run: "chmod 644 /etc/shadow; cat /etc/shadow",
+    run: "touch /etc/shadow; cat /etc/shadow",
     expect: "EACCES",
     alert: refused("/etc/shadow", "FILE_OPEN"),
     control: { in: "free", expect: /root/ },
   },
+];
+
+/** Makes a process use what it has held since before there was a policy, or takes it from there. */
+const ask = (keeper: number, way: string) => `/files/held ask /scratch/keeper${keeper} ${way}`;
+
+const olderThanThePolicy: Act[] = [
+  refusal(
+    "W1 readOnly: a descriptor from before is not mapped for writing",
+    ask(0, "map-to-write"),
+    refused("/data/config", "MMAP_FILE"),
+  ),
+  refusal(
+    "W1 readOnly: a mapping from before is not made writable",
+    ask(0, "protect-to-write"),
+    refused("/data/config", "FILE_MPROTECT"),
+  ),
+  refusal(
+    "X8 a mapping from before is not made code",
+    ask(3, "protect-as-code"),
+    refused("/bin/cat-dyn", "FILE_MPROTECT", { Operation: "Process" }),
+  ),
+  refusal(
+    "O15 a descriptor for writing is not handed on",
+    ask(0, "send"),
+    refused("/data/config", "FILE_RECEIVE"),
+  ),
+  refusal(
+    "O15 a descriptor for reading is not handed on",
+    ask(2, "send"),
+    refused("/data/secret", "FILE_RECEIVE"),
+  ),
+  refusal(
+    "O15 a descriptor is not taken from its process",
+    ask(2, "take"),
+    refused("/data/secret", "FILE_RECEIVE"),
+  ),
 ];
 
 /** What rules on other files must leave alone; no alert is expected of any of it. */
@@ -221,6 +271,13 @@ const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
     "O23 a descriptor of an unlinked file",
     "echo gone >/scratch/u; exec 5<>/scratch/u; rm /scratch/u; cat /proc/self/fd/5",
     /gone/,
+  ],
+  ["O15 what no rule names is handed on", ask(1, "send"), /content/],
+  ["O15 and taken", ask(1, "take"), /content/],
+  ["W1 and mapped for writing", ask(1, "map-to-write")],
+  [
+    "W1 a copy of a readOnly file in memory is written",
+    `${ask(0, "map-copy")} && ${ask(0, "protect-copy")}`,
   ],
   [
     "work: cp -r, mv, rm",
@@ -247,6 +304,10 @@ const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
     "work: chmod, chown, touch, truncate, link",
     "cd /scratch; echo x >f; chmod 600 f; chown 1:1 f; touch f; : >f; ln f g; mv g h; rm f h",
   ],
+  [
+    "work: a text leaves a directory of blocked programs, whose modes may change",
+    "cd /opt/tools/sub; chmod 600 text && chmod 700 tool && mv text /opt/ && mv /opt/text .",
+  ],
   ["work: a neighbour is renamed and comes back", "mv /data/kept /data/k && mv /data/k /data/kept"],
   [
     "work: an empty directory of the parent is renamed",
@@ -263,13 +324,14 @@ scenario({
   name: "evasion by names",
   policies: { "keep.yaml": policy },
   containers: { web: { prepare }, free: { prepare } },
-  files: await Promise.all(["open", "mounts"].map(compileTool)),
+  files: await Promise.all(["attributes", "held", "mounts", "open"].map(compileTool)),
   acts: [
     ...readings.map(([what, run, file = "/data/secret"]) =>
       refusal(`${what}: reading is refused`, run, refused(file, "FILE_OPEN"))
     ),
     ...linksAndNames,
     ...replacements,
+    ...olderThanThePolicy,
     ...undisturbed.map(([claim, run, expect = "ok"]): Act => ({ claim, in: "web", run, expect })),
   ],
 });

@@ -146,6 +146,11 @@ const launched: Act[] = [
     refused("MMAP_FILE", "/bin/tac"),
   ),
   refusal(
+    "X8 a blocked program mapped first and made code later",
+    "/files/execute map-later /bin/tac",
+    refused("FILE_MPROTECT", "/bin/tac"),
+  ),
+  refusal(
     "X5 a program in memory",
     "/files/execute memory /scratch/cat /data/text",
     refused("SECURITY_BPRM_CHECK"),

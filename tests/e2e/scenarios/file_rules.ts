@@ -44,10 +44,24 @@ const prepare = [
   "cd /data",
   "for f in secret page key flat/x flat/below/x deep/a/b/x keys/x free/x; do echo text >$f; done",
   "for f in 1 2 3 4 5 6 7 8 9; do for d in deep/a pages/a free; do echo text >$d/$f; done; done",
+  "mkdir deep/a/empty pages/a/empty",
+  "/files/attributes set deep/a/2 && /files/attributes set pages/a/2",
+  "/files/attributes share deep/a/3 && /files/attributes share pages/a/3",
 ].join(" && ");
 
-/** Ways to change /data/DIR/1, 2, ...; each with the hook that answers for it. */
+/** Ways to change what is in DIR; each with the hook that answers for it, on some kernels another. */
 const changes: [way: string, run: string, data: string][] = [
+  ["making a directory", "/bin/mkdir DIR/made", "FILE_MKDIR"],
+  ["removing a directory", "/bin/rmdir DIR/empty", "FILE_RMDIR"],
+  ["making a pipe", "/bin/mkfifo DIR/pipe", "FILE_MKNOD"],
+  ["making a file by opening it", "echo text >DIR/new", "FILE_MKNOD"],
+  ["making a symbolic link", "/bin/ln -s /etc DIR/symlink", "FILE_SYMLINK"],
+  ["changing its mode", "/bin/chmod 600 DIR/1", "FILE_CHMOD"],
+  ["changing its owner", "/bin/chown 1:1 DIR/1", "FILE_CHOWN"],
+  ["setting an attribute", "/files/attributes set DIR/1", "FILE_SETXATTR"],
+  ["removing an attribute", "/files/attributes remove DIR/2", "FILE_REMOVEXATTR"],
+  ["giving it an ACL", "/files/attributes share DIR/1", "FILE_SET(XATTR|_ACL)"],
+  ["taking its ACL", "/files/attributes unshare DIR/3", "FILE_REMOVE(XATTR|_ACL)"],
   ["opening for writing", "/bin/dd if=/bin/sh of=DIR/1 bs=1 count=1 conv=notrunc", "FILE_OPEN"],
   ["opening for reading and writing", ": 1<>DIR/2", "FILE_OPEN"],
   ["appending", "echo more >>DIR/3", "FILE_OPEN"],
@@ -60,7 +74,7 @@ const changes: [way: string, run: string, data: string][] = [
 ];
 
 /** The last word of a way that begins with the directory is the object, wherever it stands. */
-const objectOf = (run: string, dir: string) => /DIR\/\d/.exec(run)![0].replace("DIR", dir);
+const objectOf = (run: string, dir: string) => /DIR\/\w+/.exec(run)![0].replace("DIR", dir);
 
 /** The same way in the same image without a policy is the control; one of them serves both directories. */
 function refusedChanges(dir: string, rule: string, control: boolean): Act[] {
@@ -83,8 +97,7 @@ function refusedChanges(dir: string, rule: string, control: boolean): Act[] {
 function toldChanges(dir: string, rule: string): Act[] {
   return changes.map(([way, run, hook]): Act => {
     const alert = { ...passed, PolicyName: "audit-files", Resource: objectOf(run, dir) };
-    // Emptying a file that is there asks twice: at the open and at the truncation.
-    const hooks = way.includes("O_TRUNC") ? [hook, "FILE_TRUNCATE"] : [hook];
+    const hooks = [hook, ...alsoAsked(way)];
     return {
       claim: `Audit lets ${way} ${rule} pass and tells`,
       in: "audit",
@@ -93,6 +106,12 @@ function toldChanges(dir: string, rule: string): Act[] {
       alert: hooks.map((name) => ({ ...alert, Data: new RegExp(`^lsm=${name}( |$)`) })),
     };
   });
+}
+
+/** Emptying a file that is there asks again after the open, making one before it. */
+function alsoAsked(way: string): string[] {
+  if (way.includes("O_TRUNC")) return ["FILE_TRUNCATE"];
+  return way === "making a file by opening it" ? ["FILE_OPEN"] : [];
 }
 
 /** Makes the next round's changes possible again, by names that no rule has. */
@@ -126,7 +145,7 @@ scenario({
   name: "file rules",
   policies: { "block.yaml": everyForm("Block"), "audit.yaml": everyForm("Audit") },
   containers: { block: { prepare }, audit: { prepare }, free: { prepare } },
-  files: [await compileTool("truncate")],
+  files: await Promise.all(["attributes", "truncate"].map(compileTool)),
   acts: [
     ...matched.flatMap(([claim, run, object]): Act[] => [
       {
@@ -150,6 +169,13 @@ scenario({
     ),
     ...refusedChanges("/data/deep/a", "below a recursive directory", false),
     ...refusedChanges("/data/pages/a", "below a readOnly directory", true),
+    {
+      claim: "Nothing was made or changed by what was refused",
+      in: "block",
+      run:
+        "cd /data/pages/a; [ ! -e made ] && [ -d empty ] && [ ! -e pipe ] && [ ! -e new ] && ls -ln",
+      expect: /^-rw-r--r-- +1 0 +0 +5 .* 1$/m,
+    },
     ...toldChanges("/data/pages/a", "below a readOnly directory"),
   ],
 });

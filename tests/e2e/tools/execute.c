@@ -142,6 +142,15 @@ static void map_as_code(char **argv)
 	must("map as code", code == MAP_FAILED ? -1 : 0);
 }
 
+static void map_and_make_code(char **argv)
+{
+	int fd = must("open", open(argv[0], O_RDONLY));
+	void *bytes = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	must("map", bytes == MAP_FAILED ? -1 : 0);
+	must("make it code", mprotect(bytes, 4096, PROT_READ | PROT_EXEC));
+}
+
 static void print_file(const char *path)
 {
 	char bytes[256];
@@ -219,6 +228,7 @@ static const struct {
 	{ "cgroup", born_in_cgroup },
 	{ "vfork", by_vfork },
 	{ "map", map_as_code },
+	{ "map-later", map_and_make_code },
 	{ "as-itself", as_itself },
 	{ "as-other-comm", as_other_comm },
 	{ "as-other-exe", as_other_exe },

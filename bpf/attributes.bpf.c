@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Attributes: mode, owner, extended attributes, access control lists.
+ *
+ * chmod and chown bring the path. The hooks of extended attributes bring a dentry without a mount, so the object has every
+ * name by which a mount of the task's own namespace shows it, and each is judged. A dentry that none shows is the layer's
+ * own, which overlayfs changes under overridden credentials after the user's change was judged; or it is unreachable.
+ *
+ * A program that a rule blocks keeps a bit to execute it: without one it could be renamed as a plain file, and get the
+ * bit back afterwards.
+ * Known holes: times (utimensat) and inode flags (chattr) are not judged; they are no part of any rule.
+ */
+#include "decide.bpf.h"
+#include "mounts.bpf.h"
+
+#define ATTRIBUTE_OPS (OP(OP_ATTR) | OP(OP_EXEC))
+
+static __always_inline int is_program(__u64 dentry)
+{
+	__u16 mode = BPF_CORE_READ((struct dentry *)dentry, d_inode, i_mode);
+
+	return (mode & S_IFMT) == S_IFREG && mode & S_IXUGO;
+}
+
+/*
+ * Judges identity->old_name for OP_ATTR; `hides_program`: refuses too when it is a blocked program. Returns the hook's
+ * value. Global, for its own stack, and verified once.
+ */
+__noinline int judge_attributes(identity_ref ref, __u32 hook, __u32 hides_program)
+{
+	struct task_identity *identity = identity_at(ref);
+	struct act act;
+
+	if (!identity)
+		return -EACCES;
+	begin_act(&act, identity, hook, OP_ATTR);
+	act.identity->decision.object = identity->old_name;
+	NEED_IMAGE(&act);
+	if (judge_object(&act, identity->old_name, OP_ATTR))
+		return -EACCES;
+	/* Without a path the place is empty, and blocks nothing. */
+	if (hides_program && (verdict_at(&act, OP_EXEC, act.class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
+	    conclude(&act, VERDICT_BLOCK, REASON_LAUNDER))
+		return -EACCES;
+	return 0;
+}
+
+DECIDING_HOOK(path_chmod)
+
+SEC("lsm/path_chmod")
+int BPF_PROG(decide_path_chmod, const struct path *path, umode_t mode, int ret)
+{
+	KEEP_REFUSAL(ret);
+	JUDGED_IDENTITY(identity);
+
+	/* Allows: no rule about attributes or programs. */
+	if (!any_live(identity->container, ATTRIBUTE_OPS))
+		return 0;
+	identity->old_name = object_of_path(path);
+	__u32 hides_program = !(mode & S_IXUGO) && is_program(identity->old_name.dentry);
+
+	return judge_attributes(ref_of(identity), HOOK_PATH_CHMOD, hides_program) ? -EACCES : 0;
+}
+
+DECIDING_HOOK(path_chown)
+
+/* Owner and group are structures passed by value, for which 5.10 has no trampoline. */
+SEC("lsm/path_chown")
+int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, int ret)
+{
+	KEEP_REFUSAL(ret);
+	JUDGED_IDENTITY(identity);
+
+	/* Allows: no rule about attributes. */
+	if (!any_live(identity->container, OP(OP_ATTR)))
+		return 0;
+	return judge(identity, HOOK_PATH_CHOWN, OP_ATTR, object_of_path(path), 0);
+}
+
+#ifndef KERNEL_5_10 /* The mounts of a super block can't be counted without bpf_loop. */
+
+/* Judges a dentry by every name that it has for the task. Returns the hook's value. */
+static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 may_hide)
+{
+	JUDGED_IDENTITY(identity);
+	struct task_struct *task = current_task();
+
+	/* Allows: no rule about attributes or programs. */
+	if (!any_live(identity->container, ATTRIBUTE_OPS))
+		return 0;
+	__u32 hides_program = may_hide && is_program((__u64)dentry);
+	int mounts = find_mounts(identity, (__u64)dentry);
+
+	identity->old_name = (struct object){ (__u64)dentry, 0 };
+	if (mounts <= 0) {
+		/* Allows: overlayfs at work in its layers. */
+		if (!mounts && task_read(task, cred) != task_read(task, real_cred)) {
+			count(COUNT_SECOND_OPENS);
+			return 0;
+		}
+		return judge_attributes(ref_of(identity), hook, hides_program) ? -EACCES : 0;
+	}
+	for (int i = 0; i < SHOWN_MAX && i < mounts; i++) {
+		identity->old_name.vfsmount = identity->shown_by[i];
+		if (judge_attributes(ref_of(identity), hook, hides_program))
+			return -EACCES;
+	}
+	return 0;
+}
+
+DECIDING_HOOK(inode_setxattr)
+
+/* "system.posix_acl_access" among them before 6.2, which can take the bits away as chmod does. */
+SEC("lsm/inode_setxattr")
+int BPF_PROG(decide_inode_setxattr, void *idmap, struct dentry *dentry, const char *name, const void *value, __u64 size,
+	     int flags, int ret)
+{
+	char start[2] = {};
+
+	KEEP_REFUSAL(ret);
+	bpf_probe_read_kernel(start, sizeof(start), name);
+	return judge_dentry(HOOK_INODE_SETXATTR, dentry, start[0] == 's' && start[1] == 'y');
+}
+
+DECIDING_HOOK(inode_removexattr)
+
+SEC("lsm/inode_removexattr")
+int BPF_PROG(decide_inode_removexattr, void *idmap, struct dentry *dentry, const char *name, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_dentry(HOOK_INODE_REMOVEXATTR, dentry, 0);
+}
+
+DECIDING_HOOK(inode_set_acl)
+
+SEC("lsm/inode_set_acl")
+int BPF_PROG(decide_inode_set_acl, void *idmap, struct dentry *dentry, const char *name, struct posix_acl *acl, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_dentry(HOOK_INODE_SET_ACL, dentry, 1);
+}
+
+DECIDING_HOOK(inode_remove_acl)
+
+SEC("lsm/inode_remove_acl")
+int BPF_PROG(decide_inode_remove_acl, void *idmap, struct dentry *dentry, const char *name, int ret)
+{
+	KEEP_REFUSAL(ret);
+	return judge_dentry(HOOK_INODE_REMOVE_ACL, dentry, 0);
+}
+
+#endif
