@@ -390,7 +390,7 @@ struct alert_kind {
 #define PROTECTED_ANCESTORS_MAX 8
 #define PROTECTED_FILTER_WORDS 16
 
-/* What the kernel knows a file by, as long as it exists. Not stat(2)'s numbers: btrfs and overlayfs tell others. */
+/* What the kernel knows a file by, as long as it exists (on overlayfs: is open). Not stat(2)'s numbers: btrfs tells others. */
 struct protected_key {
 	__u64 inode;
 	__u32 device;

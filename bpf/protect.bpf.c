@@ -340,7 +340,7 @@ static __always_inline void register_object(struct protection *own, struct dentr
 {
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	__u32 device = BPF_CORE_READ(dentry, d_sb, s_dev);
-	struct protected_key key = key_of(inode, device);
+	struct protected_key key = key_of(inode, device, BPF_CORE_READ(dentry, d_sb, s_magic));
 	struct protected_object object = { .flags = flags, .epoch = own->epoch };
 	struct protected_object *known = bpf_map_lookup_elem(&protected_objects, &key);
 

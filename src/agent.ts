@@ -1,5 +1,4 @@
 /** The agent: wires the rooms, owns every lifetime, and ends them in reverse order. Enforcement outlives it. */
-
 import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
 import { CONTAINERS_MAX, IMAGES_MAX, type Numbering } from "../ffi/generated/agent_api.ts";
 import { bpfObjectBytes } from "../ffi/product.ts";
@@ -117,7 +116,8 @@ class Agent implements AsyncDisposable {
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
-    this.#protector = enforcement.enforcer?.protector(ownPlaces(settings, options.configFile));
+    const places = ownPlaces(settings, options.configFile);
+    this.#protector = this.#scope.use(enforcement.enforcer?.protector(places));
     this.#numbering = this.#readNumbering();
     [this.#alerts, this.#events] = [this.#hub("alerts"), this.#hub("logs")];
     this.#tree = new ProcessTree(this.#procfs, () => performance.now());

@@ -16,6 +16,7 @@
 #define PROC_MAGIC 0x9fa0
 #define CGROUP2_MAGIC 0x63677270
 #define CGROUP1_MAGIC 0x27e0eb
+#define OVERLAY_MAGIC 0x794c7630
 /* Mounting there, or unmounting, happens in other namespaces as well. */
 #define MNT_SHARED 0x1000
 
@@ -126,10 +127,19 @@ static __always_inline int may_be_on(struct protection *own, __u32 device)
 	return found;
 }
 
-static __always_inline struct protected_key key_of(struct inode *inode, __u32 device)
+/*
+ * What tells an inode from others of its device. overlayfs gives the numbers of its layers, of which two files may have the
+ * same: there it is the address, which stays as long as the agent has the file open.
+ */
+static __always_inline __u64 number_of(struct inode *inode, __u64 magic)
+{
+	return magic == OVERLAY_MAGIC ? (__u64)inode >> 4 : BPF_CORE_READ(inode, i_ino);
+}
+
+static __always_inline struct protected_key key_of(struct inode *inode, __u32 device, __u64 magic)
 {
 	return (struct protected_key){
-		.inode = BPF_CORE_READ(inode, i_ino),
+		.inode = number_of(inode, magic),
 		.device = device,
 		.generation = BPF_CORE_READ(inode, i_generation),
 	};
@@ -177,18 +187,19 @@ static __noinline __u32 protection_of(__u64 object)
 	struct protection *own = the_protection();
 	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	__u32 device = BPF_CORE_READ(sb, s_dev);
-	__u32 flags = special_protection(dentry, BPF_CORE_READ(sb, s_magic));
+	__u64 magic = BPF_CORE_READ(sb, s_magic);
+	__u32 flags = special_protection(dentry, magic);
 
 	if (!own || !may_be_on(own, device))
 		return flags;
 	for (int level = 0; level <= PROTECTED_LEVELS; level++) {
 		struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		__u64 number = BPF_CORE_READ(inode, i_ino);
+		__u64 number = number_of(inode, magic);
 
 		/* A name that is only about to be made has no inode. */
 		if (inode && own->filter[number / 64 % PROTECTED_FILTER_WORDS] & 1ULL << number % 64) {
-			struct protected_key key = key_of(inode, device);
+			struct protected_key key = key_of(inode, device, magic);
 			struct protected_object *found = bpf_map_lookup_elem(&protected_objects, &key);
 
 			if (found)

@@ -58,13 +58,15 @@ interface Place {
   readonly flags: number;
 }
 
-export class Protector {
+export class Protector implements Disposable {
   readonly #shim: Shim;
   readonly #files: KernelFiles;
   readonly #parts: ProtectionParts;
   readonly #wanted: ProtectedPlaces;
   /** What stood at the places at the last registration, as text. */
   #found = "";
+  /** Descriptors of what is registered: on overlayfs an inode is known as long as it is open. */
+  #held = new DisposableStack();
 
   constructor(shim: Shim, parts: ProtectionParts, wanted: ProtectedPlaces) {
     this.#shim = shim;
@@ -127,6 +129,13 @@ export class Protector {
     this.#parts.register.runIterator();
     this.#check(places.length);
     this.#forget(epoch);
+    this.#held.dispose();
+    this.#held = opened.move();
+  }
+
+  /** What is registered stays so in the kernel. */
+  [Symbol.dispose](): void {
+    this.#held.dispose();
   }
 
   #read(): Protection {

@@ -35,7 +35,7 @@ function onTask(claim: string, run: (pid: string) => string, lsm: string): Act[]
       claim: `${claim} is refused`,
       in: "intruder",
       run: AGENT + run("$agent"),
-      expect: "EPERM",
+      expect: "refused",
       alert: told("Process", lsm),
       control: { in: "intruder", run: own },
     },
@@ -50,7 +50,7 @@ const tasks: Act[] = [
   ...onTask("M3 signalling the agent by a pidfd", tamper("pidfd"), "TASK_KILL"),
   ...onTask("M3 tracing the agent", tamper("trace"), "PTRACE_ACCESS_CHECK"),
   ...onTask("M3 writing to the agent's memory", tamper("write-memory"), "PTRACE_ACCESS_CHECK"),
-  ...onTask("M3 opening /proc/PID/mem", tamper("mem"), "(PTRACE_ACCESS_CHECK|FILE_OPEN)"),
+  ...onTask("M3 opening /proc/PID/mem", tamper("mem"), "PTRACE_ACCESS_CHECK"),
   ...onTask("M3 taking a descriptor", tamper("getfd"), "PTRACE_ACCESS_CHECK"),
   ...onTask(
     "M3 reading the environment",
@@ -131,6 +131,12 @@ const onFile = (claim: string, run: string, lsm: string, control?: Act["control"
   ...control === undefined ? {} : { control },
 });
 
+/** The same by busybox's mount, which has words of its own for EPERM. */
+const refusedMount = (...act: Parameters<typeof onFile>): Act => ({
+  ...onFile(...act),
+  expect: { status: 1, output: /permission denied/ },
+});
+
 const inIntruder = (run: string): Act["control"] => ({ in: "intruder", run });
 const pins = "/host/sys/fs/bpf/ankylo";
 const policies = "/host/etc/ankylo/policies";
@@ -188,17 +194,20 @@ const files: Act[] = [
   ),
   onFile("M4 changing the mode of a policy", `chmod 666 ${policies}/keep.yaml`, "INODE_SETATTR"),
   onFile(
-    "M4 writing a policy through an overlay of the container's own",
-    "mkdir -p /tmp/o && mount -t tmpfs t /tmp/o && mkdir /tmp/o/l /tmp/o/w /tmp/o/m && " +
-      `mount -t overlay -o lowerdir=/tmp/o/l,upperdir=${policies},workdir=/host/etc/ankylo/w o /tmp/o/m && ` +
-      "echo x >>/tmp/o/m/keep.yaml",
-    "INODE_[A-Z]+",
+    "M4 removing the agent's lock through an overlay of the container's own",
+    "mkdir -p /tmp/o && mount -t tmpfs t /tmp/o && mkdir /tmp/o/l /tmp/o/m /host/run/w; " +
+      "mount -t overlay -o lowerdir=/tmp/o/l,upperdir=/host/run/ankylo,workdir=/host/run/w o /tmp/o/m && " +
+      "rm /tmp/o/m/agent.lock",
+    "INODE_(UNLINK|RENAME|MKNOD)",
+    inIntruder(
+      "mkdir /tmp/o/u /tmp/o/w && mount -t overlay -o lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w o /tmp/o/m && " +
+        "touch /tmp/o/m/f && rm /tmp/o/m/f",
+    ),
   ),
   onFile("M4 removing the agent's socket", "rm -f /host/run/ankylo/ankylo.sock", "INODE_UNLINK"),
-  onFile("M4 changing the agent's executable", ": >>/host/usr/local/bin/ankylo", "FILE_OPEN"),
   onFile(
-    "M4 changing what the executable unpacked",
-    "rm -f /host/var/cache/ankylo/ankylo-deno-*",
+    "M4 removing what the executable unpacked",
+    "rm /host/var/cache/ankylo/ankylo-deno-*",
     "INODE_UNLINK",
   ),
   onFile(
@@ -221,7 +230,7 @@ const files: Act[] = [
       run: "mkdir /host/sys/fs/cgroup/y && echo 0 >/host/sys/fs/cgroup/y/cgroup.procs",
     },
   ),
-  onFile(
+  refusedMount(
     "M2 making the pins read-only",
     `mount -o remount,ro ${pins}`,
     "SB_REMOUNT",
@@ -229,7 +238,7 @@ const files: Act[] = [
       "mkdir -p /tmp/r && mount -t tmpfs t /tmp/r && mount -o remount,ro /tmp/r && umount /tmp/r",
     ),
   ),
-  onFile(
+  refusedMount(
     "M4 mounting over the policies in the host's namespace",
     "nsenter -t 1 -m mount -t tmpfs t /etc/ankylo/policies",
     "SB_MOUNT",

@@ -61,7 +61,7 @@ static void open_memory(pid_t pid)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	must("open", open(path, O_RDWR));
+	must("open", open(path, O_RDONLY));
 }
 
 static void take_descriptor(pid_t pid)
