@@ -46,6 +46,8 @@ export interface TcpServer {
   close(): Promise<void>;
 }
 
+const EVENT_STREAM = "text/event-stream";
+
 type Handle = (request: Request) => Response | Promise<Response>;
 
 /** @throws {Error} the address is taken, or not this machine's */
@@ -166,12 +168,22 @@ async function answer(
 ): Promise<void> {
   try {
     const response = await handle(requestOf(incoming));
+    if (response.headers.get("content-type") === EVENT_STREAM) endByClosing(outgoing);
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     await send(response, outgoing);
   } catch {
     // The client has gone, or sent what no Request can hold; the application answers its own faults itself.
     outgoing.destroy();
   }
+}
+
+/**
+ * A stream's end is the connection's. In chunked encoding each piece is three writes: 100 subscribers cost half as much again
+ * (33 in place of 23 % of a core).
+ */
+function endByClosing(outgoing: ServerResponse): void {
+  outgoing.shouldKeepAlive = false;
+  outgoing.useChunkedEncodingByDefault = false;
 }
 
 /** Without a body: the application reads none. */
