@@ -38,7 +38,8 @@ wait_until() {
   done
 }
 
-# Puts the machine under cgroup v1. A controller can move once no cgroup of cgroup2 has it, which takes the kernel a moment.
+# Puts the machine under cgroup v1. A controller can move once no cgroup of cgroup2 has it, which takes the kernel a moment;
+# the memory controller keeps its cgroups as long as pages of theirs are cached, and stays.
 use_cgroup_v1() {
   local pid dir controller
   pkill -x containerd
@@ -49,7 +50,7 @@ use_cgroup_v1() {
   done
   for dir in $(find /sys/fs/cgroup -mindepth 1 -depth -type d); do rmdir "$dir"; done
   umount /sys/fs/cgroup && mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup || fatal "leave cgroup2"
-  for controller in pids devices freezer cpu cpuset memory; do
+  for controller in pids devices freezer cpu cpuset; do
     mkdir /sys/fs/cgroup/$controller
     wait_until mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller || fatal "mount $controller of cgroup v1"
   done

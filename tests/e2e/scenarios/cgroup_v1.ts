@@ -1,6 +1,6 @@
 /**
  * Containers under cgroup v1, each controller in a hierarchy of its own, and in the places that runtimes under systemd use.
- * Debian's later kernels have no memory controller for v1; the oldest of the usual ones has all.
+ * One kernel: nothing about it differs between them but the numbers of controllers, which are asked for by name.
  */
 
 import { type Act, type AlertPattern, scenario } from "../harness.ts";
