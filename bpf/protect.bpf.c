@@ -14,7 +14,6 @@
 #include "protect.bpf.h"
 
 #define PTRACE_MODE_ATTACH 2
-#define PTRACE_MODE_NOAUDIT 4
 #define BPF_LINK_GET_FD_BY_ID 30
 #define SIGCONT 18
 
@@ -85,11 +84,11 @@ int BPF_PROG(decide_ptrace_access_check, struct task_struct *target, unsigned in
 	if (is_agent(target)) {
 		if (!is_suspect())
 			return 0;
-		/* ps and the like ask about every process, and show less of those that they may not look at. */
-		if (mode & PTRACE_MODE_NOAUDIT)
-			count(COUNT_PROTECTED);
-		else
+		/* Counted, not told: pidof and the like look at every process, and pass over those that they may not look at. */
+		if (mode & PTRACE_MODE_ATTACH)
 			report_target(HOOK_PTRACE_ACCESS_CHECK, mode, target);
+		else
+			count(COUNT_PROTECTED);
 		return -EPERM;
 	}
 	struct task_identity *identity = current_identity();

@@ -76,7 +76,6 @@ export async function runAgent(options: AgentOptions): Promise<void> {
 class Agent implements AsyncDisposable {
   readonly #settings: Settings;
   readonly #log: Log;
-  readonly #version: string;
   readonly #options: AgentOptions;
   readonly #startedAt = new Date();
   readonly #clock: Clock = systemClock;
@@ -108,8 +107,8 @@ class Agent implements AsyncDisposable {
   #alertsLost = 0n;
 
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
-    const { settings, log, version } = this.#options = options;
-    [this.#settings, this.#log, this.#version] = [settings, log, version];
+    const { settings, log } = this.#options = options;
+    [this.#settings, this.#log] = [settings, log];
     // A part may fail while others still start, before anyone waits for the end.
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
@@ -328,7 +327,7 @@ class Agent implements AsyncDisposable {
         clusterName: cluster,
         hostName: hostname,
         nodeId: this.#procfs.readText("/etc/machine-id")?.trim() ?? "",
-        version: `ankylo ${this.#version}`,
+        version: `ankylo ${this.#options.version}`,
       },
       tree: this.#tree,
       clock: this.#clock,
@@ -414,6 +413,7 @@ class Agent implements AsyncDisposable {
       }
       this.#log.info("Read policies", { files: set.files.length, policies: set.policies.length });
       this.#reconciler.setPolicies(set.policies);
+      this.#protect();
     }
   }
 
@@ -507,7 +507,7 @@ class Agent implements AsyncDisposable {
       );
     return {
       about: {
-        version: this.#version,
+        version: this.#options.version,
         buildId: enforcement.buildId,
         startedAt: this.#startedAt,
         hostName: this.#settings.hostname,

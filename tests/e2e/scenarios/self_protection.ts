@@ -52,15 +52,18 @@ const tasks: Act[] = [
   ...onTask("M3 writing to the agent's memory", tamper("write-memory"), "PTRACE_ACCESS_CHECK"),
   ...onTask("M3 opening /proc/PID/mem", tamper("mem"), "PTRACE_ACCESS_CHECK"),
   ...onTask("M3 taking a descriptor", tamper("getfd"), "PTRACE_ACCESS_CHECK"),
-  ...onTask(
-    "M3 reading the environment",
-    (pid) => `cat /proc/${pid}/environ`,
-    "PTRACE_ACCESS_CHECK",
-  ),
   ...onTask("M3 changing the agent's limits", tamper("limit"), "TASK_SETRLIMIT"),
   ...onTask("M3 changing the agent's CPUs", tamper("schedule"), "TASK_SETSCHEDULER"),
   ...onTask("M3 changing the agent's priority", tamper("nice"), "TASK_SETNICE"),
   ...onTask("M3 changing the agent's priority for disks", tamper("io-priority"), "TASK_SETIOPRIO"),
+  {
+    claim:
+      "M3 reading the agent's environment is refused, and counted only, as pidof looks at every process",
+    in: "intruder",
+    run: AGENT + "cat /proc/$agent/environ",
+    expect: "refused",
+    control: { in: "intruder", run: "cat /proc/$$/environ" },
+  },
   {
     claim: "M3 a signal that the kernel sends for a pipe does not arrive",
     in: "intruder",
@@ -207,7 +210,7 @@ const files: Act[] = [
   onFile("M4 removing the agent's socket", "rm -f /host/run/ankylo/ankylo.sock", "INODE_UNLINK"),
   onFile(
     "M4 removing what the executable unpacked",
-    "rm /host/var/cache/ankylo/ankylo-deno-*",
+    "rm /host/var/cache/ankylo/runtime/ankylo-deno-*",
     "INODE_UNLINK",
   ),
   onFile(
@@ -237,6 +240,12 @@ const files: Act[] = [
     inIntruder(
       "mkdir -p /tmp/r && mount -t tmpfs t /tmp/r && mount -o remount,ro /tmp/r && umount /tmp/r",
     ),
+  ),
+  onFile(
+    "M2 unmounting the pins in the host's namespace",
+    "nsenter -t 1 -m umount -l /sys/fs/bpf/ankylo",
+    "SB_UMOUNT",
+    inIntruder("mkdir -p /tmp/u && mount -t tmpfs t /tmp/u && umount -l /tmp/u"),
   ),
   refusedMount(
     "M4 mounting over the policies in the host's namespace",
