@@ -45,10 +45,10 @@ use_cgroup_v1() {
   pkill -x containerd
   wait_until sh -c '! pgrep -x containerd' >/dev/null
   for pid in $(</sys/fs/cgroup/init/cgroup.procs); do echo "$pid" >/sys/fs/cgroup/cgroup.procs; done 2>/dev/null
+  for dir in $(find /sys/fs/cgroup -mindepth 1 -depth -type d); do rmdir "$dir"; done
   for controller in $(</sys/fs/cgroup/cgroup.subtree_control); do
     echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control
   done
-  for dir in $(find /sys/fs/cgroup -mindepth 1 -depth -type d); do rmdir "$dir"; done
   umount /sys/fs/cgroup && mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup || fatal "leave cgroup2"
   for controller in pids devices freezer cpu cpuset; do
     mkdir /sys/fs/cgroup/$controller
