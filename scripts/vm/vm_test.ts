@@ -59,6 +59,18 @@ Deno.test("cached() removes what has not been used for a week when it builds som
     await Deno.stat(recent);
   }));
 
+Deno.test("cached() keeps no more entries of a name than it is told, those that were used last", () =>
+  withCache(async () => {
+    const build = (inputs: number) => cached("thing", inputs, writeTime, 2);
+    const other = await cached("other-thing", 1, writeTime);
+    const [first, second] = [await build(1), await build(2)];
+    const anHourAgo = new Date(Date.now() - 3_600_000);
+    for (const dir of [second, other]) await Deno.utime(dir, anHourAgo, anHourAgo);
+    const third = await build(3);
+    await assert.rejects(Deno.stat(second), Deno.errors.NotFound);
+    for (const dir of [first, third, other]) await Deno.stat(dir);
+  }));
+
 Deno.test("digestOf() depends on content and order, not on names", async () => {
   const dir = await Deno.makeTempDir();
   const [a, b, c] = [`${dir}/a`, `${dir}/b`, `${dir}/c`];
