@@ -27,8 +27,8 @@ import { cached } from "./store.ts";
 /** Message of the guest's init when the VM may be saved: see guest/init.sh. */
 export const READY_MESSAGE = "\x1eready";
 
-/** Ten times what a boot takes on two quiet cores. */
-const BOOT_TIMEOUT_MS = 240_000;
+/** Fifteen times what a boot or the agent's start takes on two quiet cores; more than the guest waits for the agent. */
+const BOOT_TIMEOUT_MS = 400_000;
 
 /** Templates with an agent that are kept for each machine: every build makes one, and weighs 300 MB. */
 const AGENT_TEMPLATES_MAX = 8;
