@@ -170,7 +170,8 @@ enum counter {
 	COUNT_LIMITED = 17, /* decisions without a record: their kind had used up its rate */
 	COUNT_PROTECTED = 18, /* acts on the agent itself, refused */
 	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
-	COUNTERS = 20,
+	COUNT_NOTICES_LOST = 20, /* ring_alerts had no room to tell of a container or of a held process: the agent looks itself */
+	COUNTERS = 21,
 };
 
 /* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */

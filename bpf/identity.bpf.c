@@ -251,7 +251,7 @@ static __always_inline void tell_container(__u32 container, __u64 cgroup, __u32 
 	struct container_record *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
 
 	if (!record) {
-		count(COUNT_ALERTS_LOST);
+		count(COUNT_NOTICES_LOST);
 		return;
 	}
 	__builtin_memset(&record->event, 0, sizeof(record->event));

@@ -104,7 +104,7 @@ class Agent implements AsyncDisposable {
   #workloadsListed = false;
   #containerd = { connected: false, detail: "not reached yet" };
   readonly #lostLinks: string[] = [];
-  #alertsLost = 0n;
+  #noticesLost = 0n;
 
   private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
     const { settings, log } = this.#options = options;
@@ -247,9 +247,9 @@ class Agent implements AsyncDisposable {
       }
       this.#maintain(() => {
         this.#pending.survey();
-        const alertsLost = enforcer.counters()["alerts_lost"] ?? 0n;
-        if (alertsLost === this.#alertsLost) return enforcer.sweep();
-        this.#alertsLost = alertsLost;
+        const lost = enforcer.counters()["notices_lost"] ?? 0n;
+        if (lost === this.#noticesLost) return enforcer.sweep();
+        this.#noticesLost = lost;
         enforcer.resync();
       });
     }

@@ -22,7 +22,7 @@ static __always_inline void tell_held(struct task_struct *task, struct task_iden
 
 	/* The survey finds it again. */
 	if (!event) {
-		count(COUNT_ALERTS_LOST);
+		count(COUNT_NOTICES_LOST);
 		return;
 	}
 	fill_header(&event->header, EVENT_HELD, task, identity);

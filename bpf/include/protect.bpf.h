@@ -105,6 +105,7 @@ static __noinline int report_refusal(__u32 hook, __u32 detail, __u64 dentry, __u
 	/* A host task has no scratch of its own. Two at once: one of them is counted only (on 5.10 their records may mix). */
 	identity = own && claim(&own->borrowed, 0, 1) ? borrowed_identity() : NULL;
 	if (!identity) {
+		count(COUNT_DENIED);
 		count(COUNT_ALERTS_LOST);
 		return 0;
 	}

@@ -277,7 +277,8 @@ export const COUNT_PENDING_REFUSED = 16;
 export const COUNT_LIMITED = 17;
 export const COUNT_PROTECTED = 18;
 export const COUNT_SENT = 19;
-export const COUNTERS = 20;
+export const COUNT_NOTICES_LOST = 20;
+export const COUNTERS = 21;
 /** enum counter: the names of its values. */
 export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   0: "COUNT_DENIED",
@@ -300,7 +301,8 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   17: "COUNT_LIMITED",
   18: "COUNT_PROTECTED",
   19: "COUNT_SENT",
-  20: "COUNTERS",
+  20: "COUNT_NOTICES_LOST",
+  21: "COUNTERS",
 };
 
 export const PENDING_AUDIT = 0;

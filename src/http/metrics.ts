@@ -10,6 +10,7 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   sent: "Decisions with an alert of their own",
   limited: "Decisions without an alert of their own: their kind had used up its rate",
   alerts_lost: "Decisions without an alert of their own: the alert ring had no room for them",
+  notices_lost: "Containers and held processes that the alert ring had no room to tell of",
   events_lost: "Telemetry records that found the event ring full",
   second_opens: "Opens by overlayfs itself, not judged because the user's open was",
   unreachable: "Objects that have no path in the container",
