@@ -7,16 +7,12 @@
 
 import { dirname } from "node:path";
 
-/** The kernel programs are built twice: from what 5.17 and later have, and from what 5.10 has. */
-export type BpfObjectName = "current" | "5.10";
-
-const BPF_FILES = { current: "ankylo.bpf.o", "5.10": "ankylo-5.10.bpf.o" } as const;
-
 /** How the running agent was built. */
 export interface Product {
   /** What `ankylo version` says: "deno compile", "launcher", or "sources". */
   readonly packaging: string;
-  readonly bpfObjects?: Readonly<Record<BpfObjectName, Uint8Array>>;
+  /** `.output/bpf/ankylo.bpf.o`. */
+  readonly bpfObject?: Uint8Array;
   /** The shim's bytes, or the file that a launcher made of them. */
   readonly shim?: Uint8Array | string;
   /** The file that was executed, where it is not the process's own image. */
@@ -44,8 +40,8 @@ export function ownFiles(): string[] {
 }
 
 /** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */
-export async function bpfObjectBytes(name: BpfObjectName): Promise<Uint8Array> {
-  return current.bpfObjects?.[name] ?? await readBuilt(`bpf/${BPF_FILES[name]}`);
+export async function bpfObjectBytes(): Promise<Uint8Array> {
+  return current.bpfObject ?? await readBuilt("bpf/ankylo.bpf.o");
 }
 
 /** The shim as a file, which may be gone after it is disposed: by then it is loaded. */

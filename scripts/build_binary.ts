@@ -7,7 +7,7 @@
 
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { bpfObjects, buildBpf } from "./build_bpf.ts";
+import { bpfObject, buildBpf } from "./build_bpf.ts";
 import { buildShim, shimLibrary } from "./build_shim.ts";
 import { repositoryDir, writeIfStale } from "./stale.ts";
 import { CommandError, run } from "./vm/command.ts";
@@ -66,14 +66,9 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
   const [entry, product, output] = ["entry", "product", "bundle"].map((kind) => `${kind}_${name}`);
   await writeBuildFile(`${product}.ts`, [
     `import { setProduct } from "../../ffi/product.ts";`,
-    ...Object.values(bpfObjects).map((path, index) =>
-      `import object${index} from "../bpf/${path.split("/").at(-1)}" with { type: "bytes" };`
-    ),
-    `const bpfObjects = {${
-      Object.keys(bpfObjects).map((name, index) => `"${name}": object${index}`).join(", ")
-    }};`,
+    `import bpfObject from "../bpf/${bpfObject.split("/").at(-1)}" with { type: "bytes" };`,
     SHIM_IMPORTS[packaging],
-    `setProduct({ packaging: "${packaging}", bpfObjects, ${SHIM_FIELDS[packaging]} });`,
+    `setProduct({ packaging: "${packaging}", bpfObject, ${SHIM_FIELDS[packaging]} });`,
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;

@@ -13,11 +13,9 @@ import { serve } from "./http/serve.ts";
 import type { AgentState } from "./http/state.ts";
 import { coverRules } from "./kernel/coverage.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
-import { readQuickFacts } from "./kernel/facts.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
 import { PendingContainers } from "./kernel/pending.ts";
 import type { Step } from "./kernel/plan.ts";
-import { programsFor } from "./kernel/probe.ts";
 import { ownPlaces } from "./kernel/own_places.ts";
 import type { Protector } from "./kernel/protect.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
@@ -580,8 +578,7 @@ class Agent implements AsyncDisposable {
 }
 
 async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
-  const programs = programsFor(readQuickFacts(shim)) ?? "current";
-  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes(programs) });
+  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
 }
 
 async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {

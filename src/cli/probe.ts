@@ -1,13 +1,29 @@
-import { openShim } from "../../ffi/bpf.ts";
+import { openShim, type Shim } from "../../ffi/bpf.ts";
+import { bpfObjectBytes } from "../../ffi/product.ts";
 import { readFacts } from "../kernel/facts.ts";
-import { probe, probeText } from "../kernel/probe.ts";
+import { type KernelFacts, probe, probeText } from "../kernel/probe.ts";
+import { verifiedText, verifyPrograms } from "../kernel/verify.ts";
 import { EXIT_OK, EXIT_UNSUPPORTED } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
 
-/** `ankylo probe`: says what this kernel can do and lacks. */
-export function runProbe(options: { json: boolean }, io: CommandIo): number {
+/**
+ * `ankylo probe`: says what this kernel can do and lacks. With `verify` the kernel also loads the programs, for a moment;
+ * nothing is attached.
+ * @throws {BpfError} it refuses one
+ */
+export async function runProbe(
+  options: { json: boolean; verify: boolean },
+  io: CommandIo,
+): Promise<number> {
   using shim = openShim();
-  const report = probe(readFacts(shim));
-  io.out(options.json ? `${JSON.stringify(report, null, 2)}\n` : probeText(report));
+  const facts = readFacts(shim);
+  const report = probe(facts);
+  const programs = options.verify && report.canEnforce ? await verified(shim, facts) : undefined;
+  if (options.json) io.out(`${JSON.stringify({ ...report, programs }, null, 2)}\n`);
+  else io.out(probeText(report) + (programs === undefined ? "" : verifiedText(programs)));
   return report.canEnforce ? EXIT_OK : EXIT_UNSUPPORTED;
+}
+
+async function verified(shim: Shim, facts: KernelFacts) {
+  return verifyPrograms(shim, await bpfObjectBytes(), facts);
 }

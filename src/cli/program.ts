@@ -87,7 +87,8 @@ function buildProgram(io: CommandIo, done: (status: number) => void): Command {
   program.command("probe")
     .description("say what this kernel can enforce, what it lacks and what to do about it")
     .option("--json", "the report as JSON", false)
-    .action((options) => done(runProbe(options, io)));
+    .option("--verify", "have the kernel verify the programs, and say how much that took", false)
+    .action(async (options) => done(await runProbe(options, io)));
   addStatusAndLogs(program, io, done);
   addUninstall(program, io, done);
   program.command("version").description("say what this is").action(() => runVersion(io));

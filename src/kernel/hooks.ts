@@ -1,7 +1,5 @@
 /** The kernel programs: where each attaches, and what is lost where a kernel lacks the place. */
 
-import type { BpfObjectName } from "../../ffi/product.ts";
-
 /** A hook whose program decides: a stub that is attached, and the program in its slot. */
 export interface DecidingHook {
   /** The kernel's name, without `security_`. */
@@ -79,7 +77,6 @@ export const IDENTITY_PROGRAMS: readonly AttachedProgram[] = [
   { program: "identity_cgroup_mkdir" },
   { program: "identity_cgroup_rmdir" },
   { program: "identity_exit" },
-  { program: "identity_task_free", lsmHook: "task_free", object: "5.10" },
 ];
 
 /** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */
@@ -100,8 +97,6 @@ export interface AttachedProgram {
   readonly program: string;
   /** The LSM hook in its section; absent for a tracepoint. */
   readonly lsmHook?: string;
-  /** The one object that has it; absent: both do. */
-  readonly object?: BpfObjectName;
 }
 
 /** What is attached at a hook. */

@@ -34,7 +34,7 @@ import {
   stubOf,
 } from "./hooks.ts";
 import type { InstallationPins } from "./pins.ts";
-import { type KernelFacts, programsFor } from "./probe.ts";
+import type { KernelFacts } from "./probe.ts";
 import { protectLink, protectObject } from "./protect.ts";
 
 /** A copy of the settings that the programs have as constants, for the next agent to know whose they are. */
@@ -236,9 +236,7 @@ export function buildIdOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
 /** Programs with a link on this kernel, in the order in which they are attached. */
 function attachedPrograms(facts: KernelFacts): string[] {
   return [
-    ...[...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS]
-      .filter(({ object }) => object === undefined || object === programsFor(facts))
-      .map(({ program }) => program),
+    ...[...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS].map(({ program }) => program),
     ...presentHooks(facts).map(({ name }) => stubOf(name)),
   ];
 }

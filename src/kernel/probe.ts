@@ -1,7 +1,6 @@
 /** What a kernel can do for Ankylo, from facts about it; pure. */
 
 import type { CgroupHierarchy } from "../../ffi/procfs.ts";
-import type { BpfObjectName } from "../../ffi/product.ts";
 import { DECIDING_HOOKS, IDENTITY_PROGRAMS } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
@@ -24,18 +23,8 @@ export interface KernelFacts {
   readonly root: boolean;
 }
 
-/** What decides which programs a kernel gets. */
-export const KERNEL_FUNCTIONS = ["bpf_loop", "bpf_task_storage_get", "migrate_disable"] as const;
-
-/**
- * The programs for a kernel; undefined: there are none. Those for 5.10 have scratch per CPU, which is sound where nothing is
- * preempted while programs run: until 5.11 made migrate_disable a function of its own. Kernels from there to 5.16, which
- * lack bpf_loop, get neither.
- */
-export function programsFor({ functions }: KernelFacts): BpfObjectName | undefined {
-  if (functions.has("bpf_loop") && functions.has("bpf_task_storage_get")) return "current";
-  return functions.has("migrate_disable") ? undefined : "5.10";
-}
+/** Of what the programs call: it came last, with 5.17. */
+export const KERNEL_FUNCTIONS = ["bpf_loop"] as const;
 
 /** Locks whose counters tell the path walker that a path changed under it. */
 export const KERNEL_SYMBOLS = ["rename_lock", "mount_lock"] as const;
@@ -133,15 +122,10 @@ function lsmFeature({ lsms }: KernelFacts): Feature {
   return { name: "BPF LSM", state: "missing", found, hint };
 }
 
-function programsFeature(facts: KernelFacts): Feature {
-  const found = programsFor(facts);
-  return feature(
-    "programs",
-    found !== undefined,
-    found === "5.10" ? "those for 5.10" : "those for 5.17 and later",
-    "none for a kernel from 5.11 to 5.16",
-    "use 5.10, or 5.17 or later",
-  );
+/** The 5.17 that brought bpf_loop is later than all else that the programs cannot do without. */
+function programsFeature({ functions }: KernelFacts): Feature {
+  const ok = functions.has("bpf_loop");
+  return feature("programs", ok, "bpf_loop", "no bpf_loop", "use a kernel 5.17 or later");
 }
 
 function symbolFeatures({ symbols }: KernelFacts): Feature[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DECIDING_HOOKS, LSM_HOOKS } from "./hooks.ts";
-import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
+import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText } from "./probe.ts";
 
 const GOOD: KernelFacts = {
   release: "6.12.0",
@@ -34,22 +34,13 @@ Deno.test("probe() gives the command line that is wanted when bpf is not among t
   );
 });
 
-Deno.test("programsFor() gives 5.10 its own, and nothing to the kernels after it that lack bpf_loop", () => {
-  const programs = (...functions: string[]) =>
-    programsFor({ ...GOOD, functions: new Set(functions) });
-  assert.equal(programs("migrate_disable", "bpf_task_storage_get", "bpf_loop"), "current");
-  assert.equal(programs("migrate_disable", "bpf_task_storage_get"), undefined);
-  assert.equal(programs("migrate_disable"), undefined);
-  assert.equal(programs(), "5.10");
-});
-
 const FATAL: readonly [string, Partial<KernelFacts>][] = [
   ["securityfs", { lsms: undefined }],
   ["BTF", { btf: false }],
   ["cgroups", { cgroups: undefined }],
   ["bpffs", { bpffs: false }],
   ["rename_lock", { symbols: new Set(["mount_lock"]) }],
-  ["programs", { functions: new Set(["migrate_disable"]) }],
+  ["programs", { functions: new Set() }],
   ["task_alloc", without("task_alloc")],
   ["root", { root: false }],
 ];

@@ -1,0 +1,51 @@
+/** What the kernel's verifier has to do for each program: it refuses a program that makes it follow too many instructions. */
+
+import { BpfObject, type Shim } from "../../ffi/bpf.ts";
+import { DECIDING_HOOKS } from "./hooks.ts";
+import type { KernelFacts } from "./probe.ts";
+
+/** The kernel's limit is 1,000,000; a tenth leaves room for kernels whose verifier follows more paths. */
+export const VERIFIER_STEPS_MAX = 100_000;
+
+/** One loaded program. */
+export interface VerifiedProgram {
+  readonly name: string;
+  /** Instructions that the verifier followed, each as often as it came by. */
+  readonly steps: number;
+}
+
+/**
+ * Loads the programs that the kernel has places for, attaches nothing, and lets go of them again. The busiest comes first.
+ * @throws {BpfError} the kernel refuses one
+ */
+export function verifyPrograms(
+  shim: Shim,
+  object: Uint8Array,
+  facts: Pick<KernelFacts, "hooks">,
+): VerifiedProgram[] {
+  using elf = BpfObject.open(shim, object, "ankylo");
+  const absent = elf.programs().filter((name) => !hasPlace(name, facts));
+  for (const name of absent) elf.setAutoload(name, false);
+  elf.load();
+  return elf.programs().filter((name) => !absent.includes(name))
+    .map((name) => ({ name, steps: stepsOf(elf, name) }))
+    .sort((a, b) => b.steps - a.steps);
+}
+
+function stepsOf(elf: BpfObject, name: string): number {
+  using program = elf.program(name);
+  return program.info().instructionsVerified;
+}
+
+function hasPlace(program: string, { hooks }: Pick<KernelFacts, "hooks">): boolean {
+  const hook = program.replace(/^(?:hook|decide)_/, "");
+  return hooks.has(hook) || !DECIDING_HOOKS.some(({ name }) => name === hook);
+}
+
+/** The programs as a table. */
+export function verifiedText(programs: readonly VerifiedProgram[]): string {
+  const width = Math.max(...programs.map(({ name }) => name.length));
+  const line = ({ name, steps }: VerifiedProgram) =>
+    `  ${name.padEnd(width)}  ${steps.toLocaleString("en").padStart(9)}\n`;
+  return `Instructions that the verifier followed\n${programs.map(line).join("")}`;
+}
