@@ -1,0 +1,54 @@
+# Measures what is not instructions: wall time, memory, bursts. The words of common.sh come before this.
+# Variables: many_containers, how many containers with a policy of their own are started for the memory; 0: none.
+
+rounds=8
+
+# change_ms FILE: from putting the policy in place to the first refusal of what it blocks.
+change_ms() {
+  local start end
+  start=$($bench clock)
+  publish changed
+  end=$($bench ask ten "until-denied /data/changed/file 0")
+  rm /etc/ankylo/policies/changed.yaml
+  $bench ask ten "until-allowed /data/changed/file 1" >/dev/null
+  wait_until agent_is_quiet
+  echo "$(((end - start) / 1000))e-3"
+}
+
+alert_count() { grep -c '^data:' alerts; }
+
+# Sum of the agent's metrics whose names match.
+metric() { curl -s $agent_url/metrics | awk -v name="$1" '$1 ~ "^ankylo_(" name ")" { sum += $2 } END { printf "%d\n", sum }'; }
+
+# Every decision is an alert that arrived, or is counted as one that was not.
+burst() {
+  local alerts counted not_sent='kernel_alerts_lost|kernel_limited|subscriber_lost'
+  curl -sN $agent_url/v1/alerts >alerts &
+  wait_until grep -qs . alerts
+  counted=$(metric "$not_sent")
+  alerts=$(alert_count)
+  $bench ask ten "denied /data/blocked/secret 10000" >/dev/null
+  wait_until agent_is_quiet
+  put burst.alerts "$(($(alert_count) - alerts))"
+  put burst.counted "$(($(metric "$not_sent") - counted))"
+}
+
+# In MB, of 2^20 bytes.
+put_memory() { put "$1" "$(awk '$1 == "VmRSS:" { printf "%.1f\n", $2 / 1024 }' "/proc/$agent/status")"; }
+
+start_container ten
+prepare ten
+publish ten
+start_agent
+await_agent
+put_memory rss.idle
+for ((i = 0; i < rounds; i++)); do put policy.change "$(change_ms)"; done
+for ((i = 0; i < many_containers; i++)); do
+  sed "s/NAME/c$i/g" /job/policies/each.template >"/etc/ankylo/policies/c$i.yaml"
+  ctr run -d --label "app=c$i" $image "c$i" /bin/sleep 1000000 >/dev/null 2>&1 </dev/null || fatal "start container c$i"
+done
+if [ "$many_containers" -gt 0 ]; then
+  await_agent
+  put_memory rss.many
+fi
+burst
