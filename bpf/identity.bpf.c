@@ -124,7 +124,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 	/* bprm_check_security asked exec_arms, which can't be asked any more: this program is the running one by now. */
 	if (identity->state == TASK_STAGING && (identity->arms || !is_in_host_mounts(task)))
 		arm(identity, task);
-	int end = walk_named(identity, object_of_file(program), task);
+	int end = walk_named_hashed(identity, object_of_file(program));
 
 	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
 	identity->loader = is_loader(program);
@@ -314,7 +314,7 @@ static __always_inline __u64 find_parent_exe(struct task_struct *task, struct ta
 {
 	struct file *exe = BPF_CORE_READ(task, real_parent, mm, exe_file);
 
-	if (!exe || walk_path(found, object_of_file(exe), task) != WALK_REACHED)
+	if (!exe || walk_hashed(found, object_of_file(exe), task) != WALK_REACHED)
 		return 0;
 	return found->walk.path_hash;
 }
@@ -330,7 +330,7 @@ static __always_inline int find_program(struct task_struct *task, struct task_id
 	identity->loader = is_loader(exe);
 	identity->parent_exe = find_parent_exe(task, found);
 	struct object program = object_of_file(exe);
-	int end = walk_path(found, program, task);
+	int end = walk_hashed(found, program, task);
 
 	if (end == WALK_REACHED)
 		identity->exe = found->walk.path_hash;

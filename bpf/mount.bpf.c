@@ -28,7 +28,7 @@ static __always_inline int open_blocking_image(struct act *act, struct task_iden
 
 	if (opened)
 		return opened;
-	identity->walk.bytes = 0;
+	identity->walk.components = 0;
 	/* Allows: the image only audits. */
 	return act->image.header->flags & IMAGE_BLOCKS ? 0 : 1;
 }

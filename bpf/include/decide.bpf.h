@@ -110,7 +110,7 @@ static __always_inline int open_act_image(struct act *act)
 		return opened;
 	}
 	count(COUNT_IMAGE_MISSING);
-	act->identity->walk.bytes = 0;
+	act->identity->walk.components = 0;
 	conclude(act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
 	return -1;
 }
@@ -145,19 +145,42 @@ static __always_inline int is_layer_file(struct file *file)
 	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
 }
 
+struct locating {
+	struct act *act;
+	struct object object;
+	__u32 end;
+	__u32 _pad;
+};
+
+/* Walks, and finds the place; returns 1 when the result counts. */
+static long try_locate(__u32 index, struct locating *locating)
+{
+	struct task_struct *task = current_task();
+	struct act *act = locating->act;
+
+	locating->end = walk_named(act->identity, locating->object, task);
+	if (locating->end != WALK_REACHED)
+		return 1;
+	if (!find_place(&act->image, &act->identity->walk, &act->place))
+		return 1;
+	count(COUNT_WALK_RETRIES);
+	locating->end = WALK_GAVE_UP;
+	return 0;
+}
+
 /*
  * Finds the object's place in the image. Returns REASON_ROW when act->place is its; otherwise the reason why it has no
  * path, with the row for such objects in *row.
  */
 static __always_inline __u32 locate(struct act *act, struct object object, __u64 *row)
 {
-	struct task_struct *task = current_task();
-	int end = walk_named(act->identity, object, task);
+	struct locating locating = { .act = act, .object = object, .end = WALK_GAVE_UP };
 
-	if (end == WALK_REACHED) {
-		act->place = find_place(&act->image, &act->identity->walk);
+	repeat(TRIES_MAX, try_locate, &locating);
+	__u32 end = locating.end;
+
+	if (end == WALK_REACHED)
 		return REASON_ROW;
-	}
 	if (end == WALK_UNREACHABLE && is_anonymous(object)) {
 		*row = act->image.header->anonymous;
 		return REASON_UNREACHABLE;

@@ -80,7 +80,7 @@ static __always_inline __u32 write_names(struct text *text, struct object object
 	__u32 start = text->walk->text_at;
 
 	text->walk->truncated = 0;
-	start_climb(&climb, object.dentry, object.vfsmount);
+	start_climb(&climb, object.dentry, object.vfsmount, 0);
 	if (text->limit == TEXT_SHORT)
 		repeat(STEPS_MAX, short_text_step, &climb);
 	else
@@ -232,6 +232,7 @@ static __always_inline void emit_decision(struct task_identity *identity)
 {
 	int bytes;
 
+	hash_path(&identity->walk);
 	if (!admit_decision(ref_of(identity)))
 		return;
 	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */

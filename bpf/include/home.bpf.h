@@ -37,7 +37,7 @@ static __always_inline int is_home(struct task_identity *identity, struct mnt_na
 	return identity->home && namespace_number(namespace) == identity->home;
 }
 
-/* Hashes the path of walk.object in the identity's home. */
+/* Walks the path of walk.object in the identity's home. */
 static __always_inline int walk_home(struct task_identity *identity)
 {
 	struct mount *mount = (void *)mount_of(identity->walk.object.vfsmount);

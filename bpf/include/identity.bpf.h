@@ -162,10 +162,10 @@ static __always_inline int without_identity(void)
 
 static __always_inline int is_in_host_mounts(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == (__u32)settings.init_mnt_ns;
+	return task_read(mounts_of(task), ns.inum) == (__u32)settings.init_mnt_ns;
 }
 
-/* Hashes an object's path as the container's rules mean it: in the task's own mount namespace, or else in its home. */
+/* Walks an object's path as the container's rules mean it: in the task's own mount namespace, or else in its home. */
 static __always_inline int walk_named(struct task_identity *identity, struct object object, struct task_struct *task)
 {
 	int end = walk_path(identity, object, task);
@@ -176,6 +176,31 @@ static __always_inline int walk_named(struct task_identity *identity, struct obj
 	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_in_host_mounts(task))
 		return WALK_UNREACHABLE;
 	return end;
+}
+
+struct named_walk {
+	struct task_identity *identity;
+	__u32 end;
+	__u32 _pad;
+};
+
+static long try_named_walk(__u32 index, struct named_walk *try)
+{
+	try->end = walk_named(try->identity, try->identity->walk.object, current_task());
+	if (try->end != WALK_REACHED || hash_settled_path(&try->identity->walk))
+		return 1;
+	try->end = WALK_GAVE_UP;
+	return 0;
+}
+
+/* As walk_named() for the running task, with the path's hash. */
+static __always_inline int walk_named_hashed(struct task_identity *identity, struct object object)
+{
+	struct named_walk try = { .identity = identity, .end = WALK_GAVE_UP };
+
+	identity->walk.object = object;
+	repeat(TRIES_MAX, try_named_walk, &try);
+	return try.end;
 }
 
 static __always_inline void arm(struct task_identity *identity, struct task_struct *task)

@@ -83,6 +83,7 @@ struct descent {
 	__u32 node;
 	__u32 next; /* of the last edge, with flags */
 	__u32 left; /* components that have not been consumed */
+	__u32 unread; /* a name could not be read */
 	struct rows rows;
 };
 
@@ -122,11 +123,13 @@ static long descend_step(__u32 step, struct descent *descent)
 
 	if (!descent->left || !descent->node)
 		return 1;
-	__u32 index = descent->left - 1;
+	__u64 component = hash_dentry(*dentry_at(descent->walk, descent->left - 1));
 
-	asm volatile("%0 &= 63" : "+r"(index));
-	if (!find_edge(descent->map, descent->buckets, descent->node,
-		       descent->walk->component[index & (COMPONENTS_MAX - 1)], &slot))
+	if (!component) {
+		descent->unread = 1;
+		return 1;
+	}
+	if (!find_edge(descent->map, descent->buckets, descent->node, component, &slot))
 		return 1;
 	descent->left--;
 	descent->next = slot.next;
@@ -143,7 +146,11 @@ struct place {
 	__u32 guard; /* NEXT_GUARD and NEXT_GUARD_END, when the path is a node of the trie */
 };
 
-static __always_inline struct place find_place(struct image *image, struct walk_result *walk)
+/*
+ * Where the walked path lies in the trie. Returns -1 when a name could not be read or the tree has changed since the walk:
+ * then it must be walked again.
+ */
+static __always_inline int find_place(struct image *image, struct walk_result *walk, struct place *place)
 {
 	struct image_header *header = image->header;
 	struct descent descent = {
@@ -157,9 +164,16 @@ static __always_inline struct place find_place(struct image *image, struct walk_
 	};
 
 	repeat(COMPONENTS_MAX, descend_step, &descent);
-	if (!descent.left)
-		return (struct place){ descent.rows.end, descent.next & (NEXT_GUARD | NEXT_GUARD_END) };
-	return (struct place){ descent.left == 1 ? descent.rows.child : descent.rows.desc, 0 };
+	if (descent.unread || !walk_holds(walk))
+		return -1;
+	place->guard = 0;
+	if (!descent.left) {
+		place->row = descent.rows.end;
+		place->guard = descent.next & (NEXT_GUARD | NEXT_GUARD_END);
+	} else {
+		place->row = descent.left == 1 ? descent.rows.child : descent.rows.desc;
+	}
+	return 0;
 }
 
 /* The class of an executable among the fromSource paths of the image; 0: none names it. */

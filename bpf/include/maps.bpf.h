@@ -56,14 +56,22 @@ struct dentry_head {
 	__u64 word[INLINE_BYTES / 8];
 };
 
+/* Of rename_lock and mount_lock, whose holders are the writers of the tree; odd: one is at work. */
+struct sequences {
+	__u32 rename;
+	__u32 mount;
+};
+
 /* Scratch of one walk, and what it leaves behind. */
 struct walk_result {
-	struct dentry_head head;
+	struct dentry_head head; /* of the name that is being written */
 	struct object object; /* where it begins: by way of memory, as typed pointers can't be scalar arguments */
-	__u64 component[COMPONENTS_MAX]; /* ring; index 0 is the leaf, the last COMPONENTS_MAX are nearest the root */
-	__u64 path_hash;
-	__u32 components;
-	__u32 bytes; /* of all names, with one NUL each */
+	__u64 dentry[COMPONENTS_MAX]; /* ring; index 0 is the leaf, the last COMPONENTS_MAX are nearest the root */
+	__u64 namespace_root; /* mount at which the walk is to end */
+	__u64 path_hash; /* set by hash_path() */
+	struct sequences sequences; /* under which it was walked */
+	__u32 components; /* 0: "/", or nothing was walked */
+	__u32 bytes; /* of all names, with one NUL each; set by hash_path() */
 	__u32 text_at; /* write position while a record's text is filled */
 	__u32 truncated;
 #ifdef KERNEL_5_10

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * From an object to its name: climb dentries and mounts to the root of the mount namespace, hashing each name.
+ * From an object to its name: climb dentries and mounts to the root of the mount namespace. Names are hashed afterwards, from
+ * the root on and only as far as a rule could care; what was read counts while nothing has been renamed or mounted since.
  *
  * Never stops at fs->root, so chroot changes nothing. rename_lock and mount_lock are sequence counters that every writer of
  * the tree holds (d_move in fs/dcache.c, lock_mount_hash in fs/namespace.c): equal and even before and after means that
@@ -8,6 +9,7 @@
  */
 #pragma once
 #include "maps.bpf.h"
+#include "read.bpf.h"
 #include "tasks.bpf.h"
 
 /* Steps of one walk: PATH_MAX allows 2,048 names, and a mount for each. */
@@ -33,10 +35,11 @@ struct climb {
 	__u64 mount;
 	__u64 mount_root;
 	__u64 namespace_root;
+	__u64 left; /* the dentry that the last step climbed from */
 	struct walk_result *walk;
 	char *text; /* for writing names: where */
 	__u32 end;
-	__u32 _pad;
+	__u32 components;
 };
 
 static __always_inline __u64 mount_of(__u64 vfsmount)
@@ -81,11 +84,13 @@ static __always_inline __u64 component_of(struct sums sums)
 }
 
 /*
- * Component hash of a name that is not inline. A read that fails gives 0, which ends the walk. Global, so that the
+ * Component hash of a dentry's name that is not inline. A read that fails gives 0, which ends the walk. Global, so that the
  * verifier looks at it once.
  */
-__noinline __u64 hash_long_name(__u64 name, __u32 length)
+__noinline __u64 hash_long_name(__u64 dentry, __u32 length)
 {
+	__u64 name = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name);
+
 	if (length > NAME_LENGTH_MAX)
 		return 0;
 	struct sums sums = sums_of_length(length);
@@ -111,12 +116,9 @@ __noinline __u64 hash_long_name(__u64 name, __u32 length)
 	return component_of(sums);
 }
 
-static __always_inline __u64 hash_name(struct dentry_head *head, __u64 inline_name)
+/* Hash of the inline name of a head that was read, or whose fields are read by loads; 0 when the name is elsewhere. */
+static __always_inline __u64 hash_inline_name(const struct dentry_head *head, __u32 length)
 {
-	__u32 length = head->length;
-
-	if (head->name != inline_name || length > INLINE_BYTES)
-		return hash_long_name(head->name, length);
 	struct sums sums = sums_of_length(length);
 
 #pragma unroll
@@ -128,20 +130,39 @@ static __always_inline __u64 hash_name(struct dentry_head *head, __u64 inline_na
 	return component_of(sums);
 }
 
+static __always_inline __u64 hash_name(const struct dentry_head *head, __u64 dentry)
+{
+	__u64 inline_name = dentry + bpf_core_field_offset(struct dentry, d_parent) +
+			    __builtin_offsetof(struct dentry_head, word);
+	__u32 length = head->length;
+
+	if (head->name == inline_name && length <= INLINE_BYTES)
+		return hash_inline_name(head, length);
+	return hash_long_name(dentry, length);
+}
+
+/* Component hash of a dentry's name; 0 when it can't be read. Global: verified once. */
+__noinline __u64 hash_dentry(__u64 dentry)
+{
+	__u32 start = bpf_core_field_offset(struct dentry, d_parent);
+	struct dentry_head head;
+
+	if (CAN_CAST)
+		return hash_name((void *)cast(struct dentry, dentry) + start, dentry);
+	if (bpf_probe_read_kernel(&head, sizeof(head), (void *)(dentry + start)))
+		return 0;
+	return hash_name(&head, dentry);
+}
+
 static __always_inline __u64 fold_component(__u64 hash, __u64 component)
 {
 	return (hash ^ hash >> 32) * (settings.keys.a[66] | 1) + component;
 }
 
-static __always_inline void remember_component(struct walk_result *walk, __u64 component, __u32 length)
+static __always_inline __u64 *dentry_at(struct walk_result *walk, __u32 index)
 {
-	__u32 index = walk->components;
-
 	asm volatile("%0 &= 63" : "+r"(index));
-	walk->component[index & (COMPONENTS_MAX - 1)] = component;
-	walk->components++;
-	walk->bytes += length + 1;
-	walk->path_hash = fold_component(walk->path_hash, component);
+	return &walk->dentry[index & (COMPONENTS_MAX - 1)];
 }
 
 /*
@@ -151,9 +172,14 @@ static __always_inline void remember_component(struct walk_result *walk, __u64 c
 static __always_inline long append_name(struct climb *climb, __u32 limit)
 {
 	struct walk_result *walk = climb->walk;
-	__u32 length = walk->head.length, at = walk->text_at;
+	__u64 start = climb->left + bpf_core_field_offset(struct dentry, d_parent);
+	__u32 at = walk->text_at;
 
 	walk->truncated = 1;
+	if (bpf_probe_read_kernel(&walk->head, __builtin_offsetof(struct dentry_head, inode), (void *)start))
+		return 1;
+	__u32 length = walk->head.length;
+
 	if (length > NAME_LENGTH_MAX)
 		return 1;
 	if (at > limit - NAME_LENGTH_MAX - 1)
@@ -168,97 +194,100 @@ static __always_inline long append_name(struct climb *climb, __u32 limit)
 }
 
 /* At a mount's root: go on at the place where it is mounted. Returns 1 at the end of the climb. */
-static __always_inline int leave_mount(struct climb *climb)
+static __always_inline int leave_mount(struct climb *climb, int casts)
 {
 	struct mount *mount = (void *)climb->mount;
-	struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+	struct mount *parent = read_of(casts, struct mount, mount, mnt_parent);
 
 	if (parent == mount) {
 		climb->end = climb->mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE;
 		return 1;
 	}
-	climb->dentry = (__u64)BPF_CORE_READ(mount, mnt_mountpoint);
+	climb->dentry = (__u64)read_of(casts, struct mount, mount, mnt_mountpoint);
 	climb->mount = (__u64)parent;
-	climb->mount_root = (__u64)BPF_CORE_READ(parent, mnt.mnt_root);
+	climb->mount_root = (__u64)read_of(casts, struct mount, parent, mnt.mnt_root);
 	return 0;
 }
 
 enum step {
 	STEP_END = 1,
 	STEP_MOUNT = 0, /* climbed out of a mount: no name */
-	STEP_NAME = 2,  /* walk->head is the dentry that was left */
+	STEP_NAME = 2,  /* climb->left has the name */
 };
 
 /* One step: a name, or a mount. `end` stays WALK_GAVE_UP until a root is reached. */
-static __always_inline int climb_up(struct climb *climb)
+static __always_inline int climb_up(struct climb *climb, int casts)
 {
-	struct dentry_head *head = &climb->walk->head;
 	__u64 dentry = climb->dentry;
-	__u64 start = dentry + bpf_core_field_offset(struct dentry, d_parent);
 
 	if (dentry == climb->mount_root)
-		return leave_mount(climb);
-	if (bpf_probe_read_kernel(head, sizeof(*head), (void *)start))
+		return leave_mount(climb, casts);
+	__u64 parent = (__u64)read_of(casts, struct dentry, dentry, d_parent);
+
+	if (!parent)
 		return STEP_END;
 	/* A root that is not its mount's: opened by handle, or moved out of a bind mount. */
-	if (head->parent == dentry) {
+	if (parent == dentry) {
 		climb->end = WALK_UNREACHABLE;
 		return STEP_END;
 	}
-	climb->dentry = head->parent;
+	climb->left = dentry;
+	climb->dentry = parent;
 	return STEP_NAME;
 }
 
-static long hash_step(__u32 index, struct climb *climb)
+static __always_inline long remember_step(struct climb *climb, int casts)
 {
-	__u64 name = climb->dentry + bpf_core_field_offset(struct dentry, d_parent) +
-		     __builtin_offsetof(struct dentry_head, word);
-	int step = climb_up(climb);
+	int step = climb_up(climb, casts);
 
 	if (step != STEP_NAME)
 		return step;
-	__u64 component = hash_name(&climb->walk->head, name);
-
-	/* The name could not be read: no path, rather than one that matches no rule. */
-	if (!component)
-		return STEP_END;
-	remember_component(climb->walk, component, climb->walk->head.length);
+	*dentry_at(climb->walk, climb->components) = climb->left;
+	climb->components++;
 	return 0;
+}
+
+static long cast_step(__u32 index, struct climb *climb)
+{
+	return remember_step(climb, 1);
+}
+
+static long probe_step(__u32 index, struct climb *climb)
+{
+	return remember_step(climb, 0);
 }
 
 static long short_text_step(__u32 index, struct climb *climb)
 {
-	int step = climb_up(climb);
+	int step = climb_up(climb, 0);
 
 	return step == STEP_NAME ? append_name(climb, TEXT_SHORT) : step;
 }
 
 static long long_text_step(__u32 index, struct climb *climb)
 {
-	int step = climb_up(climb);
+	int step = climb_up(climb, 0);
 
 	return step == STEP_NAME ? append_name(climb, TEXT_LONG) : step;
 }
 
-static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount)
+static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount, int casts)
 {
-	struct mount *mount = (void *)mount_of(vfsmount);
-
 	climb->dentry = dentry;
-	climb->mount = (__u64)mount;
-	climb->mount_root = (__u64)BPF_CORE_READ(mount, mnt.mnt_root);
+	climb->mount = mount_of(vfsmount);
+	climb->mount_root = (__u64)read_of(casts, struct vfsmount, vfsmount, mnt_root);
 	climb->end = WALK_GAVE_UP;
 }
-
-struct sequences {
-	__u32 rename;
-	__u32 mount;
-};
 
 static __always_inline struct sequences read_sequences(void)
 {
 	struct sequences now = { .rename = 1, .mount = 1 };
 
+	if (CAN_CAST) {
+		now.rename = *(volatile __u32 *)&cast(struct seqcount, &rename_lock)->sequence;
+		now.mount = *(volatile __u32 *)&cast(struct seqcount, &mount_lock)->sequence;
+		return now;
+	}
 	/* A failed read leaves 1, which is odd: never settled. */
 	bpf_probe_read_kernel(&now.rename, 4, &rename_lock);
 	bpf_probe_read_kernel(&now.mount, 4, &mount_lock);
@@ -280,6 +309,12 @@ static __always_inline int settled(struct sequences before, struct sequences aft
 	       !((before.rename | before.mount) & 1);
 }
 
+/* Whether the tree is still as it was when the path was walked: what was read since then belongs to that path. */
+static __always_inline int walk_holds(struct walk_result *walk)
+{
+	return settled(walk->sequences, read_sequences());
+}
+
 struct walk_try {
 	struct walk_result *walk;
 	__u64 namespace_root;
@@ -290,16 +325,21 @@ struct walk_try {
 /* Walks once; returns 1 when the result counts. */
 static long try_walk(__u32 index, struct walk_try *try)
 {
-	struct sequences before = {};
+	struct sequences before = read_sequences();
 	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
 
-	repeat(WAITS_MAX, wait_even, &before);
-	try->walk->components = 0;
-	try->walk->bytes = 0;
-	try->walk->path_hash = settings.keys.a[67];
-	start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount);
-	repeat(STEPS_MAX, hash_step, &climb);
-	if (settled(before, read_sequences())) {
+	if ((before.rename | before.mount) & 1)
+		repeat(WAITS_MAX, wait_even, &before);
+	if (CAN_CAST) {
+		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 1);
+		repeat(STEPS_MAX, cast_step, &climb);
+	} else {
+		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 0);
+		repeat(STEPS_MAX, probe_step, &climb);
+	}
+	try->walk->components = climb.components;
+	try->walk->sequences = before;
+	if (walk_holds(try->walk)) {
 		try->end = climb.end;
 		return 1;
 	}
@@ -308,8 +348,9 @@ static long try_walk(__u32 index, struct walk_try *try)
 }
 
 /*
- * Hashes the path of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED with a path
- * that existed at one instant, or why there is none. Global: verified once.
+ * Finds the names of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED with a
+ * path that existed at one instant, or why there is none. The names are read later, and count while walk_holds().
+ * Global: verified once.
  */
 __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 {
@@ -323,10 +364,92 @@ __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 	return try.end;
 }
 
+static __always_inline struct mnt_namespace *mounts_of(struct task_struct *task)
+{
+	struct nsproxy *namespaces = task_read(task, nsproxy);
+
+	return task_read(namespaces, mnt_ns);
+}
+
+/* The address of the task's root mount. By way of memory: a typed pointer can't be a global function's scalar argument. */
+static __always_inline __u64 root_mount_of(struct task_struct *task, struct task_identity *identity)
+{
+	volatile __u64 *address = &identity->walk.namespace_root;
+
+	*address = (__u64)task_read(mounts_of(task), root);
+	return *address;
+}
+
 static __always_inline int walk_path(struct task_identity *identity, struct object object, struct task_struct *task)
 {
 	identity->walk.object = object;
-	return climb_to_root(ref_of(identity), (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns, root));
+	return climb_to_root(ref_of(identity), root_mount_of(task, identity));
+}
+
+static long fold_step(__u32 index, struct walk_result **context)
+{
+	struct walk_result *walk = *context;
+
+	if (index >= walk->components)
+		return 1;
+	__u64 dentry = *dentry_at(walk, index);
+
+	walk->path_hash = fold_component(walk->path_hash, hash_dentry(dentry));
+	walk->bytes += read_of(0, struct dentry, dentry, d_name.len) + 1;
+	return 0;
+}
+
+/* Fills path_hash and bytes of the path that was walked. Of more than COMPONENTS_MAX names those next to the root count. */
+static __always_inline void hash_path(struct walk_result *walk)
+{
+	walk->path_hash = settings.keys.a[67];
+	walk->bytes = 0;
+	repeat(COMPONENTS_MAX, fold_step, &walk);
+	if (walk->components <= COMPONENTS_MAX)
+		return;
+	/* Such a path equals none that a rule can name. */
+	walk->path_hash = fold_component(walk->path_hash, walk->components);
+	walk->bytes = PATH_BYTES_MAX;
+}
+
+/* The same, where that counts: the tree has not changed since the walk. */
+static __always_inline int hash_settled_path(struct walk_result *walk)
+{
+	hash_path(walk);
+	if (walk_holds(walk))
+		return 1;
+	count(COUNT_WALK_RETRIES);
+	return 0;
+}
+
+struct hashed_walk {
+	struct task_identity *identity;
+	__u64 namespace_root;
+	__u32 end;
+	__u32 _pad;
+};
+
+static long try_hashed_walk(__u32 index, struct hashed_walk *try)
+{
+	try->end = climb_to_root(ref_of(try->identity), try->namespace_root);
+	if (try->end != WALK_REACHED || hash_settled_path(&try->identity->walk))
+		return 1;
+	try->end = WALK_GAVE_UP;
+	return 0;
+}
+
+/* As walk_path(), with the path's hash, which existed at one instant too. */
+static __always_inline int walk_hashed(struct task_identity *identity, struct object object, struct task_struct *task)
+{
+	struct hashed_walk try = {
+		.identity = identity,
+		.namespace_root = root_mount_of(task, identity),
+		.end = WALK_GAVE_UP,
+	};
+
+	identity->walk.object = object;
+	repeat(TRIES_MAX, try_hashed_walk, &try);
+	return try.end;
 }
 
 static __always_inline struct object object_of_file(struct file *file)

@@ -83,7 +83,7 @@ static __always_inline void tell_refusal(struct task_identity *identity, __u32 h
 	decision->reason = REASON_PROTECTED;
 	decision->open_flags = detail;
 	decision->object = object;
-	identity->walk.bytes = 0;
+	identity->walk.components = 0;
 	emit_decision(identity);
 }
 

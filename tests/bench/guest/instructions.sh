@@ -49,7 +49,7 @@ program file_open.free free "open /tmp/dir01/file.txt 200" hook_file_open
 program bprm_check.ten ten "exec /bin/true 30" hook_bprm_check_security
 stop_agent
 
-start_agent --visibility process
+start_agent --visibility process --alerts-per-second off
 await_agent
 $bench ask ten "exec /bin/true 200" >/dev/null
 act open.on ten "open /etc/passwd 400"
