@@ -155,10 +155,9 @@ struct locating {
 /* Walks, and finds the place; returns 1 when the result counts. */
 static long try_locate(__u32 index, struct locating *locating)
 {
-	struct task_struct *task = current_task();
 	struct act *act = locating->act;
 
-	locating->end = walk_named(act->identity, locating->object, task);
+	locating->end = walk_named(act->identity, locating->object);
 	if (locating->end != WALK_REACHED)
 		return 1;
 	if (!find_place(&act->image, &act->identity->walk, &act->place))

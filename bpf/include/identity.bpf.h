@@ -165,10 +165,18 @@ static __always_inline int is_in_host_mounts(struct task_struct *task)
 	return task_read(mounts_of(task), ns.inum) == (__u32)settings.init_mnt_ns;
 }
 
-/* Walks an object's path as the container's rules mean it: in the task's own mount namespace, or else in its home. */
-static __always_inline int walk_named(struct task_identity *identity, struct object object, struct task_struct *task)
+/*
+ * Walks the path of identity->walk.object as the container's rules mean it: in the running task's mount namespace, or else in
+ * the identity's home. Global, so that the verifier follows one way behind it.
+ */
+__noinline int walk_by_rules(identity_ref ref)
 {
-	int end = walk_path(identity, object, task);
+	struct task_identity *identity = identity_at(ref);
+	struct task_struct *task = current_task();
+
+	if (!identity)
+		return WALK_GAVE_UP;
+	int end = climb_to_root(ref, root_mount_of(task, identity));
 
 	if (end == WALK_UNREACHABLE)
 		return walk_home(identity);
@@ -176,6 +184,12 @@ static __always_inline int walk_named(struct task_identity *identity, struct obj
 	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_in_host_mounts(task))
 		return WALK_UNREACHABLE;
 	return end;
+}
+
+static __always_inline int walk_named(struct task_identity *identity, struct object object)
+{
+	identity->walk.object = object;
+	return walk_by_rules(ref_of(identity));
 }
 
 struct named_walk {
@@ -186,7 +200,7 @@ struct named_walk {
 
 static long try_named_walk(__u32 index, struct named_walk *try)
 {
-	try->end = walk_named(try->identity, try->identity->walk.object, current_task());
+	try->end = walk_by_rules(ref_of(try->identity));
 	if (try->end != WALK_REACHED || hash_settled_path(&try->identity->walk))
 		return 1;
 	try->end = WALK_GAVE_UP;

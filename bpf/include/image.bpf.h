@@ -87,6 +87,26 @@ struct descent {
 	struct rows rows;
 };
 
+/*
+ * Which slot of a bucket has the key; BUCKET_SLOTS: none. Global where pointers can be passed, so that the verifier follows one
+ * way behind it and not one for each slot.
+ */
+#ifdef KERNEL_5_10
+static __always_inline
+#else
+__noinline
+#endif
+int slot_with_key(struct image_bucket *bucket, __u64 key)
+{
+	if (!bucket)
+		return BUCKET_SLOTS;
+#pragma unroll
+	for (int i = 0; i < BUCKET_SLOTS; i++)
+		if (bucket->slot[i].key == key)
+			return i;
+	return BUCKET_SLOTS;
+}
+
 /* Copies the edge's slot out of one bucket. Returns 1 when it is there. */
 static __always_inline int find_in_bucket(void *map, __u32 entry, __u64 key, struct image_slot *found)
 {
@@ -94,14 +114,12 @@ static __always_inline int find_in_bucket(void *map, __u32 entry, __u64 key, str
 
 	if (!bucket)
 		return 0;
-#pragma unroll
-	for (int i = 0; i < BUCKET_SLOTS; i++) {
-		if (bucket->slot[i].key == key) {
-			*found = bucket->slot[i];
-			return 1;
-		}
-	}
-	return 0;
+	__u32 index = slot_with_key(bucket, key);
+
+	if (index >= BUCKET_SLOTS)
+		return 0;
+	*found = bucket->slot[index];
+	return 1;
 }
 
 static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64 component,

@@ -83,37 +83,47 @@ static __always_inline __u64 component_of(struct sums sums)
 	return (sums.a & 0xffffffff00000000ULL) | sums.b >> 32;
 }
 
+struct long_name {
+	struct sums sums;
+	__u64 at; /* address of what has not been hashed */
+	__u32 left;
+	__u32 key;
+};
+
+/* Eight bytes of a long name. Returns 1 at its end, where `left` is 0, or where a read fails. */
+static long hash_step(__u32 index, struct long_name *name)
+{
+	__u32 bytes = name->left < 8 ? name->left : 8;
+	__u64 word = 0;
+
+	/* clang proves the bound and drops a plain check; the verifier can't, so it is hidden from clang. */
+	asm volatile("%0 &= 15" : "+r"(bytes));
+	if (bytes > 8 || bpf_probe_read_kernel(&word, bytes, (void *)name->at))
+		return 1;
+	add_word(&name->sums, word, name->key);
+	name->at += 8;
+	name->key += 2;
+	name->left -= bytes;
+	return !name->left;
+}
+
 /*
  * Component hash of a dentry's name that is not inline. A read that fails gives 0, which ends the walk. Global, so that the
  * verifier looks at it once.
  */
 __noinline __u64 hash_long_name(__u64 dentry, __u32 length)
 {
-	__u64 name = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name);
-
-	if (length > NAME_LENGTH_MAX)
+	if (!length || length > NAME_LENGTH_MAX)
 		return 0;
-	struct sums sums = sums_of_length(length);
+	struct long_name name = {
+		.sums = sums_of_length(length),
+		.at = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name),
+		.left = length,
+		.key = 2,
+	};
 
-	for (int chunk = 0; chunk < 8; chunk++) {
-		__u64 word[4] = {};
-		__u32 at = 32 * chunk;
-
-		if (length <= at)
-			break;
-		__u32 bytes = length - at;
-
-		if (bytes > 32)
-			bytes = 32;
-		/* clang proves the bound and drops a plain check; the verifier can't, so it is hidden from clang. */
-		asm volatile("%0 &= 63" : "+r"(bytes));
-		if (bytes > 32 || bpf_probe_read_kernel(word, bytes, (void *)(name + at)))
-			return 0;
-#pragma unroll
-		for (int i = 0; i < 4; i++)
-			add_word(&sums, word[i], 2 + 8 * chunk + 2 * i);
-	}
-	return component_of(sums);
+	repeat((NAME_LENGTH_MAX + 7) / 8, hash_step, &name);
+	return name.left ? 0 : component_of(name.sums);
 }
 
 /* Hash of the inline name of a head that was read, or whose fields are read by loads; 0 when the name is elsewhere. */
