@@ -287,6 +287,8 @@ enum cgroup_controller {
 struct agent_settings {
 	struct hash_keys keys;
 	__u64 init_mnt_ns; /* inode number of the host's mount namespace */
+	__u64 rename_lock_at; /* addresses of the kernel's two locks whose counters the path walker reads */
+	__u64 mount_lock_at;
 	__u32 format;
 	__u32 cgroup_hierarchy; /* id of the hierarchy whose cgroups are containers; 0: the unified one */
 	__u32 cgroup_controller; /* enum cgroup_controller: how a task leads to its cgroup there */

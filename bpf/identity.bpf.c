@@ -11,11 +11,14 @@
 #include "emit_exec.bpf.h"
 #include "hold.bpf.h"
 #include "identity.bpf.h"
+#include "slot.bpf.h"
 
 /* Of a cgroup's path; nested clusters make long ones. */
 #define TEXT_PATH 512
 
 #define CLONE_THREAD 0x00010000
+
+FOLLOWING_HOOK("lsm/task_alloc", identity_task_alloc)
 
 /* The child's identity, while fork can still fail. */
 SEC("lsm/task_alloc")
@@ -80,6 +83,8 @@ static __always_inline void begin_identity(struct task_struct *child, int is_thr
 	stage(child, cgroup);
 }
 
+FOLLOWING_HOOK("tp_btf/task_newtask", identity_newtask)
+
 /* Runs in the parent, after the child joined its cgroup and before it can run. */
 SEC("tp_btf/task_newtask")
 int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
@@ -93,6 +98,8 @@ int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_fla
 		begin_identity(task, !!(clone_flags & CLONE_THREAD));
 	return 0;
 }
+
+FOLLOWING_HOOK("tp_btf/cgroup_attach_task", identity_attach)
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(identity_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
@@ -110,6 +117,8 @@ static __always_inline int is_loader(struct file *program)
 	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(program, f_path.dentry, d_name.name));
 	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
 }
+
+FOLLOWING_HOOK("lsm/bprm_committed_creds", identity_committed_creds)
 
 SEC("lsm/bprm_committed_creds")
 int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
@@ -266,6 +275,8 @@ static __always_inline void tell_container(__u32 container, __u64 cgroup, __u32 
 	bpf_ringbuf_submit(record, 0);
 }
 
+FOLLOWING_HOOK("tp_btf/cgroup_mkdir", identity_cgroup_mkdir)
+
 /* A runtime makes a container's cgroup: it has an index before any task can enter it. */
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
@@ -290,6 +301,8 @@ int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 	tell_container(search.found, id, 0, path);
 	return 0;
 }
+
+FOLLOWING_HOOK("tp_btf/cgroup_rmdir", identity_cgroup_rmdir)
 
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(identity_cgroup_rmdir, struct cgroup *cgroup, const char *path)
@@ -374,6 +387,8 @@ static __always_inline void survey_task(struct task_struct *task, struct task_id
 		tell_held(task, identity);
 	}
 }
+
+FOLLOWING_HOOK("tp_btf/sched_process_exit", identity_exit)
 
 /* Ends a task's use of its container; and the agent's beat, at once, when its process ends. */
 SEC("tp_btf/sched_process_exit")

@@ -3,6 +3,9 @@
 #include "emit_exec.bpf.h"
 #include "identity.bpf.h"
 #include "protect.bpf.h"
+#include "slot.bpf.h"
+
+FOLLOWING_HOOK("tp_btf/sched_process_exec", monitor_exec)
 
 /* Runs after identity_committed_creds, so the identity speaks of the new image already. */
 SEC("tp_btf/sched_process_exec")
@@ -37,6 +40,8 @@ static __always_inline void protect_no_longer(struct task_struct *task)
 	if (own && own->host && is_last_thread(task) && is_process(task, &own->agent))
 		own->host = 0;
 }
+
+FOLLOWING_HOOK("tp_btf/sched_process_exit", monitor_exit)
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(monitor_exit, struct task_struct *task)

@@ -13,7 +13,7 @@ import { BpfLink, programExists } from "./program.ts";
 
 /** First try of `readFile`; it is doubled until the file fits. */
 const READ_BYTES = 16 << 10;
-/** More than any file of /proc has, but the symbol list, which `kernelHasSymbol` searches. */
+/** More than any file of /proc has, but the symbol list, which `kernelSymbol` searches. */
 const READ_BYTES_MAX = 64 << 20;
 const LINK_BYTES_MAX = 4096;
 const NAMES_BYTES = 16 << 10;

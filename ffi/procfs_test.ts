@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BpfError, openShim } from "./bpf.ts";
-import { BTF_KIND, kernelHasSymbol, kernelHasType } from "./features.ts";
+import { kernelFunctions, kernelSymbol } from "./features.ts";
 import { cgroupHierarchyIn, KernelFiles, startTicksIn } from "./procfs.ts";
 
 Deno.test("readFile() reads files whose size stat does not know, however long", () => {
@@ -151,13 +151,16 @@ Deno.test("processStartTicks() is the same for one process each time", () => {
   assert.equal(files.processStartTicks(Deno.pid), ticks);
 });
 
-Deno.test("kernelHasType() and kernelHasSymbol() know what every kernel has", () => {
+Deno.test("kernelFunctions() and kernelSymbol() know what every kernel has", () => {
   using shim = openShim();
-  assert.equal(kernelHasType(shim, "task_struct", BTF_KIND.STRUCT), true);
-  assert.equal(kernelHasType(shim, "no_such_struct", BTF_KIND.STRUCT), false);
-  assert.equal(kernelHasType(shim, "vfs_read"), true);
-  assert.equal(kernelHasSymbol(shim, "vfs_read"), true);
-  assert.equal(kernelHasSymbol(shim, "vfs_rea"), false);
+  assert.ok(kernelFunctions(shim, ["no_such_function", "vfs_rea"])!.has("vfs_read"));
+  assert.equal(kernelFunctions(shim, ["no_such_function"])!.size, 0);
+  // More than fits at first.
+  assert.ok(kernelFunctions(shim, ["s"])!.size > 2_000);
+  const listed = new KernelFiles(shim).readText("/proc/kallsyms");
+  const address = /^([0-9a-f]+) \w vfs_read$/m.exec(listed)?.[1];
+  assert.equal(kernelSymbol(shim, "vfs_read"), address && BigInt(`0x${address}`));
+  assert.equal(kernelSymbol(shim, "vfs_rea"), undefined);
 });
 
 Deno.test("bootTimeNs() is the clock that /proc/uptime shows", () => {

@@ -11,8 +11,8 @@ import { dirname } from "node:path";
 export interface Product {
   /** What `ankylo version` says: "deno compile", "launcher", or "sources". */
   readonly packaging: string;
-  /** `.output/bpf/ankylo.bpf.o`. */
-  readonly bpfObject?: Uint8Array;
+  /** `.output/bpf/ankylo.bpf.o`, compressed by gzip, in base64: most commands do without, and need not pay for it. */
+  readonly bpfObject?: string;
   /** The shim's bytes, or the file that a launcher made of them. */
   readonly shim?: Uint8Array | string;
   /** The file that was executed, where it is not the process's own image. */
@@ -41,7 +41,13 @@ export function ownFiles(): string[] {
 
 /** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */
 export async function bpfObjectBytes(): Promise<Uint8Array> {
-  return current.bpfObject ?? await readBuilt("bpf/ankylo.bpf.o");
+  const { bpfObject } = current;
+  return bpfObject === undefined ? await readBuilt("bpf/ankylo.bpf.o") : await inflate(bpfObject);
+}
+
+async function inflate(base64: string): Promise<Uint8Array> {
+  const packed = new Blob([Uint8Array.fromBase64(base64)]);
+  return await new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).bytes();
 }
 
 /** The shim as a file, which may be gone after it is disposed: by then it is loaded. */

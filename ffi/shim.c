@@ -8,7 +8,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -259,7 +258,8 @@ static int same_layout(const struct bpf_map *map, int map_fd)
 	if (error)
 		return error;
 	return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-	       info.value_size == bpf_map__value_size(map) && info.map_flags == bpf_map__map_flags(map);
+	       info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map) &&
+	       info.map_flags == bpf_map__map_flags(map);
 }
 
 int ankylo_object_reuse_map(int handle, const uint8_t *name, int map_fd)
@@ -552,35 +552,4 @@ int ankylo_close(int fd)
 {
 	/* Linux has closed it even when close() says EINTR: another try could hit someone else's descriptor. */
 	return close(fd) && errno != EINTR ? -errno : 0;
-}
-
-/* ---- what the kernel can do ---- */
-
-int ankylo_kernel_type(const uint8_t *name, uint32_t kind)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct btf *btf; /* 5 MB, kept: probes come in rows. */
-	int error = 0;
-
-	pthread_mutex_lock(&lock);
-	if (!btf)
-		btf = btf__load_vmlinux_btf();
-	if (!btf)
-		error = errno == ENOENT ? -EOPNOTSUPP : -errno;
-	pthread_mutex_unlock(&lock);
-	return error ? error : btf__find_by_name_kind(btf, (const char *)name, kind);
-}
-
-int ankylo_kernel_symbol(const uint8_t *name)
-{
-	FILE *file = fopen("/proc/kallsyms", "re");
-	char line[512], symbol[257];
-	int found = 0;
-
-	if (!file)
-		return -errno;
-	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "%*s %*s %256s", symbol) == 1 && !strcmp(symbol, (const char *)name);
-	fclose(file);
-	return found;
 }

@@ -109,10 +109,18 @@ SHIM_API int ankylo_ring_close(int ring);
 
 /* ---- what the kernel can do ---------------------------------------------------------------------------------------- */
 
-/* kind: BTF_KIND_*.  Returns the type's id in the kernel's BTF, -ENOENT when it has none of that name. */
-SHIM_API int ankylo_kernel_type(const uint8_t *name, uint32_t kind);
-/* 1: /proc/kallsyms lists the symbol; 0: it does not. */
-SHIM_API int ankylo_kernel_symbol(const uint8_t *name);
+/*
+ * Names of the functions in the kernel's BTF that begin with one of the prefixes; all end with a NUL.  Returns the bytes of all, of which
+ * those that fit are there; -EOPNOTSUPP when the kernel has no BTF.
+ */
+SHIM_API int ankylo_kernel_functions(const uint8_t *prefixes, uint32_t length, uint8_t *names, uint32_t capacity);
+/* 1: the kernel has the symbol, and *address is where (0 without CAP_SYSLOG); 0: it has none of that name. */
+SHIM_API int ankylo_kernel_symbol(const uint8_t *name, uint64_t *address);
+
+/* ---- this process -------------------------------------------------------------------------------------------------- */
+
+/* Unmaps code until it is run again: of what a start runs, little is needed afterwards. */
+SHIM_API int ankylo_release_text(void);
 
 /* ---- files of /proc, /sys and bpffs, which Deno's own functions refuse without --allow-all ------------------------ */
 

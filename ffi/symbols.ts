@@ -106,10 +106,14 @@ export const SYMBOLS = {
   ankylo_ring_close: { parameters: ["i32"], result: "i32" },
 
   // What the kernel can do.
-  /** `int ankylo_kernel_type(const uint8_t *name, uint32_t kind)` */
-  ankylo_kernel_type: { parameters: ["buffer", "u32"], result: "i32" },
-  /** `int ankylo_kernel_symbol(const uint8_t *name)` */
-  ankylo_kernel_symbol: { parameters: ["buffer"], result: "i32" },
+  /** `int ankylo_kernel_functions(const uint8_t *prefixes, uint32_t length, uint8_t *names, uint32_t capacity)` */
+  ankylo_kernel_functions: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  /** `int ankylo_kernel_symbol(const uint8_t *name, uint64_t *address)` */
+  ankylo_kernel_symbol: { parameters: ["buffer", "buffer"], result: "i32" },
+
+  // This process.
+  /** `int ankylo_release_text(void)` */
+  ankylo_release_text: { parameters: [], result: "i32" },
 
   // Files of /proc, /sys and bpffs, which Deno's own functions refuse without --allow-all.
   /** `int ankylo_file_read(const uint8_t *path, uint8_t *bytes, uint32_t capacity)` */

@@ -7,12 +7,16 @@
 
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { bpfObject, buildBpf } from "./build_bpf.ts";
 import { buildShim, shimLibrary } from "./build_shim.ts";
 import { repositoryDir, writeIfStale } from "./stale.ts";
 import { CommandError, run } from "./vm/command.ts";
 
 export const binary = ".output/ankylo";
+
+/** Another build of the same sources, for tests of upgrades: its kernel programs have another build id. */
+export const secondBinary = ".output/ankylo-second";
 
 const BUILD_DIR = ".output/build";
 const LAUNCHER = `${BUILD_DIR}/launcher`;
@@ -49,24 +53,47 @@ const SHIM_FIELDS = {
 
 type Packaging = keyof typeof SHIM_IMPORTS;
 
+interface Target {
+  readonly binary: string;
+  /** Put behind the end of the object, where nothing reads but the digest that tells builds apart. */
+  readonly mark: string;
+}
+
 /** Builds everything that is stale, and the executable. */
 async function buildBinary(): Promise<void> {
-  await Deno.mkdir(repositoryDir + BUILD_DIR, { recursive: true });
   await buildBpf();
+  await buildTarget({ binary, mark: "" });
+}
+
+/** Builds the other executable, from what `buildBinary` left, unless it is newer. Returns its path. */
+export async function buildSecondBinary(): Promise<string> {
+  const [first, second] = await Promise.all([binary, secondBinary].map(modified));
+  if (second! < first!) await buildTarget({ binary: secondBinary, mark: "second build" });
+  return repositoryDir + secondBinary;
+}
+
+/** Time of the last change in ms, 0 for a file that does not exist. */
+async function modified(path: string): Promise<number> {
+  const info = await Deno.stat(repositoryDir + path).catch(() => undefined);
+  return info?.mtime?.getTime() ?? 0;
+}
+
+async function buildTarget(target: Target): Promise<void> {
+  await Deno.mkdir(repositoryDir + BUILD_DIR, { recursive: true });
   await buildShim();
-  const packaging = await compileWithDeno() ? "deno compile" : "launcher";
-  if (packaging === "launcher") await packWithLauncher();
-  const { size } = await Deno.stat(repositoryDir + binary);
-  console.error(`build: ${binary}: ${(size / 1e6).toFixed(1)} MB, by ${packaging}`);
+  const packaging = await compileWithDeno(target) ? "deno compile" : "launcher";
+  if (packaging === "launcher") await packWithLauncher(target);
+  const { size } = await Deno.stat(repositoryDir + target.binary);
+  console.error(`build: ${target.binary}: ${(size / 1e6).toFixed(1)} MB, by ${packaging}`);
 }
 
 /** Bundles main.ts with all it imports; what the packaging adds is evaluated first. */
-async function bundle(packaging: Packaging): Promise<Uint8Array> {
-  const name = packaging.replace(" ", "_");
+async function bundle(packaging: Packaging, { mark, binary }: Target): Promise<Uint8Array> {
+  const name = `${packaging.replace(" ", "_")}_${binary.split("/").at(-1)}`;
   const [entry, product, output] = ["entry", "product", "bundle"].map((kind) => `${kind}_${name}`);
   await writeBuildFile(`${product}.ts`, [
     `import { setProduct } from "../../ffi/product.ts";`,
-    `import bpfObject from "../bpf/${bpfObject.split("/").at(-1)}" with { type: "bytes" };`,
+    `const bpfObject = "${await packedObject(mark)}";`,
     SHIM_IMPORTS[packaging],
     `setProduct({ packaging: "${packaging}", bpfObject, ${SHIM_FIELDS[packaging]} });`,
   ]);
@@ -77,6 +104,13 @@ async function bundle(packaging: Packaging): Promise<Uint8Array> {
   const text = withoutCachePaths(await Deno.readTextFile(path));
   await Deno.writeTextFile(path, text);
   return new TextEncoder().encode(text);
+}
+
+/** The kernel programs as `Product` has them. */
+async function packedObject(mark: string): Promise<string> {
+  const programs = await Deno.readFile(repositoryDir + bpfObject);
+  const marked = Buffer.concat([programs, Buffer.from(mark)]);
+  return gzipSync(marked, { level: 9 }).toString("base64");
 }
 
 /** Packages are named after where Deno's cache is on this machine: without that, two machines build the same. */
@@ -91,10 +125,10 @@ async function writeBuildFile(name: string, lines: readonly string[]): Promise<v
 /* ---- deno compile ---- */
 
 /** Returns whether it worked; a missing runtime base is remembered for a day. */
-async function compileWithDeno(): Promise<boolean> {
+async function compileWithDeno(target: Target): Promise<boolean> {
   if (await knownToFail()) return false;
-  await bundle("deno compile");
-  const partial = `${repositoryDir}${binary}.compiled`;
+  await bundle("deno compile", target);
+  const partial = `${repositoryDir}${target.binary}.compiled`;
   const argv = [
     Deno.execPath(),
     "compile",
@@ -104,7 +138,8 @@ async function compileWithDeno(): Promise<boolean> {
     "-o",
     partial,
   ];
-  const command = [...argv, `${BUILD_DIR}/bundle_deno_compile.js`];
+  const bundled = `${BUILD_DIR}/bundle_deno_compile_${target.binary.split("/").at(-1)}.js`;
+  const command = [...argv, bundled];
   try {
     await runWithin(COMPILE_TIMEOUT_MS, command);
     // A file that does not start would be found out only on a node.
@@ -114,7 +149,7 @@ async function compileWithDeno(): Promise<boolean> {
     await rememberFailure(error);
     return false;
   }
-  await Deno.rename(partial, repositoryDir + binary);
+  await Deno.rename(partial, repositoryDir + target.binary);
   return true;
 }
 
@@ -144,20 +179,20 @@ async function rememberFailure(error: CommandError): Promise<void> {
 
 /* ---- our own launcher ---- */
 
-async function packWithLauncher(): Promise<void> {
+async function packWithLauncher(target: Target): Promise<void> {
   const launcher = await Deno.readFile(await buildLauncher());
   await compressDeno();
   const deno = await Deno.readFile(Deno.execPath());
   const shim = await Deno.readFile(repositoryDir + shimLibrary);
-  const main = await bundle("launcher");
+  const main = await bundle("launcher", target);
   const bytes = assemble(launcher, [
     { content: deno, packed: await Deno.readFile(repositoryDir + COMPRESSED_DENO) },
     { content: shim, packed: shim },
     { content: main, packed: main },
   ]);
-  const partial = `${repositoryDir}${binary}.${Deno.pid}`;
+  const partial = `${repositoryDir}${target.binary}.${Deno.pid}`;
   await Deno.writeFile(partial, bytes, { mode: 0o755 });
-  await Deno.rename(partial, repositoryDir + binary);
+  await Deno.rename(partial, repositoryDir + target.binary);
 }
 
 /** Compiles the launcher when it is stale. Returns its path. */

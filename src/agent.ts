@@ -9,7 +9,7 @@ import type { HttpCredentials } from "./config/credentials.ts";
 import type { ContainerEvent } from "./events/event.ts";
 import { PROCESS_TREE_LIMITS, ProcessTree } from "./events/process_tree.ts";
 import { createApp } from "./http/app.ts";
-import { serve } from "./http/serve.ts";
+import { Door } from "./http/door.ts";
 import type { AgentState } from "./http/state.ts";
 import { coverRules } from "./kernel/coverage.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
@@ -21,6 +21,7 @@ import type { Protector } from "./kernel/protect.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import { errorText, type Log } from "./lib/log.ts";
+import { Memory } from "./memory.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
 import type { Workload } from "./model/workload.ts";
 import { SseHub } from "./sinks/sse_hub.ts";
@@ -94,6 +95,9 @@ class Agent implements AsyncDisposable {
   readonly #pending: PendingContainers;
   readonly #cgroupNews = new CgroupNews();
   readonly #protector: Protector | undefined;
+  readonly #memory: Memory;
+  /** Of each policy file by name the text that is in force. */
+  #texts: ReadonlyMap<string, string> = new Map();
   /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
   #bootToUnixNs: bigint;
   #hurryTelemetry = () => {};
@@ -104,12 +108,18 @@ class Agent implements AsyncDisposable {
   readonly #lostLinks: string[] = [];
   #noticesLost = 0n;
 
-  private constructor(options: AgentOptions, shim: Shim, enforcement: Enforcement) {
+  private constructor(
+    options: AgentOptions,
+    shim: Shim,
+    memory: Memory,
+    enforcement: Enforcement,
+  ) {
     const { settings, log } = this.#options = options;
     [this.#settings, this.#log] = [settings, log];
     // A part may fail while others still start, before anyone waits for the end.
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
+    this.#memory = this.#scope.adopt(memory, (memory) => memory.close());
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
@@ -122,6 +132,7 @@ class Agent implements AsyncDisposable {
     this.#reconciler = this.#scope.adopt(
       new Reconciler({
         target: this.#enforcement,
+        waitsForAll: () => this.#enforcement.enforcer?.replaces ?? false,
         posture: settings.posture,
         clock: this.#clock,
         onApplied: (steps, shadowed) => this.#onApplied(steps, shadowed),
@@ -132,17 +143,29 @@ class Agent implements AsyncDisposable {
     this.#pending = this.#createPending();
   }
 
+  /**
+   * In this order, each when the one before is done: what settings may be wrong about (addresses), what the last run
+   * left on disk, programs in the kernel, sources. Requests are answered from the first step on.
+   */
   static async start(options: AgentOptions): Promise<Agent> {
     setLeakReporter((what) => options.log.error("Leak: was never closed", { what }));
-    const { openEnforcement = openKernel } = options;
-    const shim = openShim();
-    const agent = new Agent(options, shim, await openEnforcement(shim, options.settings));
+    const { settings, openEnforcement = openKernel } = options;
+    await using started = new AsyncDisposableStack();
+    const { listen, socket } = settings;
+    const door = await Door.open({ listen, socket, tls: options.credentials?.tls });
+    started.defer(() => door.close());
+    const shim = started.use(openShim());
+    const memory = await openMemory(options, shim);
+    const enforcement = await openEnforcement(shim, settings);
+    const agent = new Agent(options, shim, memory, enforcement);
+    started.move();
     try {
       agent.#sayWhatIsEnforced();
       agent.#pending.update();
       agent.#protect();
+      agent.#recall();
       agent.#watchSources();
-      await agent.#serve();
+      agent.#serve(door);
       agent.#protect();
       // Last, so that it ends first: what was read before the end still goes out, the rest waits for the next agent.
       agent.#readRings();
@@ -206,6 +229,8 @@ class Agent implements AsyncDisposable {
         cgroup: cgroupPath,
       });
     }
+    const { workloads: present } = this.#reconciler;
+    this.#memory.save(() => ({ texts: this.#texts, workloads: present }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
     for (const missing of this.#enforcement.report?.missing ?? []) {
       if (this.#reconciler.generation === 1) this.#log.warn("Kernel lacks", { missing });
@@ -232,6 +257,8 @@ class Agent implements AsyncDisposable {
   /** Finds out when someone takes programs out of the kernel, or when events about containers were lost. */
   async #checkKernel(): Promise<void> {
     const { enforcer } = this.#enforcement;
+    await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
+    this.#maintain(() => this.#shim.releaseText());
     while (!this.#stopping.signal.aborted) {
       await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
       this.#bootToUnixNs = bootToUnixNs(this.#shim);
@@ -351,6 +378,8 @@ class Agent implements AsyncDisposable {
     });
     this.#maintain(() => this.#enforcement.enforcer?.onContainerEvent(container, cgroupId, gone));
     this.#cgroupNews.push({ path: cgroupPath, id: cgroupId, gone });
+    const recalled = gone ? undefined : this.#memory.recallAt(cgroupPath, cgroupId);
+    if (recalled !== undefined) this.#reconciler.setWorkload(recalled);
   }
 
   #readRings(): void {
@@ -399,8 +428,11 @@ class Agent implements AsyncDisposable {
   }
 
   async #watchPolicies(signal: AbortSignal): Promise<void> {
-    for await (const set of watchPolicies(this.#settings.policies, { signal })) {
+    const options = { signal, known: this.#memory.policies };
+    for await (const set of watchPolicies(this.#settings.policies, options)) {
       this.#policiesRead = true;
+      this.#texts = set.texts;
+      this.#memory.setKept(set.kept);
       this.#diagnostics = set.diagnostics;
       for (const { severity, where, field, message } of set.diagnostics) {
         const place = `${where.file}:${where.line}:${where.column}`;
@@ -409,10 +441,23 @@ class Agent implements AsyncDisposable {
           field: field || undefined,
         });
       }
-      this.#log.info("Read policies", { files: set.files.length, policies: set.policies.length });
+      const kept = set.kept.length > 0 ? { fromLastRun: set.kept.join(",") } : {};
+      const [files, policies] = [set.files.length, set.policies.length];
+      this.#log.info("Read policies", { files, policies, ...kept });
       this.#reconciler.setPolicies(set.policies);
       this.#protect();
     }
+  }
+
+  /** Containers of the last run whose cgroups are there are governed at once; containerd then says what is true now. */
+  #recall(): void {
+    const tree = this.#procfs.cgroupTree;
+    if (tree === undefined || this.#settings.containerd === undefined) return;
+    const recalled = this.#memory.recall((path) => this.#procfs.inode(`${tree.root}${path}`));
+    for (const workload of recalled) this.#reconciler.setWorkload(workload);
+    if (recalled.length === 0) return;
+    const containers = recalled.map(({ name }) => name).join(",");
+    this.#log.info("Containers of the last run are there still", { containers });
   }
 
   async #watchContainerd(sockets: readonly string[], signal: AbortSignal): Promise<void> {
@@ -434,13 +479,18 @@ class Agent implements AsyncDisposable {
         break;
       case "Apply":
         this.#log.debug("Container", { id: change.workload.id, name: change.workload.name });
+        this.#memory.forget(change.workload);
         this.#reconciler.setWorkload(change.workload);
         break;
       case "Delete":
         this.#log.debug("Container ended", { id: change.id });
+        this.#memory.forget(change);
         this.#reconciler.deleteWorkload(change.runtimeNamespace, change.id);
         break;
       case "InitDone":
+        for (const { runtimeNamespace, id } of this.#memory.forgetAll()) {
+          this.#reconciler.deleteWorkload(runtimeNamespace, id);
+        }
         this.#setListed();
         break;
       case "Namespaces":
@@ -477,21 +527,15 @@ class Agent implements AsyncDisposable {
 
   // ---- HTTP ----
 
-  async #serve(): Promise<void> {
+  #serve(door: Door): void {
     const { listen, socket } = this.#settings;
-    const { token, tls } = this.#options.credentials ?? {};
-    const app = createApp(this.#state(), { log: this.#log, token });
-    const closeStreams = () => {
+    this.#scope.defer(() => door.close());
+    const { token } = this.#options.credentials ?? {};
+    door.answerBy(createApp(this.#state(), { log: this.#log, token }), () => {
       this.#alerts.close();
       this.#events.close();
-    };
-    const stop = new AbortController();
-    const serving = await serve(app, { listen, socket, tls, closeStreams }, stop.signal);
-    this.#scope.defer(async () => {
-      stop.abort();
-      await serving.finished;
     });
-    this.#log.info("Serving", { listen: addressText(listen, serving.port), socket });
+    this.#log.info("Serving", { listen: addressText(listen, door.port), socket });
   }
 
   #state(): AgentState {
@@ -517,6 +561,7 @@ class Agent implements AsyncDisposable {
       sources: () => [
         { name: "policy files", connected: this.#policiesRead, detail: this.#settings.policies },
         { name: "containerd", ...this.#containerd },
+        { name: "last run", ...this.#memory.status },
       ],
       policies: () => reconciler.policies,
       diagnostics: () => this.#diagnostics,
@@ -553,8 +598,9 @@ class Agent implements AsyncDisposable {
     };
   }
 
+  /** Empty when all policies and containers that were there at the start are enforced, and the latest change is. */
   #notReady(): string[] {
-    const { failure, generation } = this.#reconciler;
+    const { failure, generation, complete } = this.#reconciler;
     return [
       ...(this.#enforcement.enforcer === undefined ? this.#enforcement.missing : []),
       ...(this.#policiesRead ? [] : ["policies have not been read yet"]),
@@ -564,7 +610,7 @@ class Agent implements AsyncDisposable {
           ? ": until then the programs of the agent before enforce its policies"
           : ""),
       ]),
-      ...(generation > 0 || failure !== undefined ? [] : ["policies have not been applied yet"]),
+      ...(complete || failure !== undefined ? [] : ["policies have not been applied yet"]),
       ...(failure === undefined ? [] : [
         `the latest policies are not in force, keeping generation ${generation}: ${
           errorText(failure)
@@ -575,6 +621,12 @@ class Agent implements AsyncDisposable {
         : [`programs were removed from the kernel: ${this.#lostLinks.join(", ")}`]),
     ];
   }
+}
+
+async function openMemory({ settings, log }: AgentOptions, shim: Shim): Promise<Memory> {
+  const machine = new HostProcfs(shim).readText("/etc/machine-id")?.trim() ?? "";
+  const { state: dir, policies: folder } = settings;
+  return await Memory.open({ dir, folder, machine, clock: systemClock, log });
 }
 
 async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {

@@ -53,6 +53,7 @@ async function withAgent(
       socket: `${dir}/ankylo.sock`,
       listen: "off",
       containerd: "off",
+      state: `${dir}/state`,
       ...flags,
     },
   });
@@ -120,4 +121,34 @@ Deno.test("runAgent() removes its socket when it ends, and fails where another a
     await assert.rejects(withAgent({ socket }, () => Promise.resolve()), /another agent answers/);
   });
   await assert.rejects(Deno.stat(socket), Deno.errors.NotFound);
+});
+
+Deno.test("runAgent() goes on with the last run's policies where they can't be read any more", async () => {
+  const dir = await Deno.makeTempDir();
+  const [policies, state] = [`${dir}/policies`, `${dir}/state`];
+  await Deno.mkdir(policies);
+  const flags = { policies, state };
+  await Deno.writeTextFile(`${policies}/p.yaml`, POLICY);
+  await withAgent(flags, async ({ log }) => await log.has("Compiled policies"));
+  await Deno.writeTextFile(`${policies}/p.yaml`, POLICY.replace("/bin/sh", "bin/sh"));
+  await withAgent(flags, async ({ client, log }) => {
+    await log.has("fromLastRun=p.yaml");
+    const view = await client.getJson<ReturnType<typeof policiesView>>("/v1/policies");
+    assert.deepEqual(view.policies.map(({ name }) => name), ["deny-shell"]);
+    assert.ok(view.diagnostics.some(({ severity }) => severity === "error"));
+    const { sources } = await client.getJson<ReturnType<typeof statusView>>("/v1/status");
+    assert.match(sources.find(({ name }) => name === "last run")!.detail, /policies of p\.yaml/);
+  });
+  await Deno.remove(policies, { recursive: true });
+  await withAgent(flags, async ({ client, log }) => {
+    await log.has("keeping its 1 policies");
+    const view = await client.getJson<ReturnType<typeof policiesView>>("/v1/policies");
+    assert.deepEqual(view.policies.map(({ name }) => name), ["deny-shell"]);
+  });
+  await Deno.writeTextFile(`${state}/state`, "ankylo-state 1 0\n{}");
+  await withAgent(flags, async ({ log }) => {
+    await log.has("Ignoring what the last run saved");
+    await log.has("policies=0");
+  });
+  await Deno.remove(dir, { recursive: true });
 });

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What every deciding hook shares: stub and slot, whether a task is judged at all, and the judgement of an object.
- *
- * Each hook is two programs. The stub is attached once and for ever; it jumps to the program in its slot. Replacing
- * that is one map update, without patching a hot hook, and an empty slot denies.
+ * What every deciding hook shares: whether a task is judged at all, and the judgement of an object.
  */
 #pragma once
 #include "emit.bpf.h"
@@ -11,20 +8,7 @@
 #include "image.bpf.h"
 #include "maps.bpf.h"
 #include "path.bpf.h"
-
-#define DECIDING_HOOK(name)                                      \
-	struct {                                                 \
-		__uint(type, BPF_MAP_TYPE_PROG_ARRAY);           \
-		__uint(max_entries, 1);                          \
-		__type(key, __u32);                              \
-		__type(value, __u32);                            \
-	} slot_##name SEC(".maps");                              \
-	SEC("lsm/" #name) int hook_##name(unsigned long long *ctx) \
-	{                                                        \
-		bpf_tail_call(ctx, &slot_##name, 0);             \
-		count(COUNT_EMPTY_SLOT);                         \
-		return -EACCES;                                  \
-	}
+#include "slot.bpf.h"
 
 /* An earlier BPF program's refusal stands. The bounds are what the verifier accepts from an LSM program. */
 #define KEEP_REFUSAL(ret)                                  \

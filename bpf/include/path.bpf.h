@@ -21,8 +21,9 @@
 #define TEXT_SHORT 1536
 #define TEXT_LONG (PATH_BYTES_MAX + ARGS_BYTES_MAX + 256)
 
-extern const void rename_lock __ksym;
-extern const void mount_lock __ksym;
+/* Not __ksym: libbpf would have the kernel write out all its symbols for them. */
+#define rename_lock (*(const char *)settings.rename_lock_at)
+#define mount_lock (*(const char *)settings.mount_lock_at)
 
 enum walk_end {
 	WALK_REACHED = 0, /* ended at the root of the task's own mount namespace */

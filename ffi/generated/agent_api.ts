@@ -525,45 +525,53 @@ export function encodeHashKeys(value: HashKeys): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** struct agent_settings, 1144 bytes. */
+/** struct agent_settings, 1160 bytes. */
 export interface AgentSettings {
   keys: HashKeys;
   initMntNs: bigint;
+  renameLockAt: bigint;
+  mountLockAt: bigint;
   format: number;
   cgroupHierarchy: number;
   cgroupController: number;
   buildId: Uint8Array;
 }
-export const AGENT_SETTINGS_SIZE = 1144;
+export const AGENT_SETTINGS_SIZE = 1160;
 export const AGENT_SETTINGS_OFFSETS = {
   keys: 0,
   initMntNs: 1088,
-  format: 1096,
-  cgroupHierarchy: 1100,
-  cgroupController: 1104,
-  buildId: 1112,
+  renameLockAt: 1096,
+  mountLockAt: 1104,
+  format: 1112,
+  cgroupHierarchy: 1116,
+  cgroupController: 1120,
+  buildId: 1128,
 } as const;
 export function decodeAgentSettings(view: DataView, offset = 0): AgentSettings {
   return {
     keys: decodeHashKeys(view, offset),
     initMntNs: view.getBigUint64(offset + 1088, true),
-    format: view.getUint32(offset + 1096, true),
-    cgroupHierarchy: view.getUint32(offset + 1100, true),
-    cgroupController: view.getUint32(offset + 1104, true),
-    buildId: bytesAt(view, offset + 1112, 32).slice(),
+    renameLockAt: view.getBigUint64(offset + 1096, true),
+    mountLockAt: view.getBigUint64(offset + 1104, true),
+    format: view.getUint32(offset + 1112, true),
+    cgroupHierarchy: view.getUint32(offset + 1116, true),
+    cgroupController: view.getUint32(offset + 1120, true),
+    buildId: bytesAt(view, offset + 1128, 32).slice(),
   };
 }
 export function writeAgentSettings(view: DataView, offset: number, value: AgentSettings): void {
   writeHashKeys(view, offset, value.keys);
   view.setBigUint64(offset + 1088, value.initMntNs, true);
-  view.setUint32(offset + 1096, value.format, true);
-  view.setUint32(offset + 1100, value.cgroupHierarchy, true);
-  view.setUint32(offset + 1104, value.cgroupController, true);
+  view.setBigUint64(offset + 1096, value.renameLockAt, true);
+  view.setBigUint64(offset + 1104, value.mountLockAt, true);
+  view.setUint32(offset + 1112, value.format, true);
+  view.setUint32(offset + 1116, value.cgroupHierarchy, true);
+  view.setUint32(offset + 1120, value.cgroupController, true);
   requireLength("buildId", value.buildId, 32);
-  bytesAt(view, offset + 1112, 32).set(value.buildId);
+  bytesAt(view, offset + 1128, 32).set(value.buildId);
 }
 export function encodeAgentSettings(value: AgentSettings): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(1144);
+  const bytes = new Uint8Array(1160);
   writeAgentSettings(new DataView(bytes.buffer), 0, value);
   return bytes;
 }

@@ -1,7 +1,7 @@
 /** Who may import whom. Data flows one way, and so do the imports. */
 
 /** In the order of the flow: a room imports from those before it. */
-const FLOW = ["sources", "compile", "kernel", "events", "alerts", "sinks", "http"];
+const FLOW = ["state", "sources", "compile", "kernel", "events", "alerts", "sinks", "http"];
 
 /** Used by all; each of them uses only those before it. */
 const GROUND = ["lib", "model", "config"];

@@ -147,9 +147,9 @@ function addUninstall(program: Command, io: CommandIo, done: (status: number) =>
   const uninstall = program.command("uninstall")
     .description("take the programs out of the kernel: from then on nothing is enforced")
     .option("--force", "even while an agent runs", false);
-  addSettings(uninstall, ["bpffs"]);
+  addSettings(uninstall, ["bpffs", "state"]);
   uninstall.action(async (options) => {
-    const { settings } = await settingsFrom(uninstall, ["bpffs"]);
+    const { settings } = await settingsFrom(uninstall, ["bpffs", "state"]);
     done(await runUninstall(settings, options, io));
   });
 }

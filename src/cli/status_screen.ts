@@ -57,6 +57,7 @@ function headLines({ status }: AgentPicture): string[] {
   const modes = {
     installed: "installed by this agent",
     adopted: "taken over from the agent before, without a gap",
+    renewed: "exchanged for this agent's where they were, without a gap",
     replaced: "replaced those of an older agent, without a gap",
   };
   return [

@@ -3,21 +3,24 @@ import type { Settings } from "../config/config.ts";
 import { uninstall } from "../kernel/enforcer.ts";
 import { EPERM } from "../lib/errno.ts";
 import { AgentRunsError, lockInstance } from "../lib/instance_lock.ts";
+import { removeState } from "../state/state_file.ts";
 import { EXIT_OK } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
 
 /**
- * `ankylo uninstall`: takes the programs out of the kernel; from then on nothing is enforced.
+ * `ankylo uninstall`: takes the programs out of the kernel, and what was saved from the disk; from then on nothing is
+ * enforced.
  * @throws {AgentRunsError} an agent runs, and `force` is off
  */
 export async function runUninstall(
-  { bpffs }: Pick<Settings, "bpffs">,
+  { bpffs, state }: Pick<Settings, "bpffs" | "state">,
   { force }: { force: boolean },
   io: CommandIo,
 ): Promise<number> {
   using _lock = await lockUnless(force, io);
   using shim = openShim();
   const removed = removeFrom(shim, bpffs);
+  if (state !== undefined && await removeState(state)) removed.push(`what was saved in ${state}`);
   for (const what of removed) io.out(`Removed ${what}\n`);
   io.out(
     removed.length === 0

@@ -48,6 +48,7 @@ export interface Settings {
   readonly alerts: { readonly burst: number; readonly perSecond: number | undefined };
   /** From whom the agent is protected: containers only, or host processes too. */
   readonly protect: typeof PROTECTIONS[number];
+  readonly state: string | undefined;
   readonly cluster: string;
   readonly hostname: string;
   readonly log: { readonly level: LogLevel; readonly format: LogFormat };
@@ -162,6 +163,12 @@ export const DEFINITIONS = {
     "<containers|host>",
     "who can't touch the agent: containers; or host processes too, but init and those that started it",
   ),
+  "state": define(
+    parsePathOrOff,
+    "/var/lib/ankylo",
+    "<dir|off>",
+    "where policies and containers are kept on disk for the next start",
+  ),
   "cluster": define(parseText, "default", "<name>", "ClusterName in alerts"),
   "hostname": define(parseText, shortHostname, "<name>", "HostName in alerts"),
   "log.level": define(
@@ -218,6 +225,7 @@ export function settingsOf(values: SettingValues): Settings {
     bpffs: values.bpffs,
     alerts: { burst: values["alerts.burst"], perSecond: values["alerts.perSecond"] },
     protect: values.protect,
+    state: values.state,
     cluster: values.cluster,
     hostname: values.hostname,
     log: { level: values["log.level"], format: values["log.format"] },

@@ -44,7 +44,7 @@ interface Server {
  * @throws {Error} when the address or the socket is taken, or another file lies at the socket's path.
  */
 export async function serve(
-  app: Hono,
+  app: Pick<Hono, "fetch">,
   options: ServeOptions,
   signal: AbortSignal,
 ): Promise<Serving> {
@@ -62,7 +62,7 @@ export async function serve(
   return { port: tcp?.port, finished };
 }
 
-async function serveUnix(app: Hono, path: string): Promise<Server> {
+async function serveUnix(app: Pick<Hono, "fetch">, path: string): Promise<Server> {
   const directory = path.slice(0, path.lastIndexOf("/")) || "/";
   await Deno.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
   await removeStaleSocket(path);
@@ -87,7 +87,7 @@ async function serveUnix(app: Hono, path: string): Promise<Server> {
 const TCP: ServeEnvironment = { transport: "tcp" };
 const UNIX: ServeEnvironment = { transport: "unix" };
 
-function handlerOf(app: Hono, answering: Set<Promise<void>>) {
+function handlerOf(app: Pick<Hono, "fetch">, answering: Set<Promise<void>>) {
   return (request: Request, info: { completed: Promise<void> }) => {
     // It rejects when the client leaves first, which ends the answer as well.
     const answered: Promise<void> = info.completed.catch(() => {})

@@ -54,8 +54,8 @@ export interface KernelStatus {
   /** As `uname -r` says. */
   readonly kernel: string;
   readonly lsm: readonly string[];
-  /** Whether the programs were put there by this agent, were found from one before, or replaced others. */
-  readonly mode: "installed" | "adopted" | "replaced";
+  /** Whether the programs were put there by this agent, were found from one before, were exchanged in place or replaced others. */
+  readonly mode: "installed" | "adopted" | "renewed" | "replaced";
   readonly hooks: readonly HookStatus[];
   /** What this kernel lacks, as sentences for people. */
   readonly missing: readonly string[];
@@ -63,7 +63,7 @@ export interface KernelStatus {
 
 export interface HookStatus {
   readonly name: string;
-  readonly state: "attached" | "adopted" | "missing" | "refused";
+  readonly state: "attached" | "adopted" | "missing" | "refused" | "removed";
   readonly reason?: string;
 }
 

@@ -2,7 +2,7 @@
 
 import type { RuleStatus } from "../compile/compile.ts";
 import { DECIDING_HOOKS, type DecidingHook } from "./hooks.ts";
-import type { HookState } from "./installation.ts";
+import type { HookState } from "./records.ts";
 
 /**
  * Statuses with what the kernel lacks taken into account: a rule without its hook is not enforced, and one without a guard
@@ -15,22 +15,35 @@ export function coverRules(
 ): RuleStatus[] {
   if (why !== undefined) return rules.map((status) => notEnforced(status, why));
   const lost = DECIDING_HOOKS.flatMap((hook) => {
-    const state = hooks.find(({ name }) => name === hook.name);
-    const works = state?.state === "attached" || state?.state === "adopted";
-    return works || hook.need === "variant" ? [] : [hook];
+    const state = hooks.find(({ name }) => name === hook.name)?.state;
+    const works = state === "attached" || state === "adopted";
+    // A variant that this kernel never had is no loss.
+    const isNone = hook.need === "variant" && (state === undefined || state === "missing");
+    return works || isNone ? [] : [{ ...hook, how: LOSS_TEXTS[state ?? "missing"] }];
   });
   return lost.length === 0 ? [...rules] : rules.map((status) => coverRule(status, lost));
 }
 
-function coverRule(status: RuleStatus, lost: readonly DecidingHook[]): RuleStatus {
+/** A hook without its program, and how that came. */
+interface LostHook extends DecidingHook {
+  readonly how: string;
+}
+
+const LOSS_TEXTS = {
+  missing: "this kernel has no hook",
+  refused: "the kernel refused the program of hook",
+  removed: "someone removed the program of hook",
+} as const;
+
+function coverRule(status: RuleStatus, lost: readonly LostHook[]): RuleStatus {
   if (status.state === "not enforced") return status;
   const mine = lost.filter(({ groups }) => groups.some((group) => group === status.rule.group));
   const needed = mine.find(({ need }) => need === "rules");
   if (needed !== undefined) {
-    return notEnforced(status, `this kernel has no hook ${needed.name}, so ${needed.loss}`);
+    return notEnforced(status, `${needed.how} ${needed.name}, so ${needed.loss}`);
   }
   if (mine.length === 0 || status.rule.action !== "Block") return status;
-  const ways = mine.map(({ name, loss }) => `${loss} (no hook ${name})`);
+  const ways = mine.map(({ name, loss, how }) => `${loss} (${how} ${name})`);
   const reasons = [status.reason, ...ways].filter((reason) => reason !== undefined);
   return { ...status, reason: reasons.join("; ") };
 }

@@ -55,6 +55,15 @@ Deno.test("coverRules() says how a container gets round Block rules without a gu
   assert.equal(audit!.reason, undefined);
 });
 
+Deno.test("coverRules() tells a hook that the kernel lacks from one that was refused or taken away", () => {
+  const others = hooksBut("file_open").filter(({ name }) => name !== "file_open");
+  const reasonOf = (state: "missing" | "refused" | "removed") =>
+    coverRules([status("file")], [...others, { name: "file_open", state }])[0]!.reason!;
+  assert.match(reasonOf("missing"), /^this kernel has no hook file_open/);
+  assert.match(reasonOf("refused"), /^the kernel refused the program of hook file_open/);
+  assert.match(reasonOf("removed"), /^someone removed the program of hook file_open/);
+});
+
 Deno.test("coverRules() enforces nothing where the kernel can't, and keeps the rules' own reasons", () => {
   const own: RuleStatus = { ...status("network"), state: "not enforced", reason: "not yet" };
   const [first, second] = coverRules([status("file"), own], [], "no BPF LSM");

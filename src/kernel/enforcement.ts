@@ -12,7 +12,7 @@ import {
   type KernelReport,
   NotSupportedError,
 } from "./enforcer.ts";
-import { buildIdOf } from "./installation.ts";
+import { buildIdOf } from "./loading.ts";
 import type { ReconcileTarget } from "./reconciler.ts";
 
 export class Enforcement implements ReconcileTarget, Disposable {

@@ -18,13 +18,15 @@ import { apply } from "./apply.ts";
 import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
 import { readFacts, readQuickFacts } from "./facts.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
-import { buildIdOf, type HookState, Installation } from "./installation.ts";
+import { Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
 import type { HeldProcess } from "./hold.ts";
+import { buildIdOf } from "./loading.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { plan, type Step } from "./plan.ts";
 import { type ProtectedPlaces, Protector } from "./protect.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
+import type { HookState } from "./records.ts";
 import { readWord } from "./word.ts";
 
 /** The running kernel can't enforce; the message names what it lacks, as a phrase. */
@@ -43,8 +45,11 @@ export interface KernelReport {
   /** `uname -r`. */
   readonly kernel: string;
   readonly lsm: readonly string[];
-  /** `installed`: by this agent; `adopted`: from one before; `replaced`: by this agent, beside an older one until it enforced. */
-  readonly mode: "installed" | "adopted" | "replaced";
+  /**
+   * `installed`: by this agent; `adopted`: from one before; `renewed`: the same with this agent's programs in it;
+   * `replaced`: by this agent, beside an older one until it enforced.
+   */
+  readonly mode: "installed" | "adopted" | "renewed" | "replaced";
   readonly hooks: readonly HookState[];
   /** What this kernel lacks, one sentence each. */
   readonly missing: readonly string[];
@@ -67,6 +72,8 @@ export interface EnforcerOptions {
   readonly bpffs: string;
   /** The kernel programs. */
   readonly objectBytes: Uint8Array;
+  /** As `readQuickFacts` finds them; by default it looks. */
+  readonly facts?: KernelFacts;
   readonly alerts: AlertRate;
 }
 
@@ -106,7 +113,7 @@ export class Enforcer {
     this.#mode = parts.mode;
     this.#older = parts.older;
     try {
-      this.#installed = parts.mode === "adopted"
+      this.#installed = parts.installation.enforces
         ? Installed.read(parts.installation.maps)
         : Installed.empty();
     } catch (error) {
@@ -116,8 +123,9 @@ export class Enforcer {
   }
 
   /**
-   * Takes over what an agent of the same programs left in the kernel, else loads the programs beside what is there. A new
-   * installation enforces from the first `apply` on. At most one Enforcer may be open on a pin directory.
+   * Takes over what an agent left in the kernel, with its programs where they are the same and else with this agent's. What
+   * is of another format stays beside a new installation, which enforces from the first `apply` on. At most one Enforcer
+   * may be open on a pin directory.
    * @throws {NotSupportedError} the kernel lacks what everything depends on
    * @throws {BpfError} the kernel refuses the programs; what was there stays in force
    */
@@ -127,19 +135,19 @@ export class Enforcer {
     return enforcer;
   }
 
-  static #open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
-    const facts = readQuickFacts(shim);
+  static #open(shim: Shim, { bpffs, objectBytes, ...options }: EnforcerOptions): Enforcer {
+    const facts = options.facts ?? readQuickFacts(shim);
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
     const found = directory.installations();
     const buildId = buildIdOf(objectBytes);
     for (const pins of found) {
-      const installation = Installation.adopt(shim, pins, buildId, facts);
+      const adopted = Installation.adopt(shim, pins, buildId, facts);
+      const installation = adopted ?? Installation.renew(shim, pins, objectBytes, facts);
       if (installation === undefined) continue;
       const older = found.filter((other) => other !== pins);
-      const enforcer = new Enforcer({ shim, installation, facts, mode: "adopted", older });
-      enforcer.#removeOlder();
-      return enforcer;
+      const mode = adopted === undefined ? "renewed" : "adopted";
+      return new Enforcer({ shim, installation, facts, mode, older }).#withoutOlder();
     }
     const mode = found.some((pins) => pins.links().length > 0) ? "replaced" : "installed";
     try {
@@ -183,7 +191,7 @@ export class Enforcer {
 
   /** Not there though it matters: a variant that this kernel never had is no loss. */
   #isLoss({ name, state }: HookState): boolean {
-    if (state === "refused") return true;
+    if (state === "refused" || state === "removed") return true;
     const variant = DECIDING_HOOKS.some((hook) => hook.name === name && hook.need === "variant");
     return state === "missing" && (!variant || this.#facts.hooks.has(name));
   }
@@ -217,12 +225,19 @@ export class Enforcer {
     return { steps, shadowed };
   }
 
-  /** Attaches, gives running tasks their identities, and lets go of what enforced before. */
+  /** Attaches, and lets go of what enforced before. */
   #enforce(): void {
     this.#installation.attach();
     this.#installation.maps.identify();
     this.#installed.identified = true;
     this.#removeOlder();
+  }
+
+  /** The agent before may have been killed after it attached and before running tasks had their identities. */
+  #withoutOlder(): this {
+    if (this.#older.length > 0) this.#installation.maps.identify();
+    this.#removeOlder();
+    return this;
   }
 
   #removeOlder(): void {

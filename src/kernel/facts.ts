@@ -1,32 +1,32 @@
 /** Facts about the running kernel, read through the shim. */
 
 import { BpfError, type Shim } from "../../ffi/bpf.ts";
-import { kernelHasSymbol, kernelHasType } from "../../ffi/features.ts";
+import { kernelFunctions, kernelSymbol } from "../../ffi/features.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
-import { ENOENT, EOPNOTSUPP } from "../lib/errno.ts";
+import { ENOENT } from "../lib/errno.ts";
 import { LSM_HOOKS } from "./hooks.ts";
 import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts } from "./probe.ts";
 
 const LSM_LIST = "/sys/kernel/security/lsm";
-const BTF_FILE = "/sys/kernel/btf/vmlinux";
+/** The kernel has a function `bpf_lsm_NAME` for every LSM hook that a program can be attached to. */
+const LSM_PREFIX = "bpf_lsm_";
 
 /** Everything that `probe` needs. @throws {BpfError} when /proc can't be read */
 export function readFacts(shim: Shim): KernelFacts {
-  const symbols = new Set(KERNEL_SYMBOLS.filter((symbol) => kernelHasSymbol(shim, symbol)));
+  const symbols = new Set(KERNEL_SYMBOLS.filter((symbol) => kernelSymbol(shim, symbol)));
   return { ...readQuickFacts(shim), symbols };
 }
 
-/** The same without the symbols, for which a kernel makes and a reader searches some 10 MB of text. */
+/** The same without the symbols, for which an old kernel makes and a reader searches some 10 MB of text. */
 export function readQuickFacts(shim: Shim): KernelFacts {
   const files = new KernelFiles(shim);
-  const btf = files.exists(BTF_FILE);
-  const has = (name: string) => btf && hasFunction(shim, name);
+  const found = kernelFunctions(shim, [LSM_PREFIX, ...KERNEL_FUNCTIONS]);
   return {
     release: files.kernelRelease(),
     lsms: readLsms(files),
-    btf,
-    hooks: new Set(LSM_HOOKS.filter((hook) => has(`bpf_lsm_${hook}`))),
-    functions: new Set(KERNEL_FUNCTIONS.filter(has)),
+    btf: found !== undefined,
+    hooks: new Set(LSM_HOOKS.filter((hook) => found?.has(`${LSM_PREFIX}${hook}`))),
+    functions: new Set(KERNEL_FUNCTIONS.filter((name) => found?.has(name))),
     symbols: undefined,
     cgroups: files.cgroupHierarchy(),
     bpffs: /^nodev\tbpf$/m.test(files.readText("/proc/filesystems")),
@@ -39,15 +39,6 @@ function readLsms(files: KernelFiles): string[] | undefined {
     return files.readText(LSM_LIST).trim().split(",").filter((name) => name !== "");
   } catch (error) {
     if (error instanceof BpfError && error.errno === ENOENT) return undefined;
-    throw error;
-  }
-}
-
-function hasFunction(shim: Shim, name: string): boolean {
-  try {
-    return kernelHasType(shim, name);
-  } catch (error) {
-    if (error instanceof BpfError && error.errno === EOPNOTSUPP) return false;
     throw error;
   }
 }

@@ -69,7 +69,7 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
 ];
 
 /** Programs that say which container a task belongs to. All must be there before anything is decided. */
-export const IDENTITY_PROGRAMS: readonly AttachedProgram[] = [
+export const IDENTITY_PROGRAMS: readonly FollowingProgram[] = [
   { program: "identity_task_alloc", lsmHook: "task_alloc" },
   { program: "identity_newtask" },
   { program: "identity_committed_creds", lsmHook: "bprm_committed_creds" },
@@ -80,7 +80,7 @@ export const IDENTITY_PROGRAMS: readonly AttachedProgram[] = [
 ];
 
 /** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */
-export const MONITOR_PROGRAMS: readonly AttachedProgram[] = [
+export const MONITOR_PROGRAMS: readonly FollowingProgram[] = [
   { program: "monitor_exec" },
   { program: "monitor_exit" },
 ];
@@ -92,16 +92,38 @@ export const ITERATOR_PROGRAMS = {
   register: "protect_register",
 } as const;
 
-/** A program without a slot. */
-export interface AttachedProgram {
+/** A program that follows what happens: identities, telemetry. */
+export interface FollowingProgram {
   readonly program: string;
   /** The LSM hook in its section; absent for a tracepoint. */
   readonly lsmHook?: string;
 }
 
-/** What is attached at a hook. */
-export function stubOf(hook: string): string {
-  return `hook_${hook}`;
+/** Where something is attached: a stub, with the program that runs in its slot. */
+export interface Place {
+  /** Of a deciding hook the hook's, else the program's. */
+  readonly name: string;
+  readonly program: string;
+}
+
+/** All places on a kernel that has these hooks, in the order in which they are attached: who is who, then what decides. */
+export function placesOn(hooks: ReadonlySet<string>): Place[] {
+  const following = [...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS];
+  return [
+    ...following.map(({ program }) => ({ name: program, program })),
+    ...DECIDING_HOOKS.filter(({ name }) => hooks.has(name))
+      .map(({ name }) => ({ name, program: deciderOf(name) })),
+  ];
+}
+
+/** What is attached at a place. */
+export function stubOf(place: string): string {
+  return `hook_${place}`;
+}
+
+/** The place of a stub. */
+export function placeOfStub(stub: string): string {
+  return stub.replace(/^hook_/, "");
 }
 
 /** What decides, in the hook's slot. */
@@ -109,8 +131,8 @@ export function deciderOf(hook: string): string {
   return `decide_${hook}`;
 }
 
-export function slotOf(hook: string): string {
-  return `slot_${hook}`;
+export function slotOf(place: string): string {
+  return `slot_${place}`;
 }
 
 /** Every LSM hook that the agent uses. */

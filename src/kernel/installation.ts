@@ -2,71 +2,59 @@
  * One set of programs and maps in the kernel: put there by this agent, or found from one before.
  *
  * A new one is complete before it is attached, and attached before an older one goes: while both are, both must let an
- * operation pass, so there is no instant at which less is refused than either refuses.
+ * operation pass, so there is no instant at which less is refused than either refuses. An installation of another build
+ * but the same format needs no second one: its programs are exchanged where they are, and all state stays.
  */
 
-import { createHash, getRandomValues } from "node:crypto";
-import { BpfError, BpfMap, BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
-import {
-  AGENT_FORMAT,
-  AGENT_SETTINGS_SIZE,
-  type AgentSettings,
-  CGROUP_CPU,
-  CGROUP_MEMORY,
-  CGROUP_PIDS,
-  CGROUP_UNIFIED,
-  decodeAgentSettings,
-  encodeAgentSettings,
-  HASH_KEYS,
-} from "../../ffi/generated/agent_api.ts";
-import { MAP_TYPE } from "../../ffi/map.ts";
-import { type CgroupHierarchy, KernelFiles } from "../../ffi/procfs.ts";
+import { BpfMap, type BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
+import type { AgentSettings } from "../../ffi/generated/agent_api.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
-  deciderOf,
   DECIDING_HOOKS,
-  type DecidingHook,
   IDENTITY_PROGRAMS,
   ITERATOR_PROGRAMS,
-  MONITOR_PROGRAMS,
+  type Place,
+  placeOfStub,
+  placesOn,
   slotOf,
   stubOf,
 } from "./hooks.ts";
+import { buildIdOf, LayoutError, loadObject, newSettings } from "./loading.ts";
 import type { InstallationPins } from "./pins.ts";
 import type { KernelFacts } from "./probe.ts";
 import { protectLink, protectObject } from "./protect.ts";
+import {
+  type HookState,
+  readHooks,
+  readSettings,
+  type RecordedHook,
+  writeHooks,
+  writeSettings,
+} from "./records.ts";
 
-/** A copy of the settings that the programs have as constants, for the next agent to know whose they are. */
-const SETTINGS_PIN = "settings_ro";
+type OpenMaps = Record<EngineMapName, BpfMap>;
 
-/** More than libbpf says of one failed load. */
-const MESSAGES_BYTES_MAX = 16 << 10;
-
-/** What became of a program at its place. */
-export interface HookState {
-  /** Of the hook, or of the program where it has no hook of its own. */
-  readonly name: string;
-  readonly state: "attached" | "adopted" | "missing" | "refused";
-  readonly reason?: string;
+interface Parts {
+  readonly maps: EngineMaps;
+  readonly settings: AgentSettings;
+  readonly pins: InstallationPins;
+  readonly hooks: readonly HookState[];
+  /** Stubs to attach. */
+  readonly unattached?: BpfProgram[];
 }
 
 export class Installation {
   readonly maps: EngineMaps;
   readonly settings: AgentSettings;
   readonly pins: InstallationPins;
+  readonly #shim: Shim;
   hooks: readonly HookState[];
-  /** Programs to attach. */
   #unattached: BpfProgram[];
   #enforces: boolean;
 
-  private constructor(parts: {
-    maps: EngineMaps;
-    settings: AgentSettings;
-    pins: InstallationPins;
-    hooks: readonly HookState[];
-    unattached?: BpfProgram[];
-  }) {
+  private constructor(shim: Shim, parts: Parts) {
+    this.#shim = shim;
     this.maps = parts.maps;
     this.settings = parts.settings;
     this.pins = parts.pins;
@@ -82,23 +70,62 @@ export class Installation {
 
   /**
    * An installation that an agent of the same programs left behind, or undefined when it is another's or not complete:
-   * a link that this kernel can have is missing, or a slot is empty. Loads nothing.
+   * something that was attached is not any more, or a slot is empty. Loads nothing.
    */
-  static adopt(shim: Shim, pins: InstallationPins, buildId: Uint8Array, facts: KernelFacts) {
+  static adopt(
+    shim: Shim,
+    pins: InstallationPins,
+    buildId: Uint8Array,
+    facts: KernelFacts,
+  ): Installation | undefined {
     const settings = readSettings(shim, pins);
-    if (settings?.format !== AGENT_FORMAT) return undefined;
+    const hooks = settings && readHooks(shim, pins);
+    if (settings === undefined || hooks === undefined || pins.isChanging) return undefined;
     if (!equalBytes(settings.buildId, buildId)) return undefined;
-    const expected = attachedPrograms(facts);
-    if (!expected.every((program) => pins.has("links", program))) return undefined;
-    if (!presentHooks(facts).every(({ name }) => slotIsFull(shim, pins, name))) return undefined;
-    const missing = absentHooks(facts);
-    const found = expected.map((name) => ({ name: placeOf(name), state: "adopted" }) as const);
+    const attached = hooks.filter(({ reason }) => reason === undefined).map(({ name }) => name);
+    const isThere = (place: string) =>
+      pins.has("links", stubOf(place)) && slotIsFull(shim, pins, place);
+    if (!attached.every(isThere)) return undefined;
     const iterators = openIterators((name) =>
       BpfProgram.fromPin(shim, pins.path("programs", name))
     );
-    const maps = openEngineMaps((name) => BpfMap.fromPin(shim, pins.path("maps", name)));
-    const hooks = [...found, ...missing];
-    return new Installation({ maps: new EngineMaps(shim, maps, iterators), settings, pins, hooks });
+    const maps = new EngineMaps(shim, openPinned(shim, pins), iterators);
+    const states = [...hooks.map(adoptedState), ...absentHooks(facts)];
+    return new Installation(shim, { maps, settings, pins, hooks: states });
+  }
+
+  /**
+   * Exchanges the programs of an installation that enforces for `object`'s, and attaches what it lacks. Maps, keys and
+   * identities stay, so nothing is unguarded for an instant and no task is forgotten. Interrupted, it can be repeated.
+   * @returns undefined when it is of another format, was never complete or can't be mended: nothing has changed then
+   * @throws {BpfError} the kernel refuses what everything depends on: what is there goes on
+   */
+  static renew(
+    shim: Shim,
+    pins: InstallationPins,
+    object: Uint8Array,
+    facts: KernelFacts,
+  ): Installation | undefined {
+    const found = readSettings(shim, pins);
+    if (found === undefined || readHooks(shim, pins) === undefined) return undefined;
+    if (!ENGINE_MAPS.every((name) => pins.has("maps", name))) return undefined;
+    // A stub whose slot is lost refuses everything, and only another stub can have another slot.
+    const isWhole = (stub: string) => pins.has("maps", slotOf(placeOfStub(stub)));
+    if (!pins.links().every(isWhole)) return undefined;
+    const settings = { ...found, buildId: buildIdOf(object) };
+    const maps = openPinned(shim, pins);
+    try {
+      using slots = openSlots(shim, pins, placesFor(facts));
+      const reused = new Map<string, BpfMap>([...Object.entries(maps), ...slots.byName]);
+      const stubs = new Set(pins.links().map(placeOfStub));
+      const request = { object, settings, hooks: facts.hooks, maps: reused, stubs };
+      using loaded = loadObject(shim, request);
+      return exchange(shim, { pins, settings, maps, facts, ...loaded });
+    } catch (error) {
+      for (const name of ENGINE_MAPS) maps[name].close();
+      if (error instanceof LayoutError) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -106,34 +133,39 @@ export class Installation {
    * kernel refuses is left out and reported.
    * @throws {BpfError} the kernel refuses what everything depends on; the pins of this installation are removed
    */
-  static load(shim: Shim, pins: InstallationPins, object: Uint8Array, facts: KernelFacts) {
-    const refused: HookState[] = [];
-    for (;;) {
-      const left = new Set(
-        [...facts.hooks].filter((hook) => !refused.some(({ name }) => name === hook)),
-      );
-      try {
-        const installation = loadOnce(shim, pins, object, { ...facts, hooks: left });
-        installation.hooks = [...refused, ...absentHooks(facts)];
-        return installation;
-      } catch (error) {
-        pins.remove();
-        const name = error instanceof BpfError ? refusedHook(shim) : undefined;
-        if (name === undefined || !left.has(name)) throw error;
-        refused.push({ name, state: "refused", reason: errorText(error) });
-        pins.make();
+  static load(
+    shim: Shim,
+    pins: InstallationPins,
+    object: Uint8Array,
+    facts: KernelFacts,
+  ): Installation {
+    try {
+      const settings = newSettings(shim, buildIdOf(object));
+      using loaded = loadObject(shim, { object, settings, hooks: facts.hooks });
+      const { elf, refused } = loaded;
+      const places = placesFor(facts).filter(({ name }) => !isAmong(refused, name));
+      for (const place of places) fillSlot(elf, pins, place);
+      const maps = openMaps((name) => elf.map(name));
+      for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
+      const iterators = openIterators((name) => elf.program(name));
+      for (const program of Object.values(iterators)) {
+        program.pin(pins.path("programs", program.name));
       }
+      writeSettings(shim, pins, settings);
+      protectObject(shim, maps.protected_ids, elf);
+      const hooks = [...refused, ...absentHooks(facts)];
+      const unattached = places.map(({ name }) => elf.program(stubOf(name)));
+      const engine = new EngineMaps(shim, maps, iterators);
+      return new Installation(shim, { maps: engine, settings, pins, hooks, unattached });
+    } catch (error) {
+      pins.remove();
+      throw error;
     }
   }
 
-  /** Takes over what was loaded and pinned. */
-  static loaded(parts: {
-    maps: EngineMaps;
-    settings: AgentSettings;
-    pins: InstallationPins;
-    unattached: BpfProgram[];
-  }) {
-    return new Installation({ ...parts, hooks: [] });
+  /** Takes over programs that run already, and stubs that do not. */
+  static exchanged(shim: Shim, parts: Required<Parts>): Installation {
+    return new Installation(shim, parts);
   }
 
   /**
@@ -143,106 +175,114 @@ export class Installation {
    */
   attach(): void {
     const states: HookState[] = [];
-    for (const program of this.#unattached) {
+    for (const stub of this.#unattached) {
+      const name = placeOfStub(stub.name);
       try {
-        using link = program.attach();
-        link.pin(this.pins.path("links", program.name));
+        using link = stub.attach();
+        link.pin(this.pins.path("links", stub.name));
         protectLink(this.maps.protection.ids, link);
-        states.push({ name: placeOf(program.name), state: "attached" });
+        states.push({ name, state: "attached" });
       } catch (error) {
-        if (IDENTITY_PROGRAMS.some((identity) => identity.program === program.name)) {
-          this.pins.removeLinks();
+        if (IDENTITY_PROGRAMS.some(({ program }) => program === name)) {
+          this.pins.removeLinks(this.#unattached.map((program) => program.name));
           throw error;
         }
-        const reason = errorText(error);
-        states.push({ name: placeOf(program.name), state: "refused", reason });
+        states.push({ name, state: "refused", reason: errorText(error) });
       }
     }
-    this.#closePrograms();
+    this.#closeStubs();
     this.#enforces = true;
     this.hooks = [...states, ...this.hooks];
+    writeHooks(this.#shim, this.pins, this.hooks);
   }
 
-  /** Whether every program that was attached still is: what is not is a missing hook from now on, and named here. */
+  /** Whether every program that was attached still is: what is not is a removed one from now on, and named here. */
   checkLinks(): string[] {
-    const pinned = new Set(this.pins.links().map(placeOf));
+    const pinned = new Set(this.pins.links().map(placeOfStub));
     const isLost = ({ name, state }: HookState) =>
       (state === "attached" || state === "adopted") && !pinned.has(name);
     const lost = this.hooks.filter(isLost).map(({ name }) => name);
     const reason = "someone removed it from the kernel: start the agent anew to put it back";
     this.hooks = this.hooks.map((hook) =>
-      lost.includes(hook.name) ? { name: hook.name, state: "missing", reason } : hook
+      lost.includes(hook.name) ? { name: hook.name, state: "removed", reason } : hook
     );
     return lost;
   }
 
   /** Leaves everything in the kernel that is pinned. */
   close(): void {
-    this.#closePrograms();
+    this.#closeStubs();
     this.maps.close();
   }
 
-  #closePrograms(): void {
-    for (const program of this.#unattached) program.close();
+  #closeStubs(): void {
+    for (const stub of this.#unattached) stub.close();
     this.#unattached = [];
   }
 }
 
-function loadOnce(
-  shim: Shim,
-  pins: InstallationPins,
-  object: Uint8Array,
-  facts: KernelFacts,
-): Installation {
-  const settings = newSettings(shim, buildIdOf(object));
-  using elf = BpfObject.open(shim, object, "ankylo");
-  elf.setRodata("settings", encodeAgentSettings(settings));
-  for (const { name } of DECIDING_HOOKS.filter(({ name }) => !facts.hooks.has(name))) {
-    elf.setAutoload(stubOf(name), false);
-    elf.setAutoload(deciderOf(name), false);
+interface Exchange {
+  readonly pins: InstallationPins;
+  readonly settings: AgentSettings;
+  readonly maps: OpenMaps;
+  readonly facts: KernelFacts;
+  readonly elf: BpfObject;
+  readonly refused: readonly HookState[];
+}
+
+/** Puts the loaded programs into their slots. A place whose new program was refused keeps the old one. */
+function exchange(shim: Shim, parts: Exchange): Installation {
+  const { pins, settings, facts, elf, refused } = parts;
+  // Until it is taken away again, whatever is found here is neither build's.
+  pins.beginChange();
+  const places = placesFor(facts);
+  const hooks: HookState[] = [];
+  for (const place of places.filter(({ name }) => !isAmong(refused, name))) {
+    fillSlot(elf, pins, place);
+    if (pins.has("links", stubOf(place.name))) hooks.push({ name: place.name, state: "attached" });
   }
-  elf.load();
-  for (const { name } of presentHooks(facts)) fillSlot(elf, pins, name);
-  const maps = openEngineMaps((name) => elf.map(name));
-  for (const name of ENGINE_MAPS) maps[name].pin(pins.path("maps", name));
-  pinSettings(shim, pins, settings);
-  protectObject(shim, maps.protected_ids, elf);
+  protectObject(shim, parts.maps.protected_ids, elf);
+  for (const refusal of refused) hooks.push(afterRefusal(pins, refusal));
   const iterators = openIterators((name) => elf.program(name));
-  for (const iterator of Object.values(iterators)) {
-    iterator.pin(pins.path("programs", iterator.name));
+  for (const program of Object.values(iterators)) {
+    pins.replace("programs", program.name, (path) => program.pin(path));
   }
-  const unattached = attachedPrograms(facts).map((name) => elf.program(name));
-  return Installation.loaded({
-    maps: new EngineMaps(shim, maps, iterators),
-    settings,
-    pins,
-    unattached,
+  const unattached = places.filter(({ name }) => !isAmong(hooks, name))
+    .map(({ name }) => elf.program(stubOf(name)));
+  const engine = new EngineMaps(shim, parts.maps, iterators);
+  const all = [...hooks, ...absentHooks(facts)];
+  const renewed = Installation.exchanged(shim, {
+    ...{ maps: engine, settings, pins, hooks: all, unattached },
   });
+  try {
+    renewed.attach();
+    const known = new Set(places.map(({ name }) => stubOf(name)));
+    pins.removePlaces(pins.links().filter((stub) => !known.has(stub)));
+    writeSettings(shim, pins, settings);
+    pins.endChange();
+  } catch (error) {
+    renewed.close();
+    throw error;
+  }
+  return renewed;
 }
 
-/** libbpf names the program that the kernel refused; undefined when it is not a hook's. */
-function refusedHook(shim: Shim): string | undefined {
-  const bytes = new Uint8Array(MESSAGES_BYTES_MAX);
-  const length = shim.symbols.ankylo_messages(bytes, bytes.length);
-  const text = new TextDecoder().decode(bytes.subarray(0, length));
-  return /prog '(?:hook|decide)_(\w+)': (?:BPF program load failed|failed to load)/.exec(text)?.[1];
+function afterRefusal(pins: InstallationPins, { name, reason }: HookState): HookState {
+  if (!pins.has("links", stubOf(name))) return { name, state: "refused", reason: reason! };
+  const kept = `the program of the build before goes on, because this one's was refused: ${reason}`;
+  return { name, state: "attached", reason: kept };
 }
 
-/** SHA-256 of the programs. */
-export function buildIdOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash("sha256").update(object).digest());
+function adoptedState({ name, reason }: RecordedHook): HookState {
+  return reason === undefined ? { name, state: "adopted" } : { name, state: "refused", reason };
 }
 
-/** Programs with a link on this kernel, in the order in which they are attached. */
-function attachedPrograms(facts: KernelFacts): string[] {
-  return [
-    ...[...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS].map(({ program }) => program),
-    ...presentHooks(facts).map(({ name }) => stubOf(name)),
-  ];
+function placesFor(facts: KernelFacts): Place[] {
+  return placesOn(facts.hooks);
 }
 
-function presentHooks(facts: KernelFacts): DecidingHook[] {
-  return DECIDING_HOOKS.filter(({ name }) => facts.hooks.has(name));
+function isAmong(hooks: readonly HookState[], name: string): boolean {
+  return hooks.some((hook) => hook.name === name);
 }
 
 function absentHooks(facts: KernelFacts): HookState[] {
@@ -250,23 +290,32 @@ function absentHooks(facts: KernelFacts): HookState[] {
     .map(({ name, loss }) => ({ name, state: "missing", reason: `not in this kernel: ${loss}` }));
 }
 
-/** A stub is known by its hook, other programs by their own name. */
-function placeOf(program: string): string {
-  return program.replace(/^hook_/, "");
-}
-
 /** Before the stub is attached, and pinned: the kernel empties an array of programs that no one holds. */
-function fillSlot(elf: BpfObject, pins: InstallationPins, hook: string): void {
-  using decider = elf.program(deciderOf(hook));
-  using slot = elf.map(slotOf(hook));
-  slot.setProgram(0, decider);
-  slot.pin(pins.path("maps", slotOf(hook)));
+function fillSlot(elf: BpfObject, pins: InstallationPins, { name, program }: Place): void {
+  using loaded = elf.program(program);
+  using slot = elf.map(slotOf(name));
+  slot.setProgram(0, loaded);
+  if (!pins.has("maps", slotOf(name))) slot.pin(pins.path("maps", slotOf(name)));
 }
 
-function slotIsFull(shim: Shim, pins: InstallationPins, hook: string): boolean {
-  if (!pins.has("maps", slotOf(hook))) return false;
-  using slot = BpfMap.fromPin(shim, pins.path("maps", slotOf(hook)));
+function slotIsFull(shim: Shim, pins: InstallationPins, place: string): boolean {
+  if (!pins.has("maps", slotOf(place))) return false;
+  using slot = BpfMap.fromPin(shim, pins.path("maps", slotOf(place)));
   return slot.lookup(u32Bytes(0)) !== undefined;
+}
+
+/** The slots that are pinned, of these places. */
+function openSlots(shim: Shim, pins: InstallationPins, places: readonly Place[]) {
+  const byName = new Map<string, BpfMap>();
+  for (const name of places.map((place) => slotOf(place.name))) {
+    if (pins.has("maps", name)) byName.set(name, BpfMap.fromPin(shim, pins.path("maps", name)));
+  }
+  const close = () => byName.forEach((map) => map.close());
+  return { byName, [Symbol.dispose]: close };
+}
+
+function openPinned(shim: Shim, pins: InstallationPins): OpenMaps {
+  return openMaps((name) => BpfMap.fromPin(shim, pins.path("maps", name)));
 }
 
 function openIterators(open: (name: string) => BpfProgram): Iterators {
@@ -284,7 +333,7 @@ function openIterators(open: (name: string) => BpfProgram): Iterators {
   }
 }
 
-function openEngineMaps(open: (name: EngineMapName) => BpfMap): Record<EngineMapName, BpfMap> {
+function openMaps(open: (name: EngineMapName) => BpfMap): OpenMaps {
   const opened: [EngineMapName, BpfMap][] = [];
   try {
     for (const name of ENGINE_MAPS) opened.push([name, open(name)]);
@@ -292,54 +341,7 @@ function openEngineMaps(open: (name: EngineMapName) => BpfMap): Record<EngineMap
     for (const [, map] of opened) map.close();
     throw error;
   }
-  return Object.fromEntries(opened) as Record<EngineMapName, BpfMap>;
-}
-
-const CONTROLLERS: Readonly<Record<CgroupHierarchy["controller"], number>> = {
-  unified: CGROUP_UNIFIED,
-  pids: CGROUP_PIDS,
-  memory: CGROUP_MEMORY,
-  cpu: CGROUP_CPU,
-};
-
-function newSettings(shim: Shim, buildId: Uint8Array): AgentSettings {
-  const keys = {
-    a: getRandomValues(new BigUint64Array(HASH_KEYS)),
-    b: getRandomValues(new BigUint64Array(HASH_KEYS)),
-  };
-  const files = new KernelFiles(shim);
-  const cgroups = files.cgroupHierarchy();
-  const initMntNs = files.inodeOf("/proc/1/ns/mnt");
-  return {
-    keys,
-    initMntNs,
-    format: AGENT_FORMAT,
-    cgroupHierarchy: cgroups?.id ?? 0,
-    cgroupController: CONTROLLERS[cgroups?.controller ?? "unified"],
-    buildId,
-  };
-}
-
-/** Last of the maps: an installation without it is not complete. */
-function pinSettings(shim: Shim, pins: InstallationPins, settings: AgentSettings): void {
-  using map = BpfMap.create(shim, {
-    type: MAP_TYPE.ARRAY,
-    name: SETTINGS_PIN,
-    keySize: 4,
-    valueSize: AGENT_SETTINGS_SIZE,
-    entries: 1,
-  });
-  map.update(u32Bytes(0), encodeAgentSettings(settings));
-  map.freeze();
-  map.pin(pins.path("maps", SETTINGS_PIN));
-}
-
-/** Undefined when they are not there or of another size: another agent's. */
-function readSettings(shim: Shim, pins: InstallationPins): AgentSettings | undefined {
-  if (!pins.has("maps", SETTINGS_PIN)) return undefined;
-  using map = BpfMap.fromPin(shim, pins.path("maps", SETTINGS_PIN));
-  if (map.info.valueSize !== AGENT_SETTINGS_SIZE) return undefined;
-  return decodeAgentSettings(new DataView(map.lookup(u32Bytes(0))!.buffer));
+  return Object.fromEntries(opened) as OpenMaps;
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,15 +1,17 @@
 /**
  * What keeps enforcement in the kernel while no agent runs: pins in a private bpffs.
  *
- *   BPFFS/v3/maps/containers       every map of the installation; settings_ro says whose it is
+ *   BPFFS/v3/maps/containers       every map of the installation; settings_ro and hooks_ro say whose it is
  *   BPFFS/v3/programs/…            what is run, not attached
- *   BPFFS/v3/links/hook_file_open  one a program: while it is there, the program is attached
+ *   BPFFS/v3/links/hook_file_open  one a stub: while it is there, the stub is attached
+ *   BPFFS/v3/changing              there while the programs are exchanged for another build's
  *
  * A new installation has a higher number and stands beside the old one until it enforces. Names have no dot, which
  * bpffs refuses.
  */
 
 import type { KernelFiles } from "../../ffi/procfs.ts";
+import { placeOfStub, slotOf } from "./hooks.ts";
 
 /** Where /sys/fs/bpf is no bpffs yet, nothing can be made below it. */
 const BPFFS_USUAL = "/sys/fs/bpf";
@@ -91,9 +93,45 @@ export class InstallationPins {
     return this.#list("links");
   }
 
-  /** Has the kernel detach everything, a moment later. */
-  removeLinks(): void {
-    for (const name of this.#linksInOrder()) this.#files.remove(this.path("links", name));
+  /** Pins something in the place of what has that name, in one step. */
+  replace(kind: PinKind, name: string, pin: (path: string) => void): void {
+    const next = `${this.path(kind, name)}_next`;
+    // Of an agent that was killed at this point.
+    if (this.#files.exists(next)) this.#files.remove(next);
+    pin(next);
+    this.#files.rename(next, this.path(kind, name));
+  }
+
+  /** Whether an exchange of the programs has begun and not ended. */
+  get isChanging(): boolean {
+    return this.#files.exists(this.#changing);
+  }
+
+  beginChange(): void {
+    this.#files.makeDir(this.#changing);
+  }
+
+  endChange(): void {
+    this.#files.removeDir(this.#changing);
+  }
+
+  get #changing(): string {
+    return `${this.#dir}/changing`;
+  }
+
+  /** Has the kernel detach these of the links that are there, a moment later. */
+  removeLinks(stubs: readonly string[]): void {
+    for (const name of this.#linksInOrder()) {
+      if (stubs.includes(name)) this.#files.remove(this.path("links", name));
+    }
+  }
+
+  /** Removes links with their slots: of a build that had more hooks. */
+  removePlaces(stubs: readonly string[]): void {
+    this.#removeStubs(stubs);
+    for (const slot of stubs.map((stub) => slotOf(placeOfStub(stub)))) {
+      if (this.has("maps", slot)) this.#files.remove(this.path("maps", slot));
+    }
   }
 
   /** Deciding hooks first: one that is attached when identities go judges nobody. */
@@ -101,17 +139,19 @@ export class InstallationPins {
     return this.links().sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
   }
 
-  /**
-   * Removes all of it, links first. The slots last until no program is attached any more: a stub with an empty slot refuses
-   * everything on the host. Returns what was removed, for people.
-   */
-  remove(): string[] {
-    const links = this.#linksInOrder();
+  /** The slots last until the stubs are really detached: one with an empty slot refuses everything on the host. */
+  #removeStubs(stubs: readonly string[]): void {
     const slots = this.#list("maps").filter((name) => name.startsWith("slot_"));
     this.#files.removeLinks(
-      links.map((name) => this.path("links", name)),
+      stubs.map((name) => this.path("links", name)),
       slots.map((name) => this.path("maps", name)),
     );
+  }
+
+  /** Removes all of it, links first. Returns what was removed, for people. */
+  remove(): string[] {
+    const links = this.#linksInOrder();
+    this.#removeStubs(links);
     const rest = (["programs", "maps"] as const).map((kind) => {
       const names = this.#list(kind);
       for (const name of names) this.#files.remove(this.path(kind, name));
@@ -120,6 +160,7 @@ export class InstallationPins {
     for (const kind of PIN_KINDS) {
       if (this.#files.exists(`${this.#dir}/${kind}`)) this.#files.removeDir(`${this.#dir}/${kind}`);
     }
+    if (this.isChanging) this.endChange();
     this.#files.removeDir(this.#dir);
     return [
       ...links.map((name) => `attached program ${name}`),
@@ -133,6 +174,6 @@ export class InstallationPins {
   }
 }
 
-function rank(link: string): number {
-  return link.startsWith("hook_") ? 0 : 1;
+function rank(stub: string): number {
+  return /^hook_(identity|monitor)_/.test(stub) ? 1 : 0;
 }

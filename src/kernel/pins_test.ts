@@ -35,7 +35,14 @@ async function withPins(
 
 Deno.test("InstallationPins.remove() takes deciding programs out first and slots last", async () => {
   await withPins(async (pins, files, dir) => {
-    for (const name of ["identity_attach", "hook_path_link", "monitor_exec", "hook_file_open"]) {
+    for (
+      const name of [
+        "hook_identity_attach",
+        "hook_path_link",
+        "hook_monitor_exec",
+        "hook_file_open",
+      ]
+    ) {
       await Deno.writeTextFile(pins.path("links", name), "");
     }
     await Deno.writeTextFile(pins.path("maps", "slot_file_open"), "");
@@ -44,8 +51,8 @@ Deno.test("InstallationPins.remove() takes deciding programs out first and slots
     assert.deepEqual(files.removed, [
       "hook_file_open",
       "hook_path_link",
-      "identity_attach",
-      "monitor_exec",
+      "hook_identity_attach",
+      "hook_monitor_exec",
       "identity_iterate",
       "slot_file_open",
     ]);

@@ -20,6 +20,8 @@ export interface ReconcileTarget {
 
 export interface ReconcilerOptions {
   readonly target: ReconcileTarget;
+  /** Whether to wait for all workloads before the first state: those that are not named keep what they have anyway. */
+  readonly waitsForAll: () => boolean;
   readonly posture: Posture;
   readonly clock: Clock;
   readonly onApplied: (steps: readonly Step[], shadowed: readonly Workload[]) => void;
@@ -49,6 +51,7 @@ export class Reconciler {
   #desired: DesiredState | undefined;
   #failure: Error | undefined;
   #generation = 0;
+  #complete = false;
   readonly #applied = Promise.withResolvers<void>();
 
   constructor(options: ReconcilerOptions) {
@@ -72,17 +75,22 @@ export class Reconciler {
   }
 
   /**
-   * All workloads that run are known, or can't be: before this and the first policies nothing is applied, because a
-   * new installation must be complete before it replaces an older one.
+   * All workloads that run are known, or can't be: before this nothing replaces an older installation, because a new one
+   * must be complete before it does.
    */
   setListed(): void {
     this.#listed = true;
     this.#change();
   }
 
-  /** Settles once a first state is in force. */
+  /** Settles once a state with all workloads that run is in force. */
   get applied(): Promise<void> {
     return this.#applied.promise;
+  }
+
+  /** Whether such a state was in force, so that all that was there at the start is enforced. */
+  get complete(): boolean {
+    return this.#complete;
   }
 
   /** The state in force, or the one compiled last where nothing can be enforced. */
@@ -127,7 +135,8 @@ export class Reconciler {
   #change(): void {
     this.#changed = true;
     this.#retry.abort();
-    if (this.#policies === undefined || !this.#listed || this.#closed.signal.aborted) return;
+    if (this.#policies === undefined || this.#closed.signal.aborted) return;
+    if (!this.#listed && this.#options.waitsForAll()) return;
     this.#running ??= this.#run().finally(() => this.#running = undefined);
   }
 
@@ -152,13 +161,17 @@ export class Reconciler {
   #reconcile(): Error | undefined {
     const { target, posture, onApplied, onFailure } = this.#options;
     const workloads = this.workloads;
+    const complete = this.#listed;
     try {
       const desired = compile(this.#policies!, workloads, posture, target.keys);
       const { steps, shadowed } = target.apply(desired, workloads);
       this.#desired = desired;
       if (steps.length > 0 || this.#generation === 0) this.#generation++;
+      if (complete) {
+        this.#complete = true;
+        this.#applied.resolve();
+      }
       onApplied(steps, shadowed);
-      this.#applied.resolve();
       return undefined;
     } catch (error) {
       if (!(error instanceof Error)) throw error;

@@ -60,10 +60,11 @@ function policy(name: string): Policy {
   return { kind: "KubeArmorPolicy", namespace: "default", name, selector, rules: [rule], where };
 }
 
-function start() {
+function start({ waitsForAll = true } = {}) {
   const [target, clock, failures] = [new FakeTarget(), new ManualClock(), [] as string[]];
   const reconciler = new Reconciler({
     target,
+    waitsForAll: () => waitsForAll,
     clock,
     posture: DEFAULT_POSTURE,
     onApplied: () => {},
@@ -148,4 +149,19 @@ Deno.test("Reconciler.close() ends a wait and applies nothing more", async () =>
   await reconciler.close();
   reconciler.setPolicies([policy("p")]);
   assert.equal(target.states.length, 0);
+});
+
+Deno.test("Reconciler applies what it knows at once where nothing is replaced, and is complete with all workloads", async () => {
+  const { target, reconciler, settle } = start({ waitsForAll: false });
+  reconciler.setPolicies([policy("p")]);
+  await settle();
+  assert.equal(target.states.length, 1);
+  assert.equal(reconciler.complete, false);
+  reconciler.setWorkload(workload("web"));
+  reconciler.setListed();
+  await settle();
+  await reconciler.applied;
+  assert.equal(reconciler.complete, true);
+  assert.deepEqual(target.states.at(-1)!.workloads.map(({ id }) => id), ["web"]);
+  await reconciler.close();
 });

@@ -4,7 +4,7 @@ import { type Clock, systemClock } from "../lib/clock.ts";
 
 export interface ChangeOptions {
   readonly signal: AbortSignal;
-  /** Quiet time after a change before it is told: editors write in several steps. Default 50 ms. */
+  /** Quiet time while a file is being written, before it is read nevertheless. Default 50 ms. */
   readonly debounceMs?: number;
   /** Told at least this often, because some changes go unseen (see below). Default 30 s. */
   readonly relistMs?: number;
@@ -12,6 +12,9 @@ export interface ChangeOptions {
 }
 
 const DEBOUNCE_MS = 50;
+
+/** The same when no file is being written: what is done together comes together. */
+const SETTLED_MS = 2;
 const RELIST_MS = 30_000;
 
 /** A folder that never stands still is told of after this many quiet times nevertheless. */
@@ -33,6 +36,8 @@ export class FolderChanges {
   #watchers: Deno.FsWatcher[] = [];
   #stale = true;
   #pending = false;
+  /** Files that were written and have not been closed, as far as can be seen. */
+  readonly #written = new Set<string>();
   #wake = () => {};
   #failure: string | undefined;
 
@@ -52,6 +57,7 @@ export class FolderChanges {
   /** Begins to watch. Call it before reading the folder: what changes after this is told by the next `next`. */
   arm(): void {
     this.#pending = false;
+    this.#written.clear();
     if (!this.#stale) return;
     this.#stale = false;
     this.#failure = undefined;
@@ -81,7 +87,9 @@ export class FolderChanges {
     }
     for (let round = 0; round < DEBOUNCES_MAX; round++) {
       this.#pending = false;
-      if (await this.#changedWithin(this.#debounceMs) === false) return;
+      const settledMs = Math.min(SETTLED_MS, this.#debounceMs);
+      const quietMs = this.#written.size > 0 ? this.#debounceMs : settledMs;
+      if (await this.#changedWithin(quietMs) === false) return;
     }
   }
 
@@ -111,12 +119,22 @@ export class FolderChanges {
 
   async #follow(watcher: Deno.FsWatcher, path: string): Promise<void> {
     for await (const event of watcher) {
-      // Reading the folder must not be taken for a change of it.
-      if (event.kind === "access") continue;
+      // Of accesses only the end of a write is told, and reading must never be taken for a change.
+      const isEnd = event.kind === "access" && event.paths.some((path) => this.#written.has(path));
+      if (event.kind === "access" && !isEnd) continue;
+      this.#note(event);
       // The way to the folder itself, or the folder: what is watched may be gone, or there may be more to watch.
       const onTheWay = event.paths.some((changed) => `${this.#folder}/`.startsWith(`${changed}/`));
       if (onTheWay) this.#stale = true;
       if (onTheWay || path === this.#folder) this.#told();
+    }
+  }
+
+  #note({ kind, paths }: Deno.FsEvent): void {
+    const isWritten = kind === "create" || kind === "modify";
+    for (const path of paths) {
+      if (isWritten) this.#written.add(path);
+      else this.#written.delete(path);
     }
   }
 

@@ -12,6 +12,15 @@ export interface PolicySet {
   readonly diagnostics: readonly Diagnostic[];
   /** Paths of the files that were considered, sorted. */
   readonly files: readonly string[];
+  /** Of each file by name: the text of the version in force, for `PolicyOptions.known`. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Names of files of which a version in `PolicyOptions.known` is in force, because what is there is bad. */
+  readonly kept: readonly string[];
+}
+
+export interface PolicyOptions extends ChangeOptions {
+  /** Texts by file name that were in force when the agent ran last. */
+  readonly known?: ReadonlyMap<string, string>;
 }
 
 /** A ConfigMap holds at most 1 MiB in all; no one writes more by hand. */
@@ -24,17 +33,18 @@ const FILES_MAX = 1_000;
  * Reads the folder, which need not exist yet, and then again after every change: a write in place, a rename, a
  * ConfigMap's swap, a folder removed and made anew. Yields first at once, later only when the result differs.
  *
- * A file that becomes bad keeps its last good version in force; one that is deleted takes its policies with it. A
- * folder that vanishes keeps its policies, because that is no way to delete one policy and a good way to lose them all.
+ * A file that becomes bad keeps its last good version in force, which may be one of `options.known`; one that is deleted
+ * takes its policies with it. A folder that vanishes keeps its policies, because that is no way to delete one policy and a
+ * good way to lose them all.
  *
  * Ends when the signal aborts. Never throws for what the folder holds.
  */
 export async function* watchPolicies(
   folder: string,
-  options: ChangeOptions,
+  options: PolicyOptions,
 ): AsyncGenerator<PolicySet, void, void> {
   const changes = new FolderChanges(folder, options);
-  const reader = new PolicyFolder(folder);
+  const reader = new PolicyFolder(folder, options.known);
   let last: string | undefined;
   try {
     while (!options.signal.aborted) {
@@ -56,12 +66,19 @@ export function isPolicyFile(name: string): boolean {
   return /^[^.#].*\.(ya?ml|json)$/i.test(name);
 }
 
-/** One file as it was last read. */
-interface PolicyFile {
+/** One version of a file. */
+interface Version {
   readonly text: string;
   readonly parsed: Parsed;
+  /** It comes from an agent before. */
+  readonly known: boolean;
+}
+
+/** One file as it was last read. */
+interface PolicyFile {
+  readonly last: Version;
   /** The last version without an error, if there was one. */
-  readonly good: Parsed | undefined;
+  readonly good: Version | undefined;
 }
 
 /** A folder of policy files that remembers the last good version of each. */
@@ -69,8 +86,9 @@ export class PolicyFolder {
   readonly #folder: string;
   #files = new Map<string, PolicyFile>();
 
-  constructor(folder: string) {
+  constructor(folder: string, known: ReadonlyMap<string, string> = new Map()) {
     this.#folder = folder;
+    for (const [name, text] of known) this.#files.set(name, fileOf(text, join(folder, name), true));
   }
 
   /** Reads what changed since the last call. `watchFailure` is shown among the findings. */
@@ -102,7 +120,8 @@ export class PolicyFolder {
       return names.slice(0, FILES_MAX);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const kept = [...this.#files.values()].flatMap((file) => inForce(file).policies).length;
+      const kept = [...this.#files.values()].flatMap((file) => inForce(file).parsed.policies)
+        .length;
       findings.push(folderFinding(this.#folder, error, kept));
       return undefined;
     }
@@ -119,31 +138,48 @@ export class PolicyFolder {
       findings.push(fileFinding(path, text, KEPT_HINT));
       return before;
     }
-    if (before?.text === text) return before;
-    const parsed = parsePolicies(text, path);
-    return { text, parsed, good: isGood(parsed) ? parsed : before?.good };
+    if (before?.last.text === text) return isKnown(before) ? read(before) : before;
+    const file = fileOf(text, path, false);
+    return { last: file.last, good: file.good ?? before?.good };
   }
 
   #set(findings: Diagnostic[]): PolicySet {
     const files = [...this.#files].sort(([a], [b]) => a < b ? -1 : 1);
     const policies: Policy[] = [];
     for (const [name, file] of files) {
-      policies.push(...inForce(file).policies);
-      findings.push(...file.parsed.diagnostics);
-      if (inForce(file) !== file.parsed) findings.push(keptFinding(join(this.#folder, name), file));
+      policies.push(...inForce(file).parsed.policies);
+      findings.push(...file.last.parsed.diagnostics);
+      if (inForce(file) !== file.last) findings.push(keptFinding(join(this.#folder, name), file));
     }
     const unique = withoutDuplicates(policies, (finding) => findings.push(finding));
     return {
       policies: unique,
       diagnostics: findings.sort(compareDiagnostics),
       files: files.map(([name]) => join(this.#folder, name)),
+      texts: new Map(files.map(([name, file]) => [name, inForce(file).text])),
+      kept: files.filter(([, file]) => isKnown(file)).map(([name]) => name),
     };
   }
 }
 
 /** The last good version, or of a file that never was good the documents without an error. */
-function inForce(file: PolicyFile): Parsed {
-  return file.good ?? file.parsed;
+function inForce(file: PolicyFile): Version {
+  return file.good ?? file.last;
+}
+
+function isKnown(file: PolicyFile): boolean {
+  return inForce(file).known;
+}
+
+function fileOf(text: string, path: string, known: boolean): PolicyFile {
+  const last = { text, parsed: parsePolicies(text, path), known };
+  return { last, good: isGood(last.parsed) ? last : undefined };
+}
+
+/** The same file, seen on the disk: nothing of it comes from an agent before any more. */
+function read({ last, good }: PolicyFile): PolicyFile {
+  const seen = { ...last, known: false };
+  return { last: seen, good: good === last ? seen : good };
 }
 
 /** Names of the policy files in a folder, sorted. @throws {Deno.errors.NotFound} and others of `Deno.readDir` */
@@ -196,7 +232,8 @@ export function fileFinding(path: string, error: Error, hint: string): Diagnosti
 }
 
 function keptFinding(path: string, file: PolicyFile): Diagnostic {
-  const names = inForce(file).policies.map((policy) => policy.name).join(", ") || "no policy";
+  const names = inForce(file).parsed.policies.map((policy) => policy.name).join(", ") ||
+    "no policy";
   const message = `Found errors in this file: keeping its last good version, with ${names}`;
   return finding(
     "warning",

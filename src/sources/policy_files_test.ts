@@ -26,6 +26,17 @@ function messages(set: PolicySet, folder: string): string[] {
   return set.diagnostics.map((finding) => formatDiagnostic(finding).replaceAll(`${folder}/`, ""));
 }
 
+/** Lets so much time pass whenever someone sleeps, until there is a result. */
+async function advanceUntil<T>(clock: ManualClock, ms: number, result: Promise<T>): Promise<T> {
+  let done = false;
+  result.finally(() => done = true);
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (done) return await result;
+    clock.advance(ms);
+  }
+}
+
 interface Watched {
   readonly folder: string;
   /** The next set that is yielded. */
@@ -227,6 +238,30 @@ Deno.test("watchPolicies() sees a change behind a link to another folder when it
     },
     { relistMs: 1 },
   ));
+
+Deno.test("watchPolicies() reads a file as soon as it is closed, and one that stays open after the quiet time", async () => {
+  const base = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
+  const [clock, stop] = [new ManualClock(), new AbortController()];
+  const watch = async (debounceMs: number) => {
+    const sets = watchPolicies(base, { signal: stop.signal, clock, debounceMs });
+    await sets.next();
+    const next = sets.next();
+    await clock.sleeping();
+    return { sets, next };
+  };
+  const patient = await watch(1 << 30);
+  await Deno.writeTextFile(`${base}/a.yaml`, policy("web"));
+  const closed = await advanceUntil(clock, 2, patient.next);
+  assert.deepEqual(inForce(closed.value!), ["web:/etc/shadow"]);
+  const usual = await watch(50);
+  using file = await Deno.open(`${base}/b.yaml`, { write: true, createNew: true });
+  await file.write(new TextEncoder().encode(policy("db")));
+  const open = await advanceUntil(clock, 50, usual.next);
+  assert.deepEqual(inForce(open.value!), ["web:/etc/shadow", "db:/etc/shadow"]);
+  stop.abort();
+  await Promise.all([patient.sets.return(), usual.sets.return()]);
+  await Deno.remove(base, { recursive: true });
+});
 
 Deno.test("watchPolicies() yields nothing when nothing differs", () =>
   watching((folder) => withFiles(folder, { "a.yaml": policy("a") }), async ({ folder, next }) => {

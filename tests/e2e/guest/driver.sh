@@ -58,6 +58,17 @@ use_cgroup_v1() {
   wait_until ctr version >/dev/null 2>&1 || fatal "start containerd under cgroup v1"
 }
 
+# pids_of NAME: the processes of that name, one a line.
+pids_of() {
+  local dir name
+  for dir in /proc/[0-9]*; do
+    { read -r name <"$dir/comm"; } 2>/dev/null && [ "$name" = "$1" ] && echo "${dir#/proc/}"
+  done
+  return 0
+}
+
+no_process() { [ -z "$(pids_of "$1")" ]; }
+
 # --- containers ---------------------------------------------------------------------------------------------------
 
 # start_container NAME RUNTIME [CTR OPTION...]

@@ -125,11 +125,30 @@ scenario({
       claim: "without programs a blocked file is read",
       ...{ in: "web", run: "/bin/cat /data/x", expect: /text/ },
     },
+    onHost("nothing is left on the disk", "[ ! -e /var/lib/ankylo ]"),
     onHost("uninstall again finds nothing", "ankylo uninstall", /Nothing is installed/),
 
     onHost("an agent after that starts", startAgent),
     onHost("an agent after that installs its programs", mode, /"installed"/),
     ...refusedAndTold("after a new installation"),
+
+    onHost("that is kept on the disk", 'wait_until grep -q \'"id":"web"\' /var/lib/ankylo/state'),
+    onHost(
+      "the agent is killed, and its pins go as in a reboot",
+      "stop_agent KILL; umount /sys/fs/bpf/ankylo",
+    ),
+    onHost(
+      "containerd does not run",
+      "kill $(pids_of containerd); wait_until no_process containerd",
+    ),
+    onHost("the policy file is broken", "echo 'spec: [' >/etc/ankylo/policies/guard.yaml"),
+    onHost("an agent starts then", startAgent),
+    onHost(
+      "it says what comes from the last run",
+      "ankylo status",
+      /last run.*policies of guard\.yaml; containers.*default\/web/,
+    ),
+    ...refusedAndTold("by what the last run left"),
   ],
   // Alerts of the time without an agent come when the next one does, before or after its readers.
   otherAlerts: "ignore",

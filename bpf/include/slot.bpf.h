@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Stub and slot: how everything that is attached can be replaced by another build's without detaching anything.
+ *
+ * The stub is attached once and for ever; it jumps to the program in its slot. Replacing that is one map update, without
+ * an instant in which neither or both run. A stub has no code of its own that could need a change.
+ */
+#pragma once
+#include "maps.bpf.h"
+
+#define SLOT(name)                                     \
+	struct {                                       \
+		__uint(type, BPF_MAP_TYPE_PROG_ARRAY); \
+		__uint(max_entries, 1);                \
+		__type(key, __u32);                    \
+		__type(value, __u32);                  \
+	} slot_##name SEC(".maps")
+
+#define STUB(section, name, if_empty)                      \
+	SLOT(name);                                        \
+	SEC(section) int hook_##name(unsigned long long *ctx) \
+	{                                                  \
+		bpf_tail_call(ctx, &slot_##name, 0);       \
+		count(COUNT_EMPTY_SLOT);                   \
+		return if_empty;                           \
+	}
+
+/* Decides: an empty slot refuses, because a half-removed installation must not be an open one. */
+#define DECIDING_HOOK(name) STUB("lsm/" #name, name, -EACCES)
+
+/*
+ * Follows what happens and decides nothing about it; `name` is the program's. An empty slot passes: a stub for forks that
+ * refused would stop the host, and what decides still refuses.
+ */
+#define FOLLOWING_HOOK(section, name) STUB(section, name, 0)

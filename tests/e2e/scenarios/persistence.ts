@@ -1,0 +1,156 @@
+/**
+ * Enforcement has no gap: while the agent is killed, started, exchanged for another build and given new policies, two
+ * processes open a blocked and an allowed file without an end, outside the cgroup that their container once gave them.
+ */
+
+import { buildSecondBinary } from "../../../scripts/build_binary.ts";
+import { type Act, scenario } from "../harness.ts";
+import { compileTool } from "../tools/compile.ts";
+
+/** Policies put into force one after the other; 500 for the numbers in ARCHITECTURE.md. */
+const SWAPS = Number(Deno.env.get("ANKYLO_SWAPS") ?? 30);
+
+/** Of each loop after an open: each refusal is an alert, which is work for the agent. */
+const PAUSE_US = 1_000;
+
+/** Different images that all refuse /data/blocked and let /data/allowed pass. */
+const policy = (rules: string) => `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: guard
+spec:
+  selector:
+    matchLabels:
+      app: web
+  file:
+${rules}
+  action: Block
+`;
+const VARIANTS = {
+  "guard.yaml": policy("    matchPaths:\n      - path: /data/blocked"),
+  "variant1": policy(
+    "    matchDirectories:\n      - dir: /data/\n    matchPaths:\n" +
+      "      - path: /data/allowed\n        action: Allow",
+  ),
+  "variant2": policy("    matchPaths:\n      - path: /data/blocked\n      - path: /data/other"),
+  "variant3": policy("    matchPaths:\n      - path: /data/blocked"),
+};
+
+const onHost = (claim: string, run: string, expect: Act["expect"] = "ok"): Act => ({
+  ...{ claim, in: "host", run, expect },
+});
+
+const startAgent = "(start_agent) >/dev/null 2>&1";
+const startSecond =
+  "mkdir -p /run/second && ln -sf /job/files/ankylo-second /run/second/ankylo && " +
+  `(PATH=/run/second:$PATH; start_agent) >/dev/null 2>&1`;
+const mode = `curl -s $agent_url/v1/status | grep -o '"mode":"[a-z]*"'`;
+const counts = "/job/files/loops /proc/$pid/root/scratch/counts";
+
+/** Puts so many policies into force, each before the next. */
+const swap = (count: number) =>
+  "generation() { curl -s $agent_url/v1/status | grep -o '\"generation\":[0-9]*' | head -n 1; }; " +
+  'applied() { [ "$(generation)" != "$before" ]; }; ' +
+  `for i in $(seq ${count}); do before=$(generation); ` +
+  "cp /etc/ankylo/policies/variant$((i % 3 + 1)) /run/next && mv /run/next /etc/ankylo/policies/guard.yaml && " +
+  "wait_until applied || exit 1; done";
+
+const stillCounting = (when: string): Act =>
+  onHost(
+    `${when} the loops go on, and none escapes`,
+    `pid=$(pids_of loops | head -n 1); first=$(${counts} | cut -d ' ' -f 2); more() { [ $(${counts} | cut -d ' ' -f 2) -gt $((first + 20)) ]; }; ` +
+      `wait_until more && ${counts}`,
+    /denied [1-9]\d* escapes 0 opened [1-9]\d* refused 0 other 0/,
+  );
+
+const refused = (when: string): Act => ({
+  claim: `${when} a blocked file is refused`,
+  ...{ in: "web", run: "/bin/cat /data/blocked", expect: "EACCES", control: "free" },
+});
+
+const prepare = "mkdir /data /scratch && echo text >/data/blocked && echo text >/data/allowed";
+
+scenario({
+  name: "persistence",
+  policies: VARIANTS,
+  containers: { web: { labels: { app: "web" }, prepare }, free: { prepare } },
+  files: [await compileTool("loops"), await buildSecondBinary()],
+  acts: [
+    {
+      claim: "two loops begin",
+      in: "web",
+      run:
+        `/files/loops /scratch/counts /data/blocked /data/allowed ${PAUSE_US} >/dev/null 2>&1 & ` +
+        "while [ ! -s /scratch/counts ]; do :; done",
+      expect: "ok",
+    },
+    onHost(
+      "they are moved out of their container's cgroup",
+      `for pid in $(pids_of loops); do echo $pid >/sys/fs/cgroup/init/cgroup.procs || exit 1; done; ` +
+        "cat /proc/$pid/cgroup",
+      /0::\/init/,
+    ),
+    stillCounting("at first"),
+    onHost("policies are exchanged", swap(SWAPS / 3)),
+
+    onHost("the agent is killed", "stop_agent KILL"),
+    stillCounting("without an agent"),
+    refused("without an agent"),
+    onHost("the next agent starts", startAgent),
+    onHost("it adopts what it finds", mode, /"adopted"/),
+
+    onHost(
+      "the agent is killed in the middle of an exchange of policies",
+      `(${swap(SWAPS)}) >/dev/null 2>&1 & swapping=$!; sleep 2; stop_agent KILL; ` +
+        "kill $swapping; wait $swapping; true",
+    ),
+    stillCounting("after that"),
+    onHost("the next agent starts again", startAgent),
+    onHost("it adopts what it finds again", mode, /"adopted"/),
+
+    onHost("the agent is killed a third time", "stop_agent KILL"),
+    onHost("another build's agent starts", startSecond),
+    onHost("it exchanges the programs where they are", mode, /"renewed"/),
+    stillCounting("after the upgrade"),
+    refused("after the upgrade"),
+    onHost("policies are exchanged under the other build", swap(SWAPS / 3)),
+
+    onHost("the other build's agent is killed", "stop_agent KILL"),
+    onHost(
+      "it had not finished its exchange of programs, as far as can be seen",
+      "mkdir /sys/fs/bpf/ankylo/v1/changing",
+    ),
+    onHost("the first build's agent starts", startAgent),
+    onHost("it exchanges them again", mode, /"renewed"/),
+    stillCounting("after the way back"),
+
+    onHost("the agent is stopped", "stop_agent TERM"),
+    onHost(
+      "someone takes a program out",
+      "rm /sys/fs/bpf/ankylo/v1/links/hook_path_unlink && ls /sys/fs/bpf/ankylo",
+      /^v1$/m,
+    ),
+    onHost("the agent starts after that", startAgent),
+    onHost("it puts the program back", "ls /sys/fs/bpf/ankylo/v1/links", /hook_path_unlink/),
+    stillCounting("after the repair"),
+
+    onHost("the agent is stopped once more", "stop_agent TERM"),
+    onHost(
+      "the loops are moved back: another format's programs know tasks by their cgroup",
+      `for pid in $(pids_of loops); do echo $pid >/sys/fs/cgroup/default/web/cgroup.procs || exit 1; done`,
+    ),
+    onHost(
+      "what is there is not known to be complete",
+      "rm /sys/fs/bpf/ankylo/v1/maps/hooks_ro",
+    ),
+    onHost("an agent starts beside it", startAgent),
+    onHost("it replaces what it found", mode, /"replaced"/),
+    onHost("only the new installation is left", "ls /sys/fs/bpf/ankylo", /^v2$/m),
+    stillCounting("after the replacement"),
+    refused("after the replacement"),
+    onHost("policies are exchanged at the end", swap(SWAPS / 3)),
+    stillCounting("at the end"),
+  ],
+  otherAlerts: "unread",
+});
