@@ -1,18 +1,17 @@
 /** The agent: wires the rooms, owns every lifetime, and ends them in reverse order. Enforcement outlives it. */
 import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
-import { CONTAINERS_MAX, IMAGES_MAX, type Numbering } from "../ffi/generated/agent_api.ts";
-import { bpfObjectBytes } from "../ffi/product.ts";
+import type { Numbering } from "../ffi/generated/agent_api.ts";
 import { type Batch, type RingOptions, RingReader } from "../ffi/ring.ts";
 import { EventPipeline } from "./alerts/pipeline.ts";
-import type { ListenAddress, Settings } from "./config/config.ts";
+import type { Settings } from "./config/config.ts";
 import type { HttpCredentials } from "./config/credentials.ts";
 import type { ContainerEvent } from "./events/event.ts";
-import { PROCESS_TREE_LIMITS, ProcessTree } from "./events/process_tree.ts";
+import { ProcessTree } from "./events/process_tree.ts";
 import { createApp } from "./http/app.ts";
 import { Door } from "./http/door.ts";
 import type { AgentState } from "./http/state.ts";
 import { coverRules } from "./kernel/coverage.ts";
-import { Enforcement } from "./kernel/enforcement.ts";
+import type { Enforcement } from "./kernel/enforcement.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
 import { PendingContainers } from "./kernel/pending.ts";
 import type { Step } from "./kernel/plan.ts";
@@ -20,8 +19,10 @@ import { ownPlaces } from "./kernel/own_places.ts";
 import type { Protector } from "./kernel/protect.ts";
 import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
-import { errorText, type Log } from "./lib/log.ts";
-import { Memory } from "./memory.ts";
+import type { Log } from "./lib/log.ts";
+import type { Memory } from "./memory.ts";
+import { addressText, openKernel, openMemory } from "./openings.ts";
+import { limitsOf, notReady } from "./readiness.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
 import type { Workload } from "./model/workload.ts";
 import { SseHub } from "./sinks/sse_hub.ts";
@@ -151,11 +152,10 @@ class Agent implements AsyncDisposable {
     setLeakReporter((what) => options.log.error("Leak: was never closed", { what }));
     const { settings, openEnforcement = openKernel } = options;
     await using started = new AsyncDisposableStack();
-    const { listen, socket } = settings;
-    const door = await Door.open({ listen, socket, tls: options.credentials?.tls });
+    const door = await Door.open({ ...settings, tls: options.credentials?.tls });
     started.defer(() => door.close());
     const shim = started.use(openShim());
-    const memory = await openMemory(options, shim);
+    const memory = await openMemory(settings, options.log, shim);
     const enforcement = await openEnforcement(shim, settings);
     const agent = new Agent(options, shim, memory, enforcement);
     started.move();
@@ -229,8 +229,7 @@ class Agent implements AsyncDisposable {
         cgroup: cgroupPath,
       });
     }
-    const { workloads: present } = this.#reconciler;
-    this.#memory.save(() => ({ texts: this.#texts, workloads: present }));
+    this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
     for (const missing of this.#enforcement.report?.missing ?? []) {
       if (this.#reconciler.generation === 1) this.#log.warn("Kernel lacks", { missing });
@@ -441,9 +440,9 @@ class Agent implements AsyncDisposable {
           field: field || undefined,
         });
       }
-      const kept = set.kept.length > 0 ? { fromLastRun: set.kept.join(",") } : {};
       const [files, policies] = [set.files.length, set.policies.length];
-      this.#log.info("Read policies", { files, policies, ...kept });
+      const fromLastRun = set.kept.join(",") || undefined;
+      this.#log.info("Read policies", { files, policies, fromLastRun });
       this.#reconciler.setPolicies(set.policies);
       this.#protect();
     }
@@ -451,13 +450,8 @@ class Agent implements AsyncDisposable {
 
   /** Containers of the last run whose cgroups are there are governed at once; containerd then says what is true now. */
   #recall(): void {
-    const tree = this.#procfs.cgroupTree;
-    if (tree === undefined || this.#settings.containerd === undefined) return;
-    const recalled = this.#memory.recall((path) => this.#procfs.inode(`${tree.root}${path}`));
-    for (const workload of recalled) this.#reconciler.setWorkload(workload);
-    if (recalled.length === 0) return;
-    const containers = recalled.map(({ name }) => name).join(",");
-    this.#log.info("Containers of the last run are there still", { containers });
+    if (this.#settings.containerd === undefined) return;
+    this.#memory.recall(this.#procfs).forEach((load) => this.#reconciler.setWorkload(load));
   }
 
   async #watchContainerd(sockets: readonly string[], signal: AbortSignal): Promise<void> {
@@ -488,8 +482,8 @@ class Agent implements AsyncDisposable {
         this.#reconciler.deleteWorkload(change.runtimeNamespace, change.id);
         break;
       case "InitDone":
-        for (const { runtimeNamespace, id } of this.#memory.forgetAll()) {
-          this.#reconciler.deleteWorkload(runtimeNamespace, id);
+        for (const load of this.#memory.forgetAll()) {
+          this.#reconciler.deleteWorkload(load.runtimeNamespace, load.id);
         }
         this.#setListed();
         break;
@@ -555,7 +549,14 @@ class Agent implements AsyncDisposable {
         hostName: this.#settings.hostname,
         clusterName: this.#settings.cluster,
       },
-      notReady: () => this.#notReady(),
+      notReady: () =>
+        notReady({
+          enforcement,
+          reconciler,
+          policiesRead: this.#policiesRead,
+          workloadsListed: this.#workloadsListed,
+          lostLinks: this.#lostLinks,
+        }),
       kernel: () => enforcement.enforces ? enforcement.report : undefined,
       generation: () => reconciler.generation,
       sources: () => [
@@ -583,54 +584,11 @@ class Agent implements AsyncDisposable {
       pipeline: () => this.#pipeline.counts,
       processes: () => this.#tree.counts,
       pending: () => this.#pending.counts,
-      limits: () => this.#limits(),
+      limits: () => limitsOf(enforcement, this.#tree),
       alerts: this.#alerts,
       events: this.#events,
     };
   }
-
-  #limits() {
-    const { containers = 0, images = 0 } = this.#enforcement.enforcer?.usage() ?? {};
-    return {
-      containers: { used: containers, max: CONTAINERS_MAX },
-      images: { used: images, max: IMAGES_MAX },
-      processes: { used: this.#tree.counts.entries, max: PROCESS_TREE_LIMITS.entriesMax },
-    };
-  }
-
-  /** Empty when all policies and containers that were there at the start are enforced, and the latest change is. */
-  #notReady(): string[] {
-    const { failure, generation, complete } = this.#reconciler;
-    return [
-      ...(this.#enforcement.enforcer === undefined ? this.#enforcement.missing : []),
-      ...(this.#policiesRead ? [] : ["policies have not been read yet"]),
-      ...(this.#workloadsListed ? [] : [
-        "containerd has not listed its containers yet" +
-        (this.#enforcement.enforcer?.replaces
-          ? ": until then the programs of the agent before enforce its policies"
-          : ""),
-      ]),
-      ...(complete || failure !== undefined ? [] : ["policies have not been applied yet"]),
-      ...(failure === undefined ? [] : [
-        `the latest policies are not in force, keeping generation ${generation}: ${
-          errorText(failure)
-        }`,
-      ]),
-      ...(this.#lostLinks.length === 0
-        ? []
-        : [`programs were removed from the kernel: ${this.#lostLinks.join(", ")}`]),
-    ];
-  }
-}
-
-async function openMemory({ settings, log }: AgentOptions, shim: Shim): Promise<Memory> {
-  const machine = new HostProcfs(shim).readText("/etc/machine-id")?.trim() ?? "";
-  const { state: dir, policies: folder } = settings;
-  return await Memory.open({ dir, folder, machine, clock: systemClock, log });
-}
-
-async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
-  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
 }
 
 async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {
@@ -639,11 +597,4 @@ async function readRing(reader: RingReader, take: (batch: Batch) => void): Promi
 
 function bootToUnixNs(shim: Shim): bigint {
   return BigInt(Date.now()) * 1_000_000n - shim.bootTimeNs();
-}
-
-function addressText(
-  listen: ListenAddress | undefined,
-  port: number | undefined,
-): string | undefined {
-  return listen === undefined ? undefined : `${listen.hostname}:${port}`;
 }

@@ -1,5 +1,6 @@
 /** What the agent remembers of its last run: kept on disk, used until policies and containers are known anew. */
 
+import type { HostProcfs } from "./kernel/host_procfs.ts";
 import type { Clock } from "./lib/clock.ts";
 import { errorText, type Log } from "./lib/log.ts";
 import { type Workload, workloadKey } from "./model/workload.ts";
@@ -67,11 +68,18 @@ export class Memory {
   }
 
   /** The workloads whose cgroup is there, with the id that it has now. */
-  recall(cgroupIdOf: (cgroupPath: string) => bigint | undefined): Workload[] {
-    return [...this.#unseen.values()].flatMap((workload) => {
-      const cgroupId = cgroupIdOf(workload.cgroupPath);
+  recall(procfs: HostProcfs): Workload[] {
+    const root = procfs.cgroupTree?.root;
+    if (root === undefined) return [];
+    const recalled = [...this.#unseen.values()].flatMap((workload) => {
+      const cgroupId = procfs.inode(`${root}${workload.cgroupPath}`);
       return cgroupId === undefined ? [] : [this.#recall(workload, cgroupId)];
     });
+    const containers = recalled.map(({ name }) => name).join(",");
+    if (containers !== "") {
+      this.#options.log.info("Containers of the last run are there still", { containers });
+    }
+    return recalled;
   }
 
   /** The workload that had a cgroup of this path, which has just come. */

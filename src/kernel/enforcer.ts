@@ -72,8 +72,6 @@ export interface EnforcerOptions {
   readonly bpffs: string;
   /** The kernel programs. */
   readonly objectBytes: Uint8Array;
-  /** As `readQuickFacts` finds them; by default it looks. */
-  readonly facts?: KernelFacts;
   readonly alerts: AlertRate;
 }
 
@@ -135,8 +133,8 @@ export class Enforcer {
     return enforcer;
   }
 
-  static #open(shim: Shim, { bpffs, objectBytes, ...options }: EnforcerOptions): Enforcer {
-    const facts = options.facts ?? readQuickFacts(shim);
+  static #open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
+    const facts = readQuickFacts(shim);
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
     const found = directory.installations();

@@ -1,0 +1,30 @@
+/** What the agent opens before it is one: what the last run left, and the kernel's side. */
+
+import type { Shim } from "../ffi/bpf.ts";
+import { bpfObjectBytes } from "../ffi/product.ts";
+import type { ListenAddress, Settings } from "./config/config.ts";
+import { Enforcement } from "./kernel/enforcement.ts";
+import { HostProcfs } from "./kernel/host_procfs.ts";
+import { systemClock } from "./lib/clock.ts";
+import type { Log } from "./lib/log.ts";
+import { Memory } from "./memory.ts";
+
+/** What the last run saved, when it is this machine's. */
+export async function openMemory(settings: Settings, log: Log, shim: Shim): Promise<Memory> {
+  const machine = new HostProcfs(shim).readText("/etc/machine-id")?.trim() ?? "";
+  const { state: dir, policies: folder } = settings;
+  return await Memory.open({ dir, folder, machine, clock: systemClock, log });
+}
+
+/** The programs that this kernel takes, in the kernel; or why there are none. */
+export async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
+  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
+}
+
+/** As a log line has it. */
+export function addressText(
+  listen: ListenAddress | undefined,
+  port: number | undefined,
+): string | undefined {
+  return listen === undefined ? undefined : `${listen.hostname}:${port}`;
+}

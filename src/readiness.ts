@@ -1,0 +1,50 @@
+/** What the agent says of itself: whether all that was there at its start is enforced, and what it has room for. */
+
+import { CONTAINERS_MAX, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
+import { PROCESS_TREE_LIMITS, type ProcessTree } from "./events/process_tree.ts";
+import type { Enforcement } from "./kernel/enforcement.ts";
+import type { Reconciler } from "./kernel/reconciler.ts";
+import { errorText } from "./lib/log.ts";
+
+/** What readiness depends on. */
+export interface Progress {
+  readonly enforcement: Enforcement;
+  readonly reconciler: Reconciler;
+  readonly policiesRead: boolean;
+  readonly workloadsListed: boolean;
+  /** Programs that someone took out of the kernel. */
+  readonly lostLinks: readonly string[];
+}
+
+/** Why the agent is not ready; empty when all policies and containers of the start are enforced, and the latest change is. */
+export function notReady(progress: Progress): string[] {
+  const { enforcement, reconciler, lostLinks } = progress;
+  const { failure, generation, complete } = reconciler;
+  const listing = "containerd has not listed its containers yet" +
+    (enforcement.enforcer?.replaces
+      ? ": until then the programs of the agent before enforce its policies"
+      : "");
+  const when = (missing: boolean, text: string) => missing ? [text] : [];
+  return [
+    ...(enforcement.enforcer === undefined ? enforcement.missing : []),
+    ...when(!progress.policiesRead, "policies have not been read yet"),
+    ...when(!progress.workloadsListed, listing),
+    ...when(!complete && failure === undefined, "policies have not been applied yet"),
+    ...(failure === undefined ? [] : [
+      `the latest policies are not in force, keeping generation ${generation}: ${
+        errorText(failure)
+      }`,
+    ]),
+    ...when(lostLinks.length > 0, `programs were removed from the kernel: ${lostLinks.join(", ")}`),
+  ];
+}
+
+/** What is used of the tables that have a bound. */
+export function limitsOf(enforcement: Enforcement, tree: ProcessTree) {
+  const { containers = 0, images = 0 } = enforcement.enforcer?.usage() ?? {};
+  return {
+    containers: { used: containers, max: CONTAINERS_MAX },
+    images: { used: images, max: IMAGES_MAX },
+    processes: { used: tree.counts.entries, max: PROCESS_TREE_LIMITS.entriesMax },
+  };
+}
