@@ -7,7 +7,7 @@ import { buildSecondBinary } from "../../../scripts/build_binary.ts";
 import { type Act, scenario } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
-/** Policies put into force one after the other; 500 for the numbers in ARCHITECTURE.md. */
+/** Policies put into force one after the other; a long run has 500. */
 const SWAPS = Number(Deno.env.get("ANKYLO_SWAPS") ?? 30);
 
 /** Of each loop after an open: each refusal is an alert, which is work for the agent. */
