@@ -335,12 +335,19 @@ static __always_inline void register_device(struct protection *own, __u32 device
 	own->devices_overflow = 1;
 }
 
-static __always_inline void register_object(struct protection *own, struct dentry *dentry, __u32 flags)
+/* Global: verified once, not at each level. */
+__noinline int register_object(__u64 address, __u32 flags)
 {
+	struct protection *own = the_protection();
+	struct dentry *dentry = (void *)address;
 	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 	__u32 device = BPF_CORE_READ(dentry, d_sb, s_dev);
 	struct protected_key key = key_of(inode, device, BPF_CORE_READ(dentry, d_sb, s_magic));
-	struct protected_object object = { .flags = flags, .epoch = own->epoch };
+	struct protected_object object = { .flags = flags };
+
+	if (!own)
+		return -1;
+	object.epoch = own->epoch;
 	struct protected_object *known = bpf_map_lookup_elem(&protected_objects, &key);
 
 	/* One directory may be protected itself and lie above another. */
@@ -350,41 +357,63 @@ static __always_inline void register_object(struct protection *own, struct dentr
 		own->failed++;
 	own->filter[key.inode / 64 % PROTECTED_FILTER_WORDS] |= 1ULL << key.inode % 64;
 	register_device(own, device);
+	return 0;
 }
 
 /* Names in a path and mounts on it: deeper ones keep the names nearest to the object only. */
 #define REGISTERED_LEVELS 32
 
+/* The way from an object up to the namespace's root. */
+struct registration {
+	__u64 dentry;
+	__u64 mount;
+	__u64 magic; /* of the object's file system */
+	__u32 flags; /* of the next */
+	__u32 above; /* of what lies above in the same file system */
+	__u32 ended;
+	__u32 _pad;
+};
+
+static long register_level(__u32 index, struct registration *way)
+{
+	struct dentry *dentry = (void *)way->dentry;
+	struct mount *mount = (void *)way->mount;
+
+	register_object(way->dentry, way->flags);
+	if (dentry != BPF_CORE_READ(mount, mnt.mnt_root)) {
+		dentry = BPF_CORE_READ(dentry, d_parent);
+	} else {
+		struct mount *parent = BPF_CORE_READ(mount, mnt_parent);
+
+		way->ended = parent == mount;
+		if (way->ended)
+			return 1;
+		dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		way->mount = (__u64)parent;
+	}
+	way->dentry = (__u64)dentry;
+	/* Of a cgroup, those above it hold the agent too. */
+	way->flags = BPF_CORE_READ(dentry, d_sb, s_magic) == way->magic ? way->above : PROTECT_NAME;
+	return 0;
+}
+
 /* Registers an object, and all directories above it up to the namespace's root, through mounts. Global: verified once. */
-__noinline int register_file(__u64 file_address, __u32 flags)
+__noinline int register_file(__u64 address, __u32 flags)
 {
 	struct protection *own = the_protection();
-	struct file *file = (void *)file_address;
-	struct object object = object_of_file(file);
+	struct object object = object_of_file((struct file *)address);
 	struct dentry *dentry = (void *)object.dentry;
-	struct mount *mount = (void *)mount_of(object.vfsmount);
-	__u32 above = flags & PROTECT_FILES ? PROTECT_FILES | PROTECT_NAME : PROTECT_NAME;
-	__u64 magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+	struct registration way = {
+		.dentry = object.dentry,
+		.mount = mount_of(object.vfsmount),
+		.magic = BPF_CORE_READ(dentry, d_sb, s_magic),
+		.flags = flags,
+		.above = flags & PROTECT_FILES ? PROTECT_FILES | PROTECT_NAME : PROTECT_NAME,
+	};
 
-	if (!own)
-		return -1;
-	for (int level = 0; level < REGISTERED_LEVELS; level++) {
-		struct mount *parent;
-
-		register_object(own, dentry, flags);
-		if (dentry != BPF_CORE_READ(mount, mnt.mnt_root)) {
-			dentry = BPF_CORE_READ(dentry, d_parent);
-		} else {
-			parent = BPF_CORE_READ(mount, mnt_parent);
-			if (parent == mount)
-				return 0;
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = parent;
-		}
-		/* Of a cgroup, those above it hold the agent too. */
-		flags = BPF_CORE_READ(dentry, d_sb, s_magic) == magic ? above : PROTECT_NAME;
-	}
-	own->failed++;
+	repeat(REGISTERED_LEVELS, register_level, &way);
+	if (own && !way.ended)
+		own->failed++;
 	return 0;
 }
 
@@ -399,28 +428,36 @@ static __always_inline struct file *file_of(struct task_struct *task, __u32 fd)
 	return file;
 }
 
+/* One of the agent's descriptors. */
+static long register_descriptor(__u32 index, struct protection **context)
+{
+	struct protection *own = *context;
+
+	if (index >= PROTECTED_FDS_MAX)
+		return 1;
+	__u32 flags = own->fds[index].flags;
+	struct file *file = flags ? file_of(current_task(), own->fds[index].fd) : NULL;
+
+	if (!file)
+		return 0;
+	if (flags & PROTECT_SECRET)
+		own->secrets++;
+	register_file((__u64)file, flags);
+	own->registered++;
+	return 0;
+}
+
 /* Run by the agent itself, over nothing: the first task that the kernel shows is as good as any. */
 SEC("iter/task")
 int protect_register(struct bpf_iter__task *ctx)
 {
-	struct task_struct *agent = current_task();
 	struct protection *own = the_protection();
 
 	if (!own || ctx->meta->seq_num || !ctx->task)
 		return 0;
-	register_processes(own, agent);
+	register_processes(own, current_task());
 	own->secrets = 0;
 	own->registered = 0;
-	for (int i = 0; i < PROTECTED_FDS_MAX; i++) {
-		__u32 flags = own->fds[i].flags;
-		struct file *file = flags ? file_of(agent, own->fds[i].fd) : NULL;
-
-		if (!file)
-			continue;
-		if (flags & PROTECT_SECRET)
-			own->secrets++;
-		register_file((__u64)file, flags);
-		own->registered++;
-	}
+	repeat(PROTECTED_FDS_MAX, register_descriptor, &own);
 	return 0;
 }

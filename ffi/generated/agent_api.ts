@@ -44,7 +44,7 @@ export const PROTECTED_LEVELS = 6;
 export const PROTECTED_OBJECTS_MAX = 1024;
 export const PROTECTED_IDS_MAX = 4096;
 export const PROTECTED_FDS_MAX = 32;
-export const PROTECTED_DEVICES_MAX = 8;
+export const PROTECTED_DEVICES_MAX = 16;
 export const PROTECTED_ANCESTORS_MAX = 8;
 export const PROTECTED_FILTER_WORDS = 16;
 export const PROTECTED_MAP = 1;
@@ -983,7 +983,7 @@ export function encodeProtectedFd(value: ProtectedFd): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** struct protection, 592 bytes. */
+/** struct protection, 624 bytes. */
 export interface Protection {
   agent: ProcessRef;
   ancestors: readonly ProcessRef[];
@@ -998,20 +998,20 @@ export interface Protection {
   borrowed: number;
   fds: readonly ProtectedFd[];
 }
-export const PROTECTION_SIZE = 592;
+export const PROTECTION_SIZE = 624;
 export const PROTECTION_OFFSETS = {
   agent: 0,
   ancestors: 16,
   filter: 144,
   devices: 272,
-  devicesOverflow: 304,
-  epoch: 308,
-  host: 312,
-  secrets: 316,
-  registered: 320,
-  failed: 324,
-  borrowed: 328,
-  fds: 336,
+  devicesOverflow: 336,
+  epoch: 340,
+  host: 344,
+  secrets: 348,
+  registered: 352,
+  failed: 356,
+  borrowed: 360,
+  fds: 368,
 } as const;
 export function decodeProtection(view: DataView, offset = 0): Protection {
   return {
@@ -1024,17 +1024,17 @@ export function decodeProtection(view: DataView, offset = 0): Protection {
       { length: 16 },
       (_, i) => view.getBigUint64(offset + 144 + i * 8, true),
     ),
-    devices: Uint32Array.from({ length: 8 }, (_, i) => view.getUint32(offset + 272 + i * 4, true)),
-    devicesOverflow: view.getUint32(offset + 304, true),
-    epoch: view.getUint32(offset + 308, true),
-    host: view.getUint32(offset + 312, true),
-    secrets: view.getUint32(offset + 316, true),
-    registered: view.getUint32(offset + 320, true),
-    failed: view.getUint32(offset + 324, true),
-    borrowed: view.getUint32(offset + 328, true),
+    devices: Uint32Array.from({ length: 16 }, (_, i) => view.getUint32(offset + 272 + i * 4, true)),
+    devicesOverflow: view.getUint32(offset + 336, true),
+    epoch: view.getUint32(offset + 340, true),
+    host: view.getUint32(offset + 344, true),
+    secrets: view.getUint32(offset + 348, true),
+    registered: view.getUint32(offset + 352, true),
+    failed: view.getUint32(offset + 356, true),
+    borrowed: view.getUint32(offset + 360, true),
     fds: Array.from(
       { length: 32 },
-      (_, i) => decodeProtectedFd(view, offset + 336 + i * PROTECTED_FD_SIZE),
+      (_, i) => decodeProtectedFd(view, offset + 368 + i * PROTECTED_FD_SIZE),
     ),
   };
 }
@@ -1048,24 +1048,24 @@ export function writeProtection(view: DataView, offset: number, value: Protectio
   value.filter.forEach((item, i) => {
     view.setBigUint64(offset + 144 + i * 8, item, true);
   });
-  requireLength("devices", value.devices, 8);
+  requireLength("devices", value.devices, 16);
   value.devices.forEach((item, i) => {
     view.setUint32(offset + 272 + i * 4, item, true);
   });
-  view.setUint32(offset + 304, value.devicesOverflow, true);
-  view.setUint32(offset + 308, value.epoch, true);
-  view.setUint32(offset + 312, value.host, true);
-  view.setUint32(offset + 316, value.secrets, true);
-  view.setUint32(offset + 320, value.registered, true);
-  view.setUint32(offset + 324, value.failed, true);
-  view.setUint32(offset + 328, value.borrowed, true);
+  view.setUint32(offset + 336, value.devicesOverflow, true);
+  view.setUint32(offset + 340, value.epoch, true);
+  view.setUint32(offset + 344, value.host, true);
+  view.setUint32(offset + 348, value.secrets, true);
+  view.setUint32(offset + 352, value.registered, true);
+  view.setUint32(offset + 356, value.failed, true);
+  view.setUint32(offset + 360, value.borrowed, true);
   requireLength("fds", value.fds, 32);
   value.fds.forEach((item, i) => {
-    writeProtectedFd(view, offset + 336 + i * PROTECTED_FD_SIZE, item);
+    writeProtectedFd(view, offset + 368 + i * PROTECTED_FD_SIZE, item);
   });
 }
 export function encodeProtection(value: Protection): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(592);
+  const bytes = new Uint8Array(624);
   writeProtection(new DataView(bytes.buffer), 0, value);
   return bytes;
 }

@@ -32,6 +32,8 @@ scenario({
   policies: {},
   containers: { web: {} },
   files: [await compileTool("tamper")],
+  // Whoever followed the agent before follows this one too, so each alert comes twice.
+  otherAlerts: "ignore",
   acts: [
     {
       claim:
