@@ -73,15 +73,19 @@ mount_binary() {
     cache /var/cache/ankylo
 }
 
-# start_agent [OPTION...]: without a policy. The job finds its pid and its words in /run/agent.
+# start_agent [OPTION...]: without a policy. The job finds its pid and its words in /run/agent. An agent that does not get
+# ready ends the VM, with its words on the console; on a busy machine a start takes minutes.
 start_agent() {
   mkdir -p /run/agent /etc/ankylo/policies
   ankylo run "$@" >>/run/agent/log 2>&1 </dev/null 3>&- &
   echo $! >/run/agent/pid
+  local end=$((SECONDS + 360))
   until curl -sf -o /dev/null http://127.0.0.1:8420/readyz; do
-    if ! kill -0 $!; then
-      cat /run/agent/log
-      exit 1
+    if ! kill -0 $! || [ $SECONDS -ge $end ]; then
+      curl -s http://127.0.0.1:8420/readyz
+      tail -n 15 /run/agent/log
+      echo o >/proc/sysrq-trigger
+      sleep 60
     fi
     sleep 0.2
   done
