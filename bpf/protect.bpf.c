@@ -22,7 +22,7 @@ static __always_inline void report_target(__u32 hook, __u32 detail, struct task_
 {
 	struct file *exe = BPF_CORE_READ(target, mm, exe_file);
 
-	report_refusal(hook, detail, (__u64)BPF_CORE_READ(exe, f_path.dentry), (__u64)BPF_CORE_READ(exe, f_path.mnt));
+	report_refusal_at(hook, detail, (__u64)BPF_CORE_READ(exe, f_path.dentry), (__u64)BPF_CORE_READ(exe, f_path.mnt));
 }
 
 static __always_inline int touches_agent(struct task_struct *target, __u32 hook, __u32 detail)
@@ -165,7 +165,7 @@ int BPF_PROG(decide_bpf, int command, union bpf_attr *attr, unsigned int size)
 
 	if (!is_protected_id(PROTECTED_LINK, id) || !is_suspect())
 		return 0;
-	report_refusal(HOOK_BPF, id, 0, 0);
+	report_refusal_at(HOOK_BPF, id, 0, 0);
 	return -EPERM;
 }
 
@@ -188,7 +188,7 @@ int BPF_PROG(decide_bpf_map, struct bpf_map *map, fmode_t mode, int ret)
 
 	if ((!is_protected_id(PROTECTED_MAP, id) && !has_agents_name(map)) || !is_suspect())
 		return 0;
-	report_refusal(HOOK_BPF_MAP, id, 0, 0);
+	report_refusal_at(HOOK_BPF_MAP, id, 0, 0);
 	return -EPERM;
 }
 
@@ -202,7 +202,7 @@ int BPF_PROG(decide_bpf_prog, struct bpf_prog *program, int ret)
 
 	if (!is_protected_id(PROTECTED_PROGRAM, id) || !is_suspect())
 		return 0;
-	report_refusal(HOOK_BPF_PROG, id, 0, 0);
+	report_refusal_at(HOOK_BPF_PROG, id, 0, 0);
 	return -EPERM;
 }
 
@@ -212,9 +212,9 @@ int BPF_PROG(decide_bpf_prog, struct bpf_prog *program, int ret)
 static __always_inline int changes_protected(__u32 hook, struct dentry *dentry, __u32 flags)
 {
 	/* Cheapest first: most tasks are the host's, and most files none of ours. */
-	if (!is_suspect() || !(protection_of((__u64)dentry) & flags))
+	if (!is_suspect() || !(protection_of(dentry) & flags))
 		return 0;
-	report_refusal(hook, 0, (__u64)dentry, 0);
+	report_refusal(hook, 0, dentry, NULL);
 	return 1;
 }
 

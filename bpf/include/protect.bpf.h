@@ -87,11 +87,21 @@ static __always_inline void tell_refusal(struct task_identity *identity, __u32 h
 	emit_decision(identity);
 }
 
+/* A pointer as the number that it is: what the verifier knows the type of can't be given to a global function. */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
 /*
  * Reports that the running task's act on `dentry` (0: on no file) was refused. `detail`: flags of an open or mount, a signal, a
  * mode, an id.
+ * Global: verified once.
  */
-static __noinline int report_refusal(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+__noinline int report_refusal_at(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
 {
 	struct task_identity *identity = current_identity();
 	struct protection *own = the_protection();
@@ -118,14 +128,22 @@ static __noinline int report_refusal(__u32 hook, __u32 detail, __u64 dentry, __u
 	return 0;
 }
 
-static __always_inline int may_be_on(struct protection *own, __u32 device)
+static __always_inline void report_refusal(__u32 hook, __u32 detail, const void *dentry, const void *vfsmount)
 {
-	int found = own->devices_overflow;
+	report_refusal_at(hook, detail, address_of(dentry), address_of(vfsmount));
+}
 
-#pragma unroll
+/* Global: every comparison would double what the verifier follows at each use. */
+__noinline int may_be_on(__u32 device)
+{
+	struct protection *own = the_protection();
+
+	if (!own || own->devices_overflow)
+		return 1;
 	for (int i = 0; i < PROTECTED_DEVICES_MAX; i++)
-		found |= own->devices[i] == device;
-	return found;
+		if (own->devices[i] == device)
+			return 1;
+	return 0;
 }
 
 /*
@@ -178,43 +196,63 @@ static __always_inline __u32 special_protection(struct dentry *dentry, __u64 mag
 	return 0;
 }
 
-/*
- * Why an object is the agent's: PROTECT_*, 0 when it is not. Goes by the object's own directories, never by mounts, so it does not
- * matter through which mount it was reached.
- */
-static __noinline __u32 protection_of(__u64 object)
+/* PROTECT_* of an inode as it was registered; 0: it was not, or is NULL. Global: verified once. */
+__noinline __u32 registered_flags(__u64 address, __u32 device, __u64 magic)
 {
-	struct dentry *dentry = (void *)object;
 	struct protection *own = the_protection();
+	struct inode *inode = (void *)address;
+
+	/* A name that is only about to be made has no inode. */
+	if (!own || !inode)
+		return 0;
+	__u64 number = number_of(inode, magic);
+
+	if (!(own->filter[number / 64 % PROTECTED_FILTER_WORDS] & 1ULL << number % 64))
+		return 0;
+	struct protected_key key = key_of(inode, device, magic);
+	struct protected_object *found = bpf_map_lookup_elem(&protected_objects, &key);
+
+	return found ? found->flags : 0;
+}
+
+/* What of an object's flags concerns another one so many levels below it. */
+static __always_inline __u32 flags_for(int level)
+{
+	return PROTECT_TREE | PROTECT_SECRET | (level ? 0 : PROTECT_NAME) | (level == 1 ? PROTECT_FILES : 0);
+}
+
+/* As protection_of, of a dentry's address. Global: verified once. */
+__noinline __u32 protection_at(__u64 address)
+{
+	struct dentry *dentry = (void *)address;
 	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
 	__u32 device = BPF_CORE_READ(sb, s_dev);
 	__u64 magic = BPF_CORE_READ(sb, s_magic);
 	__u32 flags = special_protection(dentry, magic);
 
-	if (!own || !may_be_on(own, device))
+	if (!may_be_on(device))
 		return flags;
+	if (BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED && BPF_CORE_READ(dentry, d_parent) == dentry)
+		return flags | PROTECT_UNKNOWN;
 	for (int level = 0; level <= PROTECTED_LEVELS; level++) {
 		struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		__u64 number = number_of(inode, magic);
 
-		/* A name that is only about to be made has no inode. */
-		if (inode && own->filter[number / 64 % PROTECTED_FILTER_WORDS] & 1ULL << number % 64) {
-			struct protected_key key = key_of(inode, device, magic);
-			struct protected_object *found = bpf_map_lookup_elem(&protected_objects, &key);
-
-			if (found)
-				flags |= found->flags & (PROTECT_TREE | PROTECT_SECRET | (level ? 0 : PROTECT_NAME) |
-							 (level == 1 ? PROTECT_FILES : 0));
-		}
-		if (parent == dentry) {
-			if (!level && BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED)
-				flags |= PROTECT_UNKNOWN;
+		flags |= registered_flags((__u64)inode, device, magic) & flags_for(level);
+		if (parent == dentry)
 			break;
-		}
 		dentry = parent;
 	}
 	return flags;
+}
+
+/*
+ * Why an object is the agent's: PROTECT_*, 0 when it is not. Goes by the object's own directories, never by mounts, so it does not
+ * matter through which mount it was reached.
+ */
+static __always_inline __u32 protection_of(const struct dentry *dentry)
+{
+	return protection_at(address_of(dentry));
 }
 
 /* In the host's pid namespace, where the agent's pid means the agent. */
@@ -230,14 +268,14 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 
 	if (!own || (!writes && !own->secrets))
 		return 0;
-	__u32 flags = protection_of((__u64)file->f_path.dentry);
+	__u32 flags = protection_of(file->f_path.dentry);
 
 	if (!sees_host_pids())
 		flags &= ~PROTECT_MOVE;
 	flags &= writes ? ~PROTECT_NAME : PROTECT_SECRET;
 	if (!flags || !is_suspect())
 		return 0;
-	report_refusal(HOOK_FILE_OPEN, file->f_flags, (__u64)file->f_path.dentry, (__u64)file->f_path.mnt);
+	report_refusal(HOOK_FILE_OPEN, file->f_flags, file->f_path.dentry, file->f_path.mnt);
 	return 1;
 }
 
@@ -254,8 +292,8 @@ static __always_inline int is_hosts_mount(__u64 vfsmount)
 /* For a mount or unmount at `dentry` of a mount: 1 refuses, and that was reported. */
 static __always_inline int covers_protected(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
 {
-	if (!(protection_of(dentry) & (PROTECT_TREE | PROTECT_NAME)) || !is_hosts_mount(vfsmount) || !is_suspect())
+	if (!(protection_of((void *)dentry) & (PROTECT_TREE | PROTECT_NAME)) || !is_hosts_mount(vfsmount) || !is_suspect())
 		return 0;
-	report_refusal(hook, detail, dentry, vfsmount);
+	report_refusal(hook, detail, (void *)dentry, (void *)vfsmount);
 	return 1;
 }
