@@ -294,14 +294,17 @@ static __always_inline struct sequences read_sequences(void)
 {
 	struct sequences now = { .rename = 1, .mount = 1 };
 
-	if (CAN_CAST) {
+	/* A load of an address that is not there reads 0, which looks settled. */
+	if (CAN_CAST && settings.rename_lock_at && settings.mount_lock_at) {
 		now.rename = *(volatile __u32 *)&cast(struct seqcount, &rename_lock)->sequence;
 		now.mount = *(volatile __u32 *)&cast(struct seqcount, &mount_lock)->sequence;
 		return now;
 	}
-	/* A failed read leaves 1, which is odd: never settled. */
-	bpf_probe_read_kernel(&now.rename, 4, &rename_lock);
-	bpf_probe_read_kernel(&now.mount, 4, &mount_lock);
+	/* A failed read counts as odd: never settled. (The helper writes 0 then.) */
+	if (bpf_probe_read_kernel(&now.rename, 4, &rename_lock))
+		now.rename = 1;
+	if (bpf_probe_read_kernel(&now.mount, 4, &mount_lock))
+		now.mount = 1;
 	return now;
 }
 
