@@ -524,8 +524,9 @@ class Agent implements AsyncDisposable {
   #serve(door: Door): void {
     const { listen, socket } = this.#settings;
     this.#scope.defer(() => door.close());
-    const { token } = this.#options.credentials ?? {};
-    door.answerBy(createApp(this.#state(), { log: this.#log, token }), () => {
+    const { token, tls } = this.#options.credentials ?? {};
+    const certified = tls?.clientCa !== undefined;
+    door.answerBy(createApp(this.#state(), { log: this.#log, token, certified }), () => {
       this.#alerts.close();
       this.#events.close();
     });

@@ -32,13 +32,15 @@ export interface AppOptions {
   readonly log?: Log;
   /** What clients of the TCP address must send as bearer token; undefined: nothing. */
   readonly token?: string | undefined;
+  /** Whether clients of the TCP address have shown a certificate that the agent trusts: a browser of somebody else's has none. */
+  readonly certified?: boolean;
 }
 
 /** The application over `state`; give its `fetch` to {@linkcode serve}, or call `request` in a test. */
 export function createApp(state: AgentState, options: AppOptions = {}): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
-    if (!isUnix(c)) await requireClient(c, options.token, next);
+    if (!isUnix(c)) await requireClient(c, options, next);
     else await answerRequest(c, next);
     c.res.headers.set("cache-control", "no-store");
     c.res.headers.set("x-content-type-options", "nosniff");
@@ -67,10 +69,11 @@ async function answerRequest(c: Context, next: Next): Promise<void> {
 /** Whether a kubelet's probe may ask without a token. It learns yes or no. */
 const PROBES: readonly string[] = ["/healthz", "/readyz"];
 
-/** Over TCP: with the token, or from this machine where none is asked for. */
-async function requireClient(c: Context, token: string | undefined, next: Next): Promise<void> {
+/** Over TCP: with the token; where none is asked for, with a certificate or from this machine. */
+async function requireClient(c: Context, options: AppOptions, next: Next): Promise<void> {
+  const { token, certified = false } = options;
   if (token === undefined) {
-    requireLocalHost(c);
+    if (!certified) requireLocalHost(c);
     return await answerRequest(c, next);
   }
   if (hasToken(c, token)) return await answerRequest(c, next);

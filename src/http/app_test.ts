@@ -299,6 +299,16 @@ Deno.test("an agent with a token tells nobody else more than whether it is ready
   assert.match((await ask("/readyz", `Bearer ${TOKEN}`, { notReady })).text, /secret/);
 });
 
+Deno.test("a client with a certificate may call the agent by any name, others only by this machine's", async () => {
+  const headers = { host: "node-1:8420" };
+  const statusOf = async (certified: boolean) => {
+    const app = createApp(sampleState(), { certified });
+    return (await app.request("/v1/policies", { headers }, { transport: "tcp" })).status;
+  };
+  assert.equal(await statusOf(true), 200);
+  assert.equal(await statusOf(false), 421);
+});
+
 Deno.test("the unix socket needs no token", async () => {
   const app = createApp(sampleState(), { token: TOKEN });
   const response = await app.request("/v1/status", {}, { transport: "unix" });

@@ -20,6 +20,9 @@ const SETTINGS_PIN = "settings_ro";
 /** JSON of RecordedHook[]. Written last: an installation without it was never complete. */
 const HOOKS_PIN = "hooks_ro";
 
+/** BPF_OBJ_NAME_LEN of include/uapi/linux/bpf.h, without its NUL. */
+const MAP_NAME_LENGTH_MAX = 15;
+
 /** What became of a program at its place. */
 export interface HookState {
   /** Of the hook, or of the program where it has no hook of its own. */
@@ -70,7 +73,8 @@ function read(shim: Shim, pins: InstallationPins, name: string) {
 function write(shim: Shim, pins: InstallationPins, name: string, bytes: Uint8Array<ArrayBuffer>) {
   using map = BpfMap.create(shim, {
     type: MAP_TYPE.ARRAY,
-    name,
+    // Self-protection refuses containers what has the agent's name (bpf/protect.bpf.c).
+    name: `ankylo_${name}`.slice(0, MAP_NAME_LENGTH_MAX),
     keySize: 4,
     valueSize: bytes.length,
     entries: 1,

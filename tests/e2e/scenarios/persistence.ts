@@ -48,12 +48,13 @@ const startSecond =
 const mode = `curl -s $agent_url/v1/status | grep -o '"mode":"[a-z]*"'`;
 const counts = "/job/files/loops /proc/$pid/root/scratch/counts";
 
-/** Puts so many policies into force, each before the next. */
+/** Puts so many policies into force, each before the next, and each another than the one before, whoever was killed meanwhile. */
 const swap = (count: number) =>
   "generation() { curl -s $agent_url/v1/status | grep -o '\"generation\":[0-9]*' | head -n 1; }; " +
   'applied() { [ "$(generation)" != "$before" ]; }; ' +
   `for i in $(seq ${count}); do before=$(generation); ` +
-  "cp /etc/ankylo/policies/variant$((i % 3 + 1)) /run/next && mv /run/next /etc/ankylo/policies/guard.yaml && " +
+  "n=$(($(cat /run/swaps 2>/dev/null || echo 0) + 1)); echo $n >/run/swaps; " +
+  "cp /etc/ankylo/policies/variant$((n % 3 + 1)) /run/next && mv /run/next /etc/ankylo/policies/guard.yaml && " +
   "wait_until applied || exit 1; done";
 
 const stillCounting = (when: string): Act =>
