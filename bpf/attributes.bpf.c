@@ -36,9 +36,19 @@ __noinline int judge_attributes(identity_ref ref, __u32 hook, __u32 hides_progra
 	begin_act(&act, identity, hook, OP_ATTR);
 	act.identity->decision.object = identity->old_name;
 	NEED_IMAGE(&act);
-	if (judge_object(&act, identity->old_name, OP_ATTR))
+	__u64 row = 0;
+	__u32 reason = locate(&act, identity->old_name, &row);
+
+	if (reason != REASON_ROW) {
+		__u32 verdict = verdict_in(row, OP_ATTR), exec = verdict_in(row, OP_EXEC);
+
+		/* What has no path may be a blocked program, but not where nothing on disk has a name. */
+		if (hides_program && exec > verdict && !is_anonymous(identity->old_name))
+			verdict = exec;
+		return conclude(&act, verdict, reason) ? -EACCES : 0;
+	}
+	if (conclude(&act, verdict_at(&act, OP_ATTR, act.class), reason))
 		return -EACCES;
-	/* Without a path the place is empty, and blocks nothing. */
 	if (hides_program && (verdict_at(&act, OP_EXEC, act.class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
 	    conclude(&act, VERDICT_BLOCK, REASON_LAUNDER))
 		return -EACCES;

@@ -214,6 +214,17 @@ static __always_inline int keeps_its_name(struct place place, __u64 dentry)
 }
 
 /*
+ * Of an object without a path, by the row for such: the stricter of what it says about the act and, for what can be executed,
+ * about executing, as the object may be a blocked program.
+ */
+static __always_inline __u32 unplaced_verdict(__u64 row, __u32 op, struct object object)
+{
+	__u32 verdict = verdict_in(row, op), exec = verdict_in(row, OP_EXEC);
+
+	return exec > verdict && can_be_executed(object.dentry) ? exec : verdict;
+}
+
+/*
  * Judges the old name for `op` (and as ancestor of something blocked), the new one for OP_CREATE, and refuses to give a
  * blocked program a name that is not. 0 passes, 1 refuses.
  */
@@ -235,14 +246,14 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 			return 1;
 		blocked_exec = (verdict_at(act, OP_EXEC, act->class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
 			       can_be_executed(names->old_name.dentry);
-	} else if (conclude(act, verdict_in(row, op), reason)) {
+	} else if (conclude(act, unplaced_verdict(row, op, names->old_name), reason)) {
 		return 1;
 	}
 	__u32 old_row = act->identity->decision.row;
 
 	reason = locate(act, names->new_name, &row);
 	if (reason != REASON_ROW)
-		return conclude(act, verdict_in(row, OP_CREATE), reason);
+		return conclude(act, blocked_exec ? VERDICT_UNKNOWN_BLOCK : verdict_in(row, OP_CREATE), reason);
 	if (blocked_exec && !refuses(verdict_at(act, OP_EXEC, act->class))) {
 		act->identity->decision.row2 = act->identity->decision.row;
 		act->identity->decision.row = old_row;

@@ -40,7 +40,10 @@ static __always_inline __u32 pending_mode_of(__u64 word)
 		return PENDING_BLOCK;
 	if (word != WORD_PENDING || !pulse)
 		return PENDING_AUDIT;
-	return bpf_ktime_get_boot_ns() - pulse->beat_ns < BEAT_LIMIT_NS ? PENDING_HOLD : pulse->pending;
+	/* Read before the clock: a beat in between would lie in the future. */
+	__u64 beat = *(volatile __u64 *)&pulse->beat_ns;
+
+	return beat && bpf_ktime_get_boot_ns() - beat < BEAT_LIMIT_NS ? PENDING_HOLD : pulse->pending;
 }
 
 /* Returns the hook's value: stopped, to be repeated; or refused, where the stop can't be sent. */

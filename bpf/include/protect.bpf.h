@@ -63,8 +63,9 @@ static __always_inline int is_suspect(void)
 
 	if (!own)
 		return 0;
+	/* A host's process, also one that somebody wrote into a container's cgroup. */
 	if (identity && identity->state == TASK_STAGING)
-		return 0;
+		return own->host && !is_trusted(own, task);
 	if (identity && identity->state == TASK_ARMED)
 		return !is_process(task, &own->agent);
 	if (has_storage(task) && container_of_cgroup(cgroup_of(task)))

@@ -23,7 +23,7 @@ export const EVERY_KERNEL: readonly KernelSeries[] = KERNEL_SERIES;
 const USUAL_KERNELS = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "all");
 
 /** A scenario that takes longer than this hangs. */
-const TIMEOUT_S = 600;
+const TIMEOUT_S = 1_200;
 
 /** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
 export function scenario(scenario: Scenario): void {
