@@ -522,9 +522,8 @@ class Agent implements AsyncDisposable {
   // ---- HTTP ----
 
   #serve(door: Door): void {
-    const { listen, socket } = this.#settings;
+    const { settings: { listen, socket }, credentials: { token, tls } = {} } = this.#options;
     this.#scope.defer(() => door.close());
-    const { token, tls } = this.#options.credentials ?? {};
     const certified = tls?.clientCa !== undefined;
     door.answerBy(createApp(this.#state(), { log: this.#log, token, certified }), () => {
       this.#alerts.close();
