@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "maps.bpf.h"
+#include "tasks.bpf.h"
 
 #define SLOT(name)                                     \
 	struct {                                       \
@@ -16,17 +17,22 @@
 		__type(value, __u32);                  \
 	} slot_##name SEC(".maps")
 
-#define STUB(section, name, if_empty)                      \
+#define STUB(section, name, refuses_if_empty)              \
 	SLOT(name);                                        \
 	SEC(section) int hook_##name(unsigned long long *ctx) \
 	{                                                  \
 		bpf_tail_call(ctx, &slot_##name, 0);       \
 		count(COUNT_EMPTY_SLOT);                   \
-		return if_empty;                           \
+		if (refuses_if_empty && identity_of(current_task())) \
+			return -EACCES;                    \
+		return 0;                                  \
 	}
 
-/* Decides: an empty slot refuses, because a half-removed installation must not be an open one. */
-#define DECIDING_HOOK(name) STUB("lsm/" #name, name, -EACCES)
+/*
+ * Decides: an empty slot refuses a container's tasks, because a half-removed installation must not be an open one. The
+ * host's pass: when pins are unmounted, slots empty at once, and dozens of stubs detach one after the other.
+ */
+#define DECIDING_HOOK(name) STUB("lsm/" #name, name, 1)
 
 /*
  * Follows what happens and decides nothing about it; `name` is the program's. An empty slot passes: a stub for forks that

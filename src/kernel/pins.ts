@@ -139,7 +139,7 @@ export class InstallationPins {
     return this.links().sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
   }
 
-  /** The slots last until the stubs are really detached: one with an empty slot refuses everything on the host. */
+  /** The slots last until the stubs are really detached: one with an empty slot refuses a container's tasks everything. */
   #removeStubs(stubs: readonly string[]): void {
     const slots = this.#list("maps").filter((name) => name.startsWith("slot_"));
     this.#files.removeLinks(
