@@ -74,8 +74,12 @@ export async function buildSecondBinary(): Promise<string> {
 
 /** Time of the last change in ms, 0 for a file that does not exist. */
 async function modified(path: string): Promise<number> {
-  const info = await Deno.stat(repositoryDir + path).catch(() => undefined);
-  return info?.mtime?.getTime() ?? 0;
+  try {
+    return (await Deno.stat(repositoryDir + path)).mtime?.getTime() ?? 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
 }
 
 async function buildTarget(target: Target): Promise<void> {

@@ -109,7 +109,7 @@ export class Installation {
     const found = readSettings(shim, pins);
     if (found === undefined || readHooks(shim, pins) === undefined) return undefined;
     if (!ENGINE_MAPS.every((name) => pins.has("maps", name))) return undefined;
-    // A stub whose slot is lost refuses everything, and only another stub can have another slot.
+    // A stub whose slot is lost refuses containers everything, and only another stub can have another slot.
     const isWhole = (stub: string) => pins.has("maps", slotOf(placeOfStub(stub)));
     if (!pins.links().every(isWhole)) return undefined;
     const settings = { ...found, buildId: buildIdOf(object) };
