@@ -4,6 +4,8 @@ import type { Row, Unit } from "./rows.ts";
 
 /** How much worse than its budget a checked row may be. */
 export const ROOM = 1.05;
+/** What a ratio may be worse by in any case: runs of one build differ by up to half of it. */
+const RATIO_NOISE = 0.01;
 
 /** A row with its number. */
 export interface Finding {
@@ -68,10 +70,11 @@ function isWorse(row: Row, figure: number, limit: number): boolean {
   return row.atLeast ? figure < limit : figure > limit;
 }
 
-/** A ratio's room is 5 % of what the agent adds: of the whole it would hide a doubling of that. */
+/** A ratio's room is 5 % of what the agent adds, or the noise: of the whole it would hide a doubling of that. */
 function limitOf(row: Row, budget: number): number {
   if (row.atLeast) return budget / ROOM;
-  return row.noAgent === undefined ? budget * ROOM : 1 + Math.max(budget - 1, 0.01) * ROOM;
+  if (row.noAgent === undefined) return budget * ROOM;
+  return budget + Math.max((budget - 1) * (ROOM - 1), RATIO_NOISE);
 }
 
 /** Rows that are checked and were not measured: a bench that stopped measuring must not look like a good one. */

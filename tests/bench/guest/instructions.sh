@@ -1,10 +1,10 @@
 # Counts guest instructions: runs in a VM whose clock counts them, 1 ns each. The words of common.sh come before this.
 
-# act NAME CONTAINER REQUEST: puts the cost of one repetition.
-act() { put "$1" "$($bench act "$2" "$rounds" "$3")"; }
+# act NAME CONTAINER ROUNDS REQUEST: puts the cost of one repetition.
+act() { put "$1" "$($bench act "$2" "$3" "$4")"; }
 
-# program NAME CONTAINER REQUEST PROGRAM: puts the cost of one run of the program.
-program() { put "$1" "$($bench program "$2" "$rounds" "$3" "$4")"; }
+# program NAME CONTAINER ROUNDS REQUEST PROGRAM: puts the cost of one run of the program.
+program() { put "$1" "$($bench program "$2" "$3" "$4" "$5")"; }
 
 # all NAME CONTAINER REQUEST: puts the cost for the machine, agent included, and NAME.agent for the agent.
 all() {
@@ -14,12 +14,11 @@ all() {
   put "$1.agent" "${costs[1]}"
 }
 
-rounds=5
-
+# Rounds so short that few of them have a timer tick, or the agent at work, in them.
 system_calls() {
-  act "open.$1" ten "open /etc/passwd 400"
-  act "exec.$1" ten "exec /bin/true 30"
-  act "change.$1" ten "change /data 100"
+  act "open.$1" ten 100 "open /etc/passwd 20"
+  act "exec.$1" ten 100 "exec /bin/true 2"
+  act "change.$1" ten 200 "change /data 5"
 }
 
 for name in ten many free; do
@@ -41,18 +40,18 @@ await_agent
 system_calls off
 for depth in 3 10 30; do
   path=$(path_of_depth $depth)
-  program "file_open.$depth.ten" ten "open $path 200" hook_file_open
-  program "file_open.$depth.many" many "open $path 200" hook_file_open
+  program "file_open.$depth.ten" ten 20 "open $path 50" hook_file_open
+  program "file_open.$depth.many" many 20 "open $path 50" hook_file_open
 done
-program file_open.host - "open /etc/passwd 200" hook_file_open
-program file_open.free free "open /tmp/dir01/file.txt 200" hook_file_open
-program bprm_check.ten ten "exec /bin/true 30" hook_bprm_check_security
+program file_open.host - 20 "open /etc/passwd 50" hook_file_open
+program file_open.free free 20 "open /tmp/dir01/file.txt 50" hook_file_open
+program bprm_check.ten ten 10 "exec /bin/true 10" hook_bprm_check_security
 stop_agent
 
 start_agent --visibility process --alerts-per-second off
 await_agent
 $bench ask ten "exec /bin/true 200" >/dev/null
-act open.on ten "open /etc/passwd 400"
+act open.on ten 100 "open /etc/passwd 20"
 all exec.on ten "exec /bin/true 200"
 curl -sN $agent_url/v1/alerts >alerts &
 wait_until grep -qs . alerts
