@@ -1,12 +1,14 @@
 /** Command `scripts/test`: builds, checks, tests, and boots VMs; ends with "N passed, N failed". */
 
 import { Command, InvalidArgumentError } from "@commander-js/extra-typings";
+import { plan, type Slot } from "../../tests/e2e/schedule.ts";
 import { outputDir, repositoryDir } from "../vm/store.ts";
 import {
   KERNEL_SERIES,
   KERNELS,
   type KernelSeries,
   parseKernelSeries,
+  prepareKernel,
   prepareVm,
 } from "../vm/vm.ts";
 import { failureText, parseJunit, sum, type Tally, tallyText } from "./report.ts";
@@ -37,6 +39,11 @@ const command = new Command("./scripts/test")
   )
   .option("--kernel <series>", "kernels for the end-to-end tests", parseKernels, KERNEL_SERIES)
   .option("--jobs <n>", "VMs at a time; each keeps about one CPU busy", parseCount, 2)
+  .option(
+    "--full",
+    "also what the usual run tries on one kernel only, and all that is measured",
+    false,
+  )
   .option("--no-e2e", "leave out what needs VMs")
   .parse();
 
@@ -119,56 +126,66 @@ async function readReport(path: string): Promise<Tally | undefined> {
   }
 }
 
-/** Each scenario on each kernel that it is for: as many at a time as `--jobs` says. */
-async function runScenarios(kernels: readonly KernelSeries[], jobs: number): Promise<void> {
-  const names = (await Array.fromAsync(Deno.readDir(`${repositoryDir}/${SCENARIOS_DIR}`)))
-    .map((entry) => entry.name).filter((name) => name.endsWith(".ts")).sort();
-  const namesKernels = new Map(
-    await Promise.all(names.map(async (name) => {
-      const text = await Deno.readTextFile(`${repositoryDir}/${SCENARIOS_DIR}/${name}`);
-      return [name, /^ *kernels:/m.test(text)] as const;
-    })),
-  );
-  const queue = names.flatMap((name) =>
-    kernels.filter((kernel) => KERNELS[kernel].scenarios === "all" || namesKernels.get(name)).map((
-      kernel,
-    ) =>
-      tests(`e2e ${kernel} ${name.replace(/\.ts$/, "")}`, [`${SCENARIOS_DIR}/${name}`], {
-        ANKYLO_E2E_KERNELS: kernel,
-      })
-    )
-  );
-  const worker = async () => {
-    for (let part = queue.shift(); part !== undefined; part = queue.shift()) await runPart(part);
-  };
-  await Promise.all(Array.from({ length: jobs }, worker));
+function scenario({ scenario, kernel }: Slot): Part {
+  return tests(`e2e ${kernel} ${scenario}`, [`${SCENARIOS_DIR}/${scenario}.ts`], {
+    ANKYLO_E2E_KERNELS: kernel,
+  });
 }
 
+/** Makes what most scenarios start from; what a few need is made by the first of them. */
 async function prepareVms(kernels: readonly KernelSeries[]): Promise<Tally> {
-  for (const kernel of kernels) await prepareVm({ kernel });
+  for (const kernel of kernels.filter((series) => KERNELS[series].scenarios === "all")) {
+    await prepareVm({ kernel });
+  }
   return { passed: 0, skipped: 0, failures: [] };
 }
 
+/**
+ * Downloads the kernels that come last while the CPUs have other work. What fails here fails again, and is told, in the
+ * scenarios that need it.
+ */
+async function fetchKernels(kernels: readonly KernelSeries[]): Promise<void> {
+  for (const kernel of kernels) await prepareKernel(kernel).catch(() => {});
+}
+
+/** What tells soonest that something is wrong comes first. */
+const CHECKS: readonly Part[] = [
+  whole("format", "fmt", "--check"),
+  whole("lint", "lint"),
+  whole("types", "check"),
+  whole("borders, lengths, generated sources", "run", "-A", "scripts/check.ts"),
+  tests("unit and golden", ["--parallel", "--ignore=tests/integration"]),
+  tests("integration", ["tests/integration"]),
+];
+
+/** Without `--full` only what another load on this machine does not change: instructions. */
+function bench(full: boolean): Part {
+  return whole("bench", "task", "bench", "--check", ...full ? [] : ["--only", "instructions"]);
+}
+
+/** Runs parts in order, until there are none; several may share a queue. */
+async function work(queue: Part[]): Promise<void> {
+  for (let part = queue.shift(); part !== undefined; part = queue.shift()) await runPart(part);
+}
+
 async function main(): Promise<boolean> {
-  const { e2e, jobs, kernel } = command.opts();
+  const { e2e, full, jobs, kernel } = command.opts();
   const kernels = e2e ? kernel : [];
   await Deno.mkdir(REPORTS_DIR, { recursive: true });
   // Booting and compiling keep one CPU busy each.
   const vms = runPart(["make VMs", () => prepareVms(kernels)]);
   const built = await runPart(whole("build", "run", "-A", "--no-check", "scripts/build_binary.ts"));
   await runPart(whole("build for tests", "run", "-A", "--no-check", "scripts/build_test.ts"));
+  const checked = work([...CHECKS]);
   const ready = await vms;
-  await runPart(whole("format", "fmt", "--check"));
-  await runPart(whole("lint", "lint"));
-  await runPart(whole("types", "check"));
-  await runPart(whole("borders, lengths, generated sources", "run", "-A", "scripts/check.ts"));
-  await runPart(tests("unit and golden", ["--parallel", "--ignore=tests/integration"]));
-  await runPart(tests("integration", ["tests/integration"]));
+  const fetched = fetchKernels(kernels);
   // Without an agent or a VM every scenario would fail for the same reason.
-  if (built.failures.length + ready.failures.length === 0) {
-    if (kernels.includes("6.12")) await runPart(whole("bench", "task", "bench", "--check"));
-    await runScenarios(kernels, jobs);
-  }
+  const usable = built.failures.length + ready.failures.length === 0;
+  const scenarios = usable ? plan(kernels, full ? "full" : "usual").map(scenario) : [];
+  const queue = [...usable && kernels.includes("6.12") ? [bench(full)] : [], ...scenarios];
+  // One CPU is the checks' until they have ended.
+  const others = Array.from({ length: jobs - 1 }, () => work(queue));
+  await Promise.all([fetched, checked.then(() => work(queue)), ...others]);
   const total = sum(tallies);
   console.log(`${total.passed} passed, ${total.failures.length} failed`);
   return total.failures.length === 0;

@@ -20,6 +20,11 @@ export const KERNELS_VARIABLE = "ANKYLO_E2E_KERNELS";
 /** For a scenario that shows what differs between kernels. */
 export const EVERY_KERNEL: readonly KernelSeries[] = KERNEL_SERIES;
 
+/** Of all that need one of them: for every list of options the agent is started once more, on every kernel. */
+export const STRICT_AGENT: readonly string[] = [
+  ...["--pending-containers", "hold", "--posture-file", "block"],
+];
+
 const USUAL_KERNELS = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "all");
 
 /** A scenario that takes longer than this hangs. */

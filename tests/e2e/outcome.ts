@@ -32,24 +32,30 @@ export function parseOutcome(lines: readonly string[]): Outcome {
   const outcome: Outcome = { acts: new Map(), alerts: [], agentLog: "" };
   const noise: string[] = [];
   for (const line of lines) {
-    const [, kind, rest] = /^@(\w+) (.*)$/.exec(line) ?? [];
+    const [, kind, rest] = /^@(\w+) (.*)$/s.exec(line) ?? [];
     const words = (rest ?? "").split(" ");
     if (kind === "act") {
       const status = words[1] === "lost" ? undefined : Number(words[1]);
-      const output = decodeBase64(words[2] ?? "");
+      const output = unescape(words.slice(2).join(" ")) + "\n";
       outcome.acts.set(Number(words[0]), { status, output, alertsBefore: 0, alertsAfter: 0 });
     } else if (kind === "window") {
       const act = outcome.acts.get(Number(words[0]));
       if (act) {
         Object.assign(act, { alertsBefore: Number(words[1]), alertsAfter: Number(words[2]) });
       }
-    } else if (kind === "alert") outcome.alerts.push(JSON.parse(rest!) as AlertRecord);
+    } else if (kind === "at") continue;
+    else if (kind === "alert") outcome.alerts.push(JSON.parse(rest!) as AlertRecord);
     else if (kind === "log") outcome.agentLog = decodeBase64(rest!);
     else if (kind === "fatal") outcome.fatal ??= rest!;
     else noise.push(line);
   }
   if (noise.length > 0) outcome.agentLog += `\n--- the VM also printed\n${noise.join("\n")}`;
   return outcome;
+}
+
+/** As report() of guest/driver.sh wrote it. */
+function unescape(text: string): string {
+  return text.replaceAll(/\\(n|\\)/g, (_, letter) => letter === "n" ? "\n" : "\\");
 }
 
 function decodeBase64(text: string): string {

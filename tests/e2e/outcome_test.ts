@@ -42,7 +42,8 @@ Deno.test("difference() refuses an act that never ended, whatever was expected",
 
 Deno.test("parseOutcome() reads acts, windows, alerts and the log, and keeps what is none of them", () => {
   const outcome = parseOutcome([
-    `@act 0 126 ${base64("sh: ü: Permission denied\n")}`,
+    "@at the acts begin",
+    "@act 0 126 sh: ü:  a\\\\nb\\nPermission denied",
     "@window 0 0 1",
     "@act 1 lost ",
     "bash: something broke",
@@ -50,7 +51,12 @@ Deno.test("parseOutcome() reads acts, windows, alerts and the log, and keeps wha
     `@log ${base64("started\n")}`,
   ]);
   assert.deepEqual(outcome.acts.get(0), {
-    ...{ status: 126, output: "sh: ü: Permission denied\n", alertsBefore: 0, alertsAfter: 1 },
+    ...{
+      status: 126,
+      output: "sh: ü:  a\\nb\nPermission denied\n",
+      alertsBefore: 0,
+      alertsAfter: 1,
+    },
   });
   assert.equal(outcome.acts.get(1)?.status, undefined);
   assert.deepEqual(outcome.alerts, [{ PolicyName: "p", PID: 7 }]);
@@ -109,14 +115,14 @@ Deno.test("planScript() starts containers around the agent and waits for alerts 
   assert.deepEqual(script.trim().split("\n"), [
     "install_policies",
     "start_container 'early' 'runc' '--label=app=x'",
+    "await_containers",
     "close_sessions",
     "start_agent '--posture-file' 'block'",
-    "wait_until agent_read_policies",
     "start_container 'late' 'runc' '--privileged'",
-    "prepare 'late' 'touch /a'",
-    "wait_until agent_knows 'early' || fatal 'the agent does not know container early'",
-    "wait_until agent_knows 'late' || fatal 'the agent does not know container late'",
-    "wait_until agent_applied",
+    "await_containers",
+    "type_in 'late' '0' 'touch /a'",
+    "prepared 'late'",
+    "await_agent 'early' 'late'",
     "act_exec '0' 'late' '0' '/bin/true' 'a b'",
     `await_alert '"Action":"Block"' '"PID":1'`,
     "end_window",

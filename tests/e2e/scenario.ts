@@ -150,8 +150,7 @@ function controlOf(act: Act): Act {
 export function planScript(scenario: Scenario, acts: readonly PlannedAct[]): string {
   const containers = Object.entries(scenario.containers);
   const starting = (when: "before" | "after") =>
-    containers.filter(([, spec]) => (spec.start ?? "before") === when)
-      .flatMap(([name, spec]) => containerLines(name, spec));
+    containerLines(containers.filter(([, spec]) => (spec.start ?? "before") === when));
   const lines = [
     ...scenario.otherAlerts === "unread" ? ["alerts_unread=1"] : [],
     ...scenario.cgroups === "v1" ? ["use_cgroup_v1"] : [],
@@ -160,24 +159,34 @@ export function planScript(scenario: Scenario, acts: readonly PlannedAct[]): str
       : ["install_policies", ...starting("before"), "close_sessions"].concat(
         call("start_agent", ...scenario.agentOptions ?? []),
       ),
-    "wait_until agent_read_policies",
+    ...Object.keys(scenario.policies).length === 0
+      ? []
+      : ["wait_until agent_read_policies; at 'policies read'"],
     ...starting("after"),
-    ...containers.map(([name]) => {
-      const failure = shellQuote(`the agent does not know container ${name}`);
-      return `wait_until ${call("agent_knows", name)} || fatal ${failure}`;
-    }),
-    "wait_until agent_applied",
+    call("await_agent", ...containers.map(([name]) => name)),
     ...acts.flatMap(actLines),
     "finish",
   ];
   return lines.join("\n") + "\n";
 }
 
-function containerLines(name: string, spec: ContainerSpec): string[] {
-  const labels = Object.entries(spec.labels ?? {}).map(([key, value]) => `--label=${key}=${value}`);
-  const options = [...labels, ...spec.privileged ? ["--privileged"] : [], ...spec.options ?? []];
-  const start = call("start_container", name, spec.runtime ?? "runc", ...options);
-  return spec.prepare === undefined ? [start] : [start, call("prepare", name, spec.prepare)];
+/** All start at once, and then are prepared at once. */
+function containerLines(containers: readonly (readonly [string, ContainerSpec])[]): string[] {
+  if (containers.length === 0) return [];
+  const starts = containers.map(([name, spec]) => {
+    const labels = Object.entries(spec.labels ?? {}).map(([key, value]) =>
+      `--label=${key}=${value}`
+    );
+    const options = [...labels, ...spec.privileged ? ["--privileged"] : [], ...spec.options ?? []];
+    return call("start_container", name, spec.runtime ?? "runc", ...options);
+  });
+  const prepared = containers.filter(([, { prepare }]) => prepare !== undefined);
+  return [
+    ...starts,
+    "await_containers",
+    ...prepared.map(([name, { prepare }]) => call("type_in", name, "0", prepare!)),
+    ...prepared.length === 0 ? [] : [call("prepared", ...prepared.map(([name]) => name))],
+  ];
 }
 
 function actLines(act: PlannedAct): string[] {

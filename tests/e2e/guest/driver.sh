@@ -1,6 +1,7 @@
 # Runs a scenario inside the VM: functions for the generated script `plan.sh`, which names containers and acts.
 # What happened is reported line by line on standard output, each line beginning with "@":
-#   @act ID STATUS OUTPUT      status and base64 of the output; STATUS is "lost" when the act never ended
+#   @act ID STATUS OUTPUT      OUTPUT on one line, with \n and \\ for what they mean; STATUS is "lost" when the act never ended
+#   @at TEXT                   how far the scenario is, for those who measure
 #   @window ID FROM TO         numbers of the alerts that had arrived before the act, and when its wait ended
 #   @alert JSON                at the end, every alert in order of arrival
 #   @log BASE64                at the end, what the agent wrote
@@ -17,6 +18,7 @@ patience=${PATIENCE:-60}
 mkdir -p $work /run/agent
 : >$alerts
 touch $agent_log
+echo "@at the job begins"
 
 fatal() {
   echo "@fatal $*"
@@ -24,7 +26,7 @@ fatal() {
   exit 1
 }
 
-encode() { base64 -w0 <<<"$1"; }
+at() { echo "@at $*"; }
 
 # A pipe that nothing is written to: reading it waits without a process of its own, which emulation makes dear.
 exec {never}<> <(:)
@@ -121,11 +123,22 @@ close_sessions() {
 
 # in_session CONTAINER USER COMMAND: sets $status and $output.
 in_session() {
-  local key=$1:$2 quoted line partial="" fd end=$((SECONDS + patience))
+  type_in "$@"
+  read_output "$1" "$2"
+}
+
+# type_in CONTAINER USER COMMAND
+type_in() {
+  local key=$1:$2 quoted fd
   [ -n "${session_pid[$key]:-}" ] || open_session "$1" "$2"
   quoted=${3//\'/\'\\\'\'}
   fd=${session_in[$key]}
   printf "( eval '%s' ) </dev/null 2>&1; printf '\\\\036%%d\\\\n' \$?\n" "$quoted" >&"$fd"
+}
+
+# read_output CONTAINER USER: of the command that was typed in last.
+read_output() {
+  local key=$1:$2 line partial="" fd end=$((SECONDS + patience))
   fd=${session_out[$key]}
   output="" status=lost
   while [ $SECONDS -lt $end ]; do
@@ -152,9 +165,14 @@ in_session() {
   unset "session_pid[$key]"
 }
 
-prepare() {
-  in_session "$1" 0 "$2"
-  [ "$status" = 0 ] || fatal "prepare container $1: status $status: $output"
+# prepared CONTAINER...: waits for what `type_in` has begun in each, as root.
+prepared() {
+  local name
+  for name; do
+    read_output "$name" 0
+    [ "$status" = 0 ] || fatal "prepare container $name: status $status: $output"
+  done
+  at "containers prepared"
 }
 
 # --- the agent ----------------------------------------------------------------------------------------------------
@@ -167,10 +185,26 @@ install_policies() {
   mv -T /etc/ankylo/policies.new /etc/ankylo/policies
 }
 
-# Whether the agent has read them: it had none before.
-agent_read_policies() { curl -s $agent_url/v1/policies | grep -qF '"policies":[{'; }
+# Whether the agent has read them, by the last that its log says of it: asking it costs more than the answer is worth.
+agent_read_policies() {
+  local lines line read=""
+  mapfile -t lines <$agent_log
+  for line in "${lines[@]}"; do
+    [[ $line != *"Read policies "* ]] || read=$line
+  done
+  [[ $read == *" policies="[1-9]* ]]
+}
 
-agent_is_ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' $agent_url/readyz)" = 200 ]; }
+# ask PATH: the agent's answer, without starting a program for each of many questions. Fails unless it is 200.
+ask() (
+  exec {api}<>/dev/tcp/127.0.0.1/8420 || exit 1
+  printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1:8420\r\n\r\n' "$1" >&"$api"
+  read -r -t $patience _ status _ <&"$api"
+  while read -r -t $patience line <&"$api" && [ "$line" != $'\r' ]; do :; done
+  cat <&"$api"
+  [ "$status" = 200 ]
+) 2>/dev/null
+agent_is_ready() { ask /readyz >/dev/null; }
 
 follow_alerts() {
   while agent_runs; do
@@ -186,7 +220,7 @@ start_agent() {
   until agent_is_ready; do
     agent_runs || fatal "start the agent: it ended: $(tail -n 5 $agent_log)"
     [ $SECONDS -lt $end ] || fatal "start the agent: not ready in time: $(tail -n 5 $agent_log)"
-    sleep 0.1
+    read -r -t 0.2 -u $never || :
   done
   follow_agent
 }
@@ -196,8 +230,11 @@ follow_agent() {
   [ -z "${alerts_unread:-}" ] || return 0
   rm -f $work/headers
   follow_alerts &
-  wait_until grep -qs 200 $work/headers || fatal "follow alerts: no answer from $agent_url/v1/alerts"
+  wait_until stream_answered || fatal "follow alerts: no answer from $agent_url/v1/alerts"
+  at "alerts followed"
 }
+
+stream_answered() { [ -s $work/headers ] && read -r _ status _ <$work/headers && [ "$status" = 200 ]; }
 
 agent_runs() { kill -0 "$(<$agent_pid)" 2>/dev/null; }
 agent_is_gone() { ! agent_runs; }
@@ -208,23 +245,37 @@ stop_agent() {
   wait_until agent_is_gone
 }
 
-agent_knows() { curl -s $agent_url/v1/workloads | grep -qF "\"$1\""; }
+agent_knows() { [[ $(ask /v1/workloads) == *"\"$1\""* ]]; }
 
-# Whether every container that a policy selects is under one. Where no rule of it can be enforced, that never happens:
-# then the acts begin all the same, when patience has ended.
-agent_applied() { ! curl -s $agent_url/v1/workloads | grep -q '"generation":null,"policies":\["'; }
+# agent_applied CONTAINER...: whether the agent knows them all, and every one that a policy selects is under one.
+agent_applied() {
+  local workloads name
+  workloads=$(ask /v1/workloads)
+  missing=""
+  for name; do [[ $workloads == *"\"$name\""* ]] || missing+=" $name"; done
+  [ -z "$missing" ] && [[ $workloads != *'"generation":null,"policies":["'* ]]
+}
+
+# await_agent CONTAINER...: until the acts can begin. Where no rule of a policy can be enforced it is never applied: then
+# they begin all the same, when patience has ended.
+await_agent() {
+  wait_until agent_applied "$@" || [ -z "$missing" ] || fatal "the agent does not know of containers:$missing"
+  at "policies applied"
+}
 
 # --- acts ---------------------------------------------------------------------------------------------------------
 
-alert_count() {
+# Sets $count.
+count_alerts() {
   mapfile -t arrived <$alerts
-  echo ${#arrived[@]}
+  count=${#arrived[@]}
 }
 
 # act ID CONTAINER USER COMMAND; the container "host" is this machine, with the functions above.
 act() {
   local id=$1 from
-  from=$(alert_count)
+  count_alerts
+  from=$count
   if [ "$2" = host ]; then
     output=$(eval "$4" 2>&1 </dev/null)
     status=$?
@@ -238,7 +289,8 @@ act() {
 act_exec() {
   local id=$1 container=$2 user=$3 from limit=(timeout "$patience")
   shift 3
-  from=$(alert_count)
+  count_alerts
+  from=$count
   if [ "$user" = 0 ]; then
     output=$("${limit[@]}" ctr task exec --exec-id "act-$id" "$container" "$@" 2>&1 </dev/null)
   else
@@ -249,7 +301,8 @@ act_exec() {
 }
 
 report() {
-  echo "@act $1 $status $(encode "$output")"
+  local text=${output//\\/\\\\}
+  echo "@act $1 $status ${text//$'\n'/\\n}"
   window_id=$1 window_from=$2
 }
 
@@ -271,7 +324,10 @@ alert_arrived() {
   return 1
 }
 
-end_window() { echo "@window $window_id $window_from $(alert_count)"; }
+end_window() {
+  count_alerts
+  echo "@window $window_id $window_from $count"
+}
 
 finish() {
   if [ -e $agent_pid ]; then stop_agent TERM; fi

@@ -1,5 +1,6 @@
 /** Enforcement outlives the agent, however that ends; the next agent adopts it; `ankylo uninstall` ends it. */
 
+import { DENIED, MODE, onHost, startAgent } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 
 const policy = `
@@ -22,7 +23,7 @@ spec:
   action: Block
 `;
 
-const denied = { PolicyName: "guard", Severity: "7", Action: "Block", Result: "Permission denied" };
+const denied = { ...DENIED, PolicyName: "guard", Severity: "7" };
 
 /** Refused while no agent runs that could tell. */
 const refusedInSilence = (when: string): Act[] => [
@@ -53,26 +54,18 @@ const refusedAndTold = (when: string): Act[] => [
   },
 ];
 
-const onHost = (claim: string, run: string, expect: Act["expect"] = "ok"): Act => ({
-  ...{ claim, in: "host", run, expect },
-});
-
-/** In a subshell of its own, for its followers would hold the act's output open. */
-const startAgent = "(start_agent) >/dev/null 2>&1";
-const mode = `curl -s $agent_url/v1/status | grep -o '"mode":"[a-z]*"'`;
 const prepare = "mkdir /data && echo text >/data/x";
 
 scenario({
   name: "agent restart",
   policies: { "guard.yaml": policy },
-  agentStarts: "last",
   containers: {
     web: { labels: { app: "web" }, prepare },
     free: { prepare },
   },
   acts: [
     ...refusedAndTold("at first"),
-    onHost("the first agent installs its programs", mode, /"installed"/),
+    onHost("the first agent installs its programs", MODE, /"installed"/),
     onHost("uninstall is refused while an agent runs", "ankylo uninstall", {
       ...{ status: 6, output: /an agent runs already/ },
     }),
@@ -84,8 +77,8 @@ scenario({
       "ctr run -d --label=app=web $image late /bin/sleep 1000000",
     ),
 
-    onHost("the next agent starts", startAgent),
-    onHost("the next agent adopts what it finds", mode, /"adopted"/),
+    onHost("the next agent starts", startAgent()),
+    onHost("the next agent adopts what it finds", MODE, /"adopted"/),
     ...refusedAndTold("after a kill"),
     onHost(
       "the next agent goes on numbering, and says how many of the former's alerts are gone",
@@ -128,8 +121,8 @@ scenario({
     onHost("nothing is left on the disk", "[ ! -e /var/lib/ankylo ]"),
     onHost("uninstall again finds nothing", "ankylo uninstall", /Nothing is installed/),
 
-    onHost("an agent after that starts", startAgent),
-    onHost("an agent after that installs its programs", mode, /"installed"/),
+    onHost("an agent after that starts", startAgent()),
+    onHost("an agent after that installs its programs", MODE, /"installed"/),
     ...refusedAndTold("after a new installation"),
 
     onHost("that is kept on the disk", 'wait_until grep -q \'"id":"web"\' /var/lib/ankylo/state'),
@@ -142,7 +135,7 @@ scenario({
       "kill $(pids_of containerd); wait_until no_process containerd",
     ),
     onHost("the policy file is broken", "echo 'spec: [' >/etc/ankylo/policies/guard.yaml"),
-    onHost("an agent starts then", startAgent),
+    onHost("an agent starts then", startAgent()),
     onHost(
       "it says what comes from the last run",
       "ankylo status",

@@ -1,10 +1,9 @@
 /** Allow-lists with `posture.file: audit`, the default: what the list does not name passes and is told of. */
 
+import { DENIED, makeTool } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 
 const notListed = { PolicyName: "DefaultPosture", Action: "Audit", Result: "Passed" };
-const denied = { Action: "Block", Result: "Permission denied" };
-
 const policy = (name: string, spec: string) => `
 apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
@@ -56,10 +55,9 @@ const files = policy(
 `,
 );
 
-const tool = (path: string) => `printf '#!/bin/sh\\necho ran' > ${path} && chmod +x ${path}`;
 const prepareFiles = "mkdir -p /data/blocked && cd /data && " +
   "for f in one page watched blocked/x other; do echo text >$f; done";
-const prepareTools = `mkdir -p /opt/a && ${tool("/opt/a/tool")} && ${tool("/usr/other")}`;
+const prepareTools = `mkdir -p /opt/a && ${makeTool("/opt/a/tool")} && ${makeTool("/usr/other")}`;
 
 const passes = (container: string, claim: string, run: string): Act => ({
   ...{ claim, in: container, run, expect: "ok" },
@@ -88,7 +86,7 @@ scenario({
     {
       claim: "Block inside the list is refused",
       ...{ in: "programs", run: "/bin/uname", expect: "EACCES", control: "free" },
-      alert: { ...denied, PolicyName: "programs", Operation: "Process", Resource: "/bin/uname" },
+      alert: { ...DENIED, PolicyName: "programs", Operation: "Process", Resource: "/bin/uname" },
     },
     {
       claim: "Allow for a source beats Block for all, though the source's parent is blocked",
@@ -106,7 +104,7 @@ scenario({
       claim: "writing a file listed with readOnly is refused whatever the posture",
       ...{ in: "files", run: "echo x >>/data/page", expect: "EACCES", control: "free" },
       alert: {
-        ...{ ...denied, PolicyName: "DefaultPosture", Operation: "File" },
+        ...{ ...DENIED, PolicyName: "DefaultPosture", Operation: "File" },
         Resource: "/data/page",
       },
     },
@@ -116,7 +114,7 @@ scenario({
       alert: [
         { ...notListed, Operation: "File", Resource: "/bin/unlink" },
         {
-          ...{ ...denied, PolicyName: "DefaultPosture", Operation: "File" },
+          ...{ ...DENIED, PolicyName: "DefaultPosture", Operation: "File" },
           Resource: "/data/page",
         },
       ],
@@ -134,7 +132,7 @@ scenario({
     {
       claim: "Block beside the list is refused",
       ...{ in: "files", run: "read line </data/blocked/x", expect: "EACCES", control: "free" },
-      alert: { ...denied, PolicyName: "files", Operation: "File", Resource: "/data/blocked/x" },
+      alert: { ...DENIED, PolicyName: "files", Operation: "File", Resource: "/data/blocked/x" },
     },
     {
       claim: "Audit beside the list is told of under its own name",

@@ -3,10 +3,10 @@
  * what it needs is allowed is started, entered and ended as if nothing were there, by runc and by crun.
  */
 
-import { type Act, scenario } from "../harness.ts";
+import { DENIED, makeTool } from "../fixtures.ts";
+import { type Act, scenario, STRICT_AGENT } from "../harness.ts";
 
-const denied = { Action: "Block", Result: "Permission denied" };
-const notListed = { ...denied, PolicyName: "DefaultPosture" };
+const notListed = { ...DENIED, PolicyName: "DefaultPosture" };
 
 const strict = `
 apiVersion: security.kubearmor.com/v1
@@ -122,13 +122,12 @@ spec:
   action: Block
 `;
 
-const tool = (path: string) => `printf '#!/bin/sh\\necho ran' > ${path} && chmod +x ${path}`;
 const preparePrograms = [
   "mkdir -p /opt/flat/below /opt/deep/a/b /opt/tools",
   ...["/opt/flat/tool", "/opt/flat/refused", "/opt/flat/below/tool", "/opt/deep/a/b/tool"].map(
-    tool,
+    makeTool,
   ),
-  ...["/opt/tools/tool", "/opt/other"].map(tool),
+  ...["/opt/tools/tool", "/opt/other"].map(makeTool),
 ].join(" && ");
 
 const prepareFiles = [
@@ -148,12 +147,12 @@ const listed = (container: string, claim: string, run: string): Act => ({
 
 const program = (what: string, run: string, resource: string, policy = "DefaultPosture"): Act => ({
   ...{ claim: `${what} is not executed`, in: "programs", run, expect: "EACCES", control: "free" },
-  alert: { ...denied, PolicyName: policy, Operation: "Process", Resource: resource },
+  alert: { ...DENIED, PolicyName: policy, Operation: "Process", Resource: resource },
 });
 
 const file = (what: string, run: string, object: string, policy = "DefaultPosture"): Act => ({
   ...{ claim: `${what} is refused`, in: "files", run, expect: "EACCES", control: "free" },
-  alert: { ...denied, PolicyName: policy, Operation: "File", Resource: object },
+  alert: { ...DENIED, PolicyName: policy, Operation: "File", Resource: object },
 });
 
 const controlOf = (index: number) => index === 0 ? { control: "free" } : {};
@@ -182,8 +181,7 @@ const strictActs = (container: string, index: number): Act[] => [
 
 scenario({
   name: "allow-lists that refuse",
-  agentOptions: ["--posture-file", "block"],
-  agentStarts: "last",
+  agentOptions: STRICT_AGENT,
   policies: {
     "strict.yaml": strict,
     "programs.yaml": programs,
@@ -272,7 +270,7 @@ scenario({
       in: "only-block",
       run: "/bin/cat /etc/shadow",
       expect: "EACCES",
-      alert: { ...denied, PolicyName: "only-block", Resource: "/etc/shadow" },
+      alert: { ...DENIED, PolicyName: "only-block", Resource: "/etc/shadow" },
       control: "free",
     },
     {

@@ -3,35 +3,11 @@
  * One kernel: nothing about it differs between them but the numbers of controllers, which are asked for by name.
  */
 
-import { type Act, type AlertPattern, scenario } from "../harness.ts";
+import { GUARDED } from "../fixtures.ts";
+import { type Act, scenario } from "../harness.ts";
 
-const policy = `
-apiVersion: security.kubearmor.com/v1
-kind: KubeArmorPolicy
-metadata:
-  name: keep
-spec:
-  selector:
-    matchLabels:
-      app: guarded
-  file:
-    matchPaths:
-      - path: /data/secret
-  process:
-    matchPaths:
-      - path: /bin/tac
-  action: Block
-`;
-
-const prepare = "mkdir -p /data && echo content >/data/secret";
-const labels = { app: "guarded" };
-
-const opened: AlertPattern = {
-  ...{ PolicyName: "keep", Operation: "File", Action: "Block", Resource: "/data/secret" },
-};
-const executed: AlertPattern = {
-  ...{ PolicyName: "keep", Operation: "Process", Action: "Block", ProcessName: "/bin/tac" },
-};
+const { labels, policy, prepare, opened } = GUARDED;
+const executed = GUARDED.executed("/bin/tac");
 
 const refused = (where: string): Act[] => [
   {

@@ -3,60 +3,13 @@
  * knows it. Claims begin with the row of tests/e2e/EVASIONS.md.
  */
 
-import { type Act, type AlertPattern, type ContainerSpec, scenario } from "../harness.ts";
+import { GUARDED, refusal } from "../fixtures.ts";
+import { type Act, type ContainerSpec, scenario } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
-const policy = `
-apiVersion: security.kubearmor.com/v1
-kind: KubeArmorPolicy
-metadata:
-  name: keep
-spec:
-  selector:
-    matchLabels:
-      app: guarded
-  file:
-    matchPaths:
-      - path: /data/secret
-  process:
-    matchPaths:
-      - path: /bin/tac
-      - path: /usr/bin/tac
-  action: Block
-`;
-
-const prepare = "mkdir -p /data /opt && for f in secret text; do echo content >/data/$f; done";
-const labels = { app: "guarded" };
+const { labels, policy, prepare, opened, executed } = GUARDED;
 const cgroups = ["--mount", "type=bind,src=/sys/fs/cgroup,dst=/cgroup,options=rbind:rw"];
 const privileged: ContainerSpec = { prepare, privileged: true, options: cgroups };
-
-const opened: AlertPattern = {
-  PolicyName: "keep",
-  Operation: "File",
-  Action: "Block",
-  Resource: "/data/secret",
-};
-const executed = (ProcessName: string): AlertPattern => ({
-  PolicyName: "keep",
-  Operation: "Process",
-  Action: "Block",
-  ProcessName,
-});
-
-const refusal = (
-  claim: string,
-  run: Act["run"],
-  alert: AlertPattern,
-  more: Partial<Act> = {},
-): Act => ({
-  claim: `${claim} is refused`,
-  in: "web",
-  run,
-  expect: "EACCES",
-  alert,
-  control: { in: "free", expect: /content|^\s*$/ },
-  ...more,
-});
 
 /** Moves out of the container by means that its cgroup file system gives it. */
 const leaving: Act[] = [

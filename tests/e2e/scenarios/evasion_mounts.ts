@@ -4,7 +4,8 @@
  * a user namespace of their own. Claims begin with the row of tests/e2e/EVASIONS.md.
  */
 
-import { type Act, type AlertPattern, scenario } from "../harness.ts";
+import { refusal, refusedBy } from "../fixtures.ts";
+import { type Act, scenario } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
 const policy = `
@@ -42,33 +43,10 @@ const own = "unshare -m /files/mounts";
 /** Anybody, in a user namespace and a mount namespace of their own. */
 const ownUser = "unshare -Urm /files/mounts";
 
-const refused = (lsm: string, Resource?: string | RegExp): AlertPattern => ({
-  PolicyName: "keep",
-  Operation: "File",
-  Action: "Block",
-  Result: "Permission denied",
-  ...Resource === undefined ? {} : { Resource },
-  Data: new RegExp(`^lsm=${lsm}( |$)`),
-});
+const refused = (lsm: string, resource?: string | RegExp) => refusedBy("keep", lsm, resource);
 
 const opened = refused("FILE_OPEN", "/data/secret");
 const mountOnM = refused("SB_MOUNT", "/mnt/m");
-
-/** An act that the rules refuse, and that works where no rule is. */
-const refusal = (
-  claim: string,
-  run: string,
-  alert: AlertPattern,
-  more: Partial<Act> = {},
-): Act => ({
-  claim: `${claim} is refused`,
-  in: "web",
-  run,
-  expect: "EACCES",
-  alert,
-  control: { in: "free", expect: /content|Linux|^[01]?\s*$/ },
-  ...more,
-});
 
 const asNobody = { user: NOBODY };
 

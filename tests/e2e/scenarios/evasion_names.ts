@@ -3,6 +3,7 @@
  * must not suffer from the rules. Claims begin with the row of tests/e2e/EVASIONS.md.
  */
 
+import { refusedBy } from "../fixtures.ts";
 import { type Act, type AlertPattern, scenario } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
@@ -62,18 +63,10 @@ const prepare = [
 ].join(" && ");
 
 const refused = (
-  Resource: string | RegExp,
+  resource: string | RegExp,
   lsm: string,
   more: AlertPattern = {},
-): AlertPattern => ({
-  PolicyName: "keep",
-  Operation: "File",
-  Action: "Block",
-  Result: "Permission denied",
-  Resource,
-  Data: new RegExp(`^lsm=${lsm}( |$)`),
-  ...more,
-});
+): AlertPattern => ({ ...refusedBy("keep", lsm, resource), ...more });
 
 /** An act that the rules refuse, and that works where no rule is. */
 const refusal = (claim: string, run: string, alert: AlertPattern, control = "free"): Act => ({

@@ -3,7 +3,8 @@
  * begin with the row of tests/e2e/EVASIONS.md.
  */
 
-import { type Act, type AlertPattern, scenario } from "../harness.ts";
+import { refusal, refusedBy } from "../fixtures.ts";
+import { type Act, scenario, STRICT_AGENT } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
@@ -88,33 +89,11 @@ const prepare = [
   "printf '#!/bin/sh\\necho content\\n' >/opt/script.sh && chmod +x /opt/script.sh",
 ].join(" && ");
 
-const refused = (lsm: string, Resource?: string | RegExp, PolicyName = "deny"): AlertPattern => ({
-  PolicyName,
-  Operation: lsm === "FILE_OPEN" ? "File" : "Process",
-  Action: "Block",
-  Result: "Permission denied",
-  ...Resource === undefined ? {} : { Resource },
-  Data: new RegExp(`^lsm=${lsm}( |$)`),
-});
+const refused = (lsm: string, resource?: string | RegExp, policy = "deny") =>
+  refusedBy(policy, lsm, resource, lsm === "FILE_OPEN" ? "File" : "Process");
 
 const executed = (path: string, PolicyName = "deny") =>
   refused("SECURITY_BPRM_CHECK", new RegExp(`^${path}( |$)`), PolicyName);
-
-/** An act that the rules refuse, and that works where no rule is. */
-const refusal = (
-  claim: string,
-  run: string,
-  alert: AlertPattern,
-  more: Partial<Act> = {},
-): Act => ({
-  claim: `${claim} is refused`,
-  in: "web",
-  run,
-  expect: "EACCES",
-  alert,
-  control: { in: "free", expect: /ontent|^\s*$/ },
-  ...more,
-});
 
 /** The loader's words for a mapping that the kernel refused; it does not name the error. */
 const unmapped: Partial<Act> = {
@@ -290,7 +269,7 @@ scenario({
   name: "evasion by programs",
   policies: { "deny.yaml": deny, "allow.yaml": allow, "vault.yaml": vault },
   containers: { web: container, strict: container, vault: container, free: container },
-  agentOptions: ["--posture-file", "block"],
+  agentOptions: STRICT_AGENT,
   files: await Promise.all(["execute", "mounts"].map(compileTool)),
   acts: [
     ...launched,

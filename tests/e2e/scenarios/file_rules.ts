@@ -1,9 +1,10 @@
 /** File rules: by path, by directory, readOnly, by the program that acts; Block and Audit; every way to change a file. */
 
+import { DENIED } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
-const denied = { Operation: "File", Action: "Block", Result: "Permission denied" };
+const denied = { ...DENIED, Operation: "File" };
 const passed = { Operation: "File", Action: "Audit", Result: "Passed" };
 
 /** The same rules with either action, each for the container that is named after it. */

@@ -5,12 +5,16 @@
  * ANKYLO_E2E_RACE: containers whose first act is a blocked one.
  */
 
-import { type Act, type AlertPattern, scenario } from "../harness.ts";
+import { onHost, startAgent } from "../fixtures.ts";
+import { type Act, type AlertPattern, scenario, STRICT_AGENT } from "../harness.ts";
+import { setting } from "../settings.ts";
 import { compileTool } from "../tools/compile.ts";
 
-const RACE = Number(Deno.env.get("ANKYLO_E2E_RACE") ?? "6");
+const RACE = setting("ANKYLO_E2E_RACE", 4);
 /** That nothing forbids it. */
 const CONTROLS = 2;
+/** How long what nobody describes waits: longer than it takes to see that it does, and the next to stop the agent. */
+const TIMEOUT_S = 20;
 
 const policies = {
   "keep.yaml": `
@@ -53,14 +57,6 @@ const opened: AlertPattern = {
   ...{ PolicyName: "keep", Operation: "File", Action: "Block", Resource: "/etc/passwd" },
 };
 
-const host = (claim: string, run: string, expect: Act["expect"], more: Partial<Act> = {}): Act => ({
-  ...{ claim, in: "host", run, expect },
-  ...more,
-});
-
-/** In a subshell of its own, for its followers would hold the act's output open. */
-const startAgent = (options: string) => `(start_agent ${options}) >/dev/null 2>&1`;
-
 /** Functions for acts on the host. Each act is a shell of its own. */
 const functions = `
 # begin NAME RUNTIME LABEL PROGRAM...: starts a container in the background; what it says goes to a file, then its status.
@@ -86,11 +82,12 @@ held() {
   done
 }
 pids_of() { cat /sys/fs/cgroup/default/$1/cgroup.procs; }
-status() { curl -s $agent_url/v1/status | grep -o "\\"$1\\":[0-9]*" | head -n 1; }
-# A container that no runtime knows: its cgroup is where containers are.
+status() { ask /v1/status | grep -o "\\"$1\\":[0-9]*" | head -n 1; }
+# bare NAME: a container that no runtime knows, by the specification on standard input; its cgroup is where containers are.
 bare() {
   mkdir -p /run/bare-$1/rootfs && ctr images mount --rw $image /run/bare-$1/rootfs >/dev/null &&
-    cat >/run/bare-$1/config.json && (
+    cat >/run/bare-$1/config.json || return
+  (
     runc run --bundle /run/bare-$1 $1
     echo "status $?"
   ) >$work/out-$1 2>&1 </dev/null &
@@ -154,7 +151,7 @@ const hooked = (name: string, stage: string, path: string) => {
 
 const hook = (stage: string, path: string): Act => {
   const name = stage.toLowerCase();
-  return host(
+  return onHost(
     `an OCI hook of ${stage} is judged as the container's, and its container does not wait for itself`,
     hooked(name, stage, path).replace("LABEL", "strict"),
     { output: /permission denied/i },
@@ -173,14 +170,13 @@ scenario({
   name: "no window",
   policies,
   containers: {},
-  agentStarts: "last",
-  agentOptions: ["--pending-containers", "hold", "--posture-file", "block"],
+  agentOptions: STRICT_AGENT,
   files: [
     await compileTool("first"),
     new URL("../tools/first.sh", import.meta.url).pathname,
   ],
   acts: [
-    host(
+    onHost(
       `T6 none of ${RACE} containers gets to its first act`,
       race("guarded", RACE),
       new RegExp(`^escaped 0, refused ${RACE}\\s*$`),
@@ -195,19 +191,19 @@ scenario({
     ),
     hook("createContainer", "/job/files/first"),
     hook("startContainer", "/files/first"),
-    host(
+    onHost(
       "containers that start while the agent is stopped wait at their program",
       withFunctions(`kill -STOP $(<$agent_pid); ${waiting} wait_until held ${WAITING}`),
       "ok",
     ),
-    host(
+    onHost(
       "T8 one that is continued by a signal waits again, and has not run",
       withFunctions(`
 for i in 1 2 3; do kill -CONT $(pids_of by-runc); wait_until held by-runc || exit 1; done
 cat $work/out-by-runc`),
       /^$/,
     ),
-    host(
+    onHost(
       "once the agent goes on they are judged",
       withFunctions(`kill -CONT $(<$agent_pid); outcome ${WAITING}`),
       {
@@ -222,7 +218,7 @@ cat $work/out-by-runc`),
       },
       { alert: [executed, opened] },
     ),
-    host(
+    onHost(
       "containers that start while no agent runs wait for the next",
       withFunctions(
         `stop_agent KILL; begin by-runc runc guarded /bin/tac /proc/version
@@ -230,48 +226,48 @@ begin free crun other /bin/tac /proc/version; wait_until held by-runc free`,
       ),
       "ok",
     ),
-    host(
+    onHost(
       "the next agent judges them",
       withFunctions(`${startAgent("--pending-containers block")}; outcome by-runc free`),
       /by-runc:.*permission denied.*\nfree: Linux version/i,
     ),
-    host(
+    onHost(
       "pendingContainers block: a container that starts while no agent runs is refused",
       withFunctions(
         "stop_agent KILL; begin late runc other /bin/tac /proc/version; outcome late",
       ),
       /permission denied/i,
     ),
-    host("the next agent starts", startAgent("--pending-timeout 3600"), "ok"),
-    host(
+    onHost("the next agent starts", startAgent(`--pending-timeout ${TIMEOUT_S}`), "ok"),
+    onHost(
       "it tells of the refusal",
       `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts" | ` +
         `grep -m 1 -o '"Reason":"pending"'`,
       /pending/,
     ),
-    host(
+    onHost(
       "a container that nobody describes waits",
       withFunctions(`${bare("nobody")}; wait_until held nobody && cat $work/out-nobody`),
       /^$/,
     ),
-    host(
-      "an agent that stops lets it go",
-      withFunctions("stop_agent TERM; outcome nobody"),
+    onHost(
+      "a container that nobody describes in time goes on, and is counted",
+      withFunctions("outcome nobody; status timedOut"),
+      /it ran status 0.*\n"timedOut":1/,
+    ),
+    onHost("no task is left staging", withFunctions("status staging"), /"staging":0/),
+    onHost(
+      "an agent that stops lets go what waits",
+      withFunctions(
+        `${bare("waiter")}; wait_until held waiter && stop_agent TERM && outcome waiter`,
+      ),
       /it ran status 0/,
     ),
-    host(
+    onHost(
       "pendingContainers audit: a container that starts while no agent runs starts",
       withFunctions("begin late runc guarded /bin/tac /proc/version; outcome late"),
       /Linux version/,
     ),
-    host(
-      "a container that nobody describes in time goes on, and is counted",
-      withFunctions(
-        `${startAgent("--pending-timeout 1")}; ${bare("timed")}; outcome timed; status timedOut`,
-      ),
-      /it ran status 0.*\n"timedOut":1/,
-    ),
-    host("no task is left staging", withFunctions("status staging"), /"staging":0/),
   ],
   // The agent's own tests tell which; here the alerts of one act may come during the next, with another agent.
   otherAlerts: "ignore",

@@ -3,6 +3,7 @@
  * yet; and what the agent tells of all that.
  */
 
+import { DENIED, onHost } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 
 const block = (name: string, program: string) => `
@@ -37,8 +38,6 @@ spec:
   action: Block
 `;
 
-const denied = { Action: "Block", Result: "Permission denied" };
-
 /** Changes files in the agent's folder, and waits until that is in force. */
 const change = (command: string) =>
   "generation() { curl -s $agent_url/v1/status | grep -o '\"generation\":[0-9]*' | head -n 1; }; " +
@@ -47,15 +46,11 @@ const change = (command: string) =>
 
 const refused = (claim: string, program: string, name: string): Act => ({
   ...{ claim, in: "web", run: program, expect: "EACCES", control: "free" },
-  alert: { ...denied, PolicyName: name, Operation: "Process", Resource: program },
+  alert: { ...DENIED, PolicyName: name, Operation: "Process", Resource: program },
 });
 
 const runs = (claim: string, program: string): Act => ({
   ...{ claim, in: "web", run: program, expect: "ok" },
-});
-
-const onHost = (claim: string, run: string, expect: Act["expect"]): Act => ({
-  ...{ claim, in: "host", run, expect },
 });
 
 /** The first alerts of a stream that a filter leaves, as their resources. */
@@ -84,7 +79,7 @@ scenario({
     {
       claim: "its neighbour in the same policy is enforced",
       ...{ in: "web", run: "/bin/cat /etc/group", expect: "EACCES", control: "free" },
-      alert: { ...denied, PolicyName: "not-yet", Resource: "/etc/group" },
+      alert: { ...DENIED, PolicyName: "not-yet", Resource: "/etc/group" },
     },
     onHost(
       "ankylo status names the rule that is not enforced, and why",

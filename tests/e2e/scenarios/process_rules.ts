@@ -1,8 +1,9 @@
 /** Process rules: by path, by directory, by the program that starts another; Block and Audit; what an alert inherits. */
 
+import { DENIED, makeTool } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 
-const denied = { Operation: "Process", Action: "Block", Result: "Permission denied" };
+const denied = { ...DENIED, Operation: "Process" };
 const passed = { Operation: "Process", Action: "Audit", Result: "Passed" };
 
 /** The same rules with either action, each for the container that is named after it. */
@@ -64,11 +65,12 @@ spec:
       - path: /etc/shadow
 `;
 
-const tool = (path: string) => `printf '#!/bin/sh\\necho ran' > ${path} && chmod +x ${path}`;
 const prepare = [
   "mkdir -p /opt/flat/below /opt/deep/a/b /opt/tools",
-  ...["/opt/flat/tool", "/opt/flat/below/tool", "/opt/deep/tool", "/opt/deep/a/b/tool"].map(tool),
-  ...["/opt/tools/tool", "/opt/other"].map(tool),
+  ...["/opt/flat/tool", "/opt/flat/below/tool", "/opt/deep/tool", "/opt/deep/a/b/tool"].map(
+    makeTool,
+  ),
+  ...["/opt/tools/tool", "/opt/other"].map(makeTool),
   "printf '#!/bin/sleep\\n' > /opt/by-interpreter && chmod +x /opt/by-interpreter",
   "mkdir /opt/link && ln -s /bin/sleep /opt/link/sleep",
 ].join(" && ");

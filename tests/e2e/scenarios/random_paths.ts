@@ -7,7 +7,7 @@
 
 import { outputDir } from "../../../scripts/vm/store.ts";
 import { DEFAULT_POSTURE } from "../../../src/model/posture.ts";
-import { type Act, type ContainerSpec, scenario } from "../harness.ts";
+import { type Act, type ContainerSpec, scenario, STRICT_AGENT } from "../harness.ts";
 import { ASKERS, randomTree } from "../random_trees.ts";
 import { compileTool } from "../tools/compile.ts";
 import { seedOf, setting } from "../settings.ts";
@@ -54,7 +54,7 @@ for (let i = 0; i < trees; i++) {
 
 scenario({
   name: "random paths",
-  agentOptions: ["--posture-file", "block"],
+  agentOptions: STRICT_AGENT,
   policies,
   containers,
   files,

@@ -1,7 +1,7 @@
 /**
  * Self-protection: what a container can't do to the agent, however much of the host it was given. It is privileged, sees
  * the host's processes and all of its files. The same acts by the host's root are the controls: they work, as the agent
- * is protected from containers only. Claims begin with the row of tests/e2e/EVASIONS.md.
+ * is protected from containers only; then it is started with `protect: host`. Claims begin with the row of tests/e2e/EVASIONS.md.
  */
 
 import { type Act, type AlertPattern, type ContainerSpec, scenario } from "../harness.ts";
@@ -269,11 +269,51 @@ const after: Act[] = [
     run: "stop_agent KILL && ! agent_runs",
     expect: "ok",
   },
+];
+
+/** Each command but the last `kill` is a process of its own; that one is the shell's, which started the agent. */
+const byHost = [
+  "start_agent --protect host",
+  "env kill -9 $(<$agent_pid) && echo killed",
+  "/job/files/tamper trace $(<$agent_pid) && echo traced",
+  "/job/files/tamper maps 0 && echo taken",
+  "env rm /sys/fs/bpf/ankylo/v1/links/hook_file_open && echo removed",
+  "/job/files/tamper trace 0",
+  "told_of_host() { grep INODE_UNLINK $alerts | grep -qv ContainerName; }; wait_until told_of_host",
+  "stop_agent TERM",
+].join("; ");
+
+const toldOfHost = (Operation: string, lsm: string): AlertPattern => ({
+  ...told(Operation, lsm),
+  ContainerName: /^$/,
+});
+
+/** `protect: host`: all but init and those that started the agent are kept off it; and the node can be repaired all the same. */
+const fromHost: Act[] = [
+  {
+    claim:
+      "M2, M3 with protect: host its other processes are refused; the shell that started the agent can end it",
+    in: "host",
+    run: byHost,
+    expect: /^(?!.*(killed|traced|taken|removed)).*\bdone\b/s,
+    alert: [
+      toldOfHost("Process", "TASK_KILL"),
+      toldOfHost("Process", "PTRACE_ACCESS_CHECK"),
+      toldOfHost("Syscall", "BPF_MAP"),
+      toldOfHost("File", "INODE_UNLINK"),
+    ],
+  },
   {
     claim: "M2 pins and policies are safe from containers while no agent runs",
     in: "intruder",
     run: `rm -f ${pins}/v1/links/hook_file_open`,
     expect: "EPERM",
+  },
+  {
+    claim: "M2 the host's root takes all out",
+    in: "host",
+    run: "ankylo uninstall",
+    expect: /Nothing is enforced any more/,
   },
 ];
 
@@ -311,5 +351,6 @@ scenario({
     ...kernelObjects,
     ...files,
     ...after,
+    ...fromHost,
   ],
 });

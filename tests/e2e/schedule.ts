@@ -1,0 +1,59 @@
+/**
+ * Which scenarios a run takes, on which kernels, the longest first, so that those who share the work end together.
+ *
+ * What a rule refuses depends on the kernel: on its hooks, and on how its structures are read. Such claims are tried on
+ * every kernel of the matrix. What the agent makes of policies, restarts and floods is the same code on each: the usual
+ * run tries it on one, half of it on the oldest, half on the other; a full run on both.
+ */
+
+import { KERNEL_SERIES, KERNELS, type KernelSeries } from "../../scripts/vm/kernels.ts";
+
+/** Kernels that a scenario runs on. */
+export interface Planned {
+  readonly usual: readonly KernelSeries[];
+  readonly full: readonly KernelSeries[];
+}
+
+const MATRIX = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "all");
+
+const onMatrix: Planned = { usual: MATRIX, full: MATRIX };
+const onOne = (series: KernelSeries): Planned => ({ usual: [series], full: MATRIX });
+const only = (...series: KernelSeries[]): Planned => ({ usual: series, full: series });
+
+/** By name of the file in tests/e2e/scenarios. */
+export const SCHEDULE: Readonly<Record<string, Planned>> = {
+  persistence: onOne("6.12"),
+  no_window: onOne("6.1"),
+  evasion_names: onMatrix,
+  self_protection: onMatrix,
+  evasion_mounts: onMatrix,
+  evasion_programs: onMatrix,
+  agent_restart: onOne("6.12"),
+  file_rules: onMatrix,
+  allow_lists_block: onMatrix,
+  evasion_identity: onMatrix,
+  random_paths: onMatrix,
+  cgroup_v1: only("6.1"),
+  races: onMatrix,
+  policy_changes: onOne("6.1"),
+  process_rules: onOne("6.12"),
+  accounting: onOne("6.1"),
+  precedence: onOne("6.12"),
+  allow_lists_audit: onOne("6.12"),
+  kernel_support: only("6.1", "6.12", "6.18", "7.x"),
+  hook_coverage: only(...KERNEL_SERIES),
+};
+
+/** One run of one scenario. */
+export interface Slot {
+  readonly scenario: string;
+  readonly kernel: KernelSeries;
+}
+
+/** What a run on these kernels consists of, in the order in which to begin. */
+export function plan(kernels: readonly KernelSeries[], extent: keyof Planned): Slot[] {
+  return Object.entries(SCHEDULE).flatMap(([scenario, planned]) =>
+    planned[extent].filter((kernel) => kernels.includes(kernel))
+      .map((kernel) => ({ scenario, kernel }))
+  );
+}
