@@ -33,6 +33,7 @@ struct alert_kind global_alert_kind;
 struct numbering global_numbering;
 struct agent_pulse global_agent_pulse;
 struct task_survey global_task_survey;
+struct known_path global_known_path;
 
 struct protected_key global_protected_key;
 struct protected_object global_protected_object;

@@ -447,6 +447,15 @@ struct protection {
 	struct protected_fd fds[PROTECTED_FDS_MAX];
 };
 
+/* What a path of the agent's is to the kernel's side: context of self_test, which fills in all but `fd`. */
+struct known_path {
+	__u64 path_hash;
+	__u32 fd;         /* of the agent's open file */
+	__u32 walked;     /* 1: the rest was filled in */
+	__u32 end;        /* enum walk_end: 0 is reached */
+	__u32 components; /* names */
+};
+
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* Names an exec for ever: the image that a process runs. ns since boot at exec, and the process. 0/0: unknown. */

@@ -417,17 +417,6 @@ __noinline int register_file(__u64 address, __u32 flags)
 	return 0;
 }
 
-static __always_inline struct file *file_of(struct task_struct *task, __u32 fd)
-{
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
-
-	if (fd < BPF_CORE_READ(table, max_fds))
-		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	return file;
-}
-
 /* One of the agent's descriptors. */
 static long register_descriptor(__u32 index, struct protection **context)
 {

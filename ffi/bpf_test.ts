@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { BpfError, BpfMap, BpfObject, BpfProgram, MAP_TYPE, openShim, type Shim } from "./bpf.ts";
 import { BpfLink, RunStats, setLeakReporter, u32Bytes, UPDATE, VerifierError } from "./bpf.ts";
 import { KernelFiles } from "./procfs.ts";
-import { programExists } from "./program.ts";
+import { missesOfLink, programExists } from "./program.ts";
 
 /** Built by `deno task build:test`. */
 const OBJECT = await Deno.readFile(
@@ -47,7 +47,14 @@ Deno.test("BpfObject.open() refuses what is no object file, with libbpf's words"
 Deno.test("BpfObject lists its programs in the order of the file, and its maps", () => {
   using shim = openShim();
   using object = open(shim);
-  assert.deepEqual(object.programs(), ["emit", "read_settings", "refused", "iterate", "observe"]);
+  assert.deepEqual(object.programs(), [
+    "emit",
+    "read_settings",
+    "refused",
+    "iterate",
+    "observe",
+    "recurse",
+  ]);
   const maps = object.maps().filter((name) => !name.includes("."));
   assert.deepEqual(maps.sort(), ["counts", "images", "numbers", "ring", "slot"]);
 });
@@ -285,6 +292,8 @@ Deno.test("a pinned link keeps its program attached until the pin is removed", a
     }
     object.close();
     assert.ok(await exitsSeen(counts) >= 1n);
+    assert.equal(missesOfLink(shim, `${dir}/observe`), 0n);
+    throwsErrno("ENOENT", /Open pin/, () => missesOfLink(shim, `${dir}/other`));
     BpfLink.fromPin(shim, `${dir}/observe`).close();
     files.remove(`${dir}/observe`);
     // The link goes when its last reference does, which the kernel may put off to a worker.

@@ -108,6 +108,18 @@ export interface LinkInfo {
   readonly programId: number;
 }
 
+/**
+ * How often the kernel left the program of a pinned link out, because it was running on that CPU already: it neither decided
+ * nor told about what it was called for.
+ */
+export function missesOfLink(shim: Shim, path: string): bigint {
+  using link = BpfLink.fromPin(shim, path);
+  const id = link.info().programId;
+  const fd = checked(shim.symbols.ankylo_program_by_id(id), "Open program of", link.name);
+  using program = BpfProgram.adopt(shim, fd, link.name);
+  return program.info().recursionMisses;
+}
+
 /** Whether the kernel still has a program: something open, pinned or attached holds it. */
 export function programExists(shim: Shim, id: number): boolean {
   const fd = shim.symbols.ankylo_program_by_id(id);

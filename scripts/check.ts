@@ -5,6 +5,7 @@
 
 import { trespassesIn } from "./check/borders.ts";
 import { type FunctionLength, functionsInC, functionsInTypeScript } from "./check/lengths.ts";
+import { checkKernelTable } from "./gen_kernel_table.ts";
 import { checkTypes } from "./gen_types.ts";
 import { filesUnder, repositoryDir } from "./stale.ts";
 
@@ -112,7 +113,9 @@ for (const file of await sources()) {
   checkBorders(file, text);
   functions.push(...checkLengths(file, text));
 }
-await checkTypes().catch((error) => findings.push(error.message));
+for (const check of [checkTypes, checkKernelTable]) {
+  await check().catch((error) => findings.push(error.message));
+}
 for (const warning of warnings) console.log(`warning: ${warning}`);
 for (const finding of findings) console.log(finding);
 console.log(`check: ${summaryOf(functions)}; ${findings.length} findings`);

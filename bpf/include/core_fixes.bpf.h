@@ -39,13 +39,17 @@ static __always_inline struct mount *next_mount(struct super_block *sb, struct m
 	return mount_of_entry(sb, (__u64)BPF_CORE_READ(mount, mnt_instance.next));
 }
 
-/* Whether some mount of the super block exists. */
+/*
+ * Whether a mount of the super block exists besides the one that is being made. Since 6.17 mount(2) makes it before it asks
+ * (do_new_mount_fc in fs/namespace.c), fsmount(2) afterwards, as both did before: it is in no namespace and on no other mount yet.
+ */
 static __always_inline int has_mounts(struct super_block *sb)
 {
-	struct super_block___mounts_chained *chained = (void *)sb;
+	struct mount *mount = first_mount(sb);
 
-	if (bpf_core_field_exists(chained->s_mounts))
-		return BPF_CORE_READ(chained, s_mounts) != NULL;
-	return (__u64)BPF_CORE_READ(sb, s_mounts.next) !=
-	       (__u64)sb + bpf_core_field_offset(struct super_block, s_mounts);
+	if (!mount)
+		return 0;
+	if (next_mount(sb, mount) || BPF_CORE_READ(mount, mnt_ns))
+		return 1;
+	return BPF_CORE_READ(mount, mnt_parent) != mount;
 }

@@ -849,6 +849,44 @@ export function encodeTaskSurvey(value: TaskSurvey): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** struct known_path, 24 bytes. */
+export interface KnownPath {
+  pathHash: bigint;
+  fd: number;
+  walked: number;
+  end: number;
+  components: number;
+}
+export const KNOWN_PATH_SIZE = 24;
+export const KNOWN_PATH_OFFSETS = {
+  pathHash: 0,
+  fd: 8,
+  walked: 12,
+  end: 16,
+  components: 20,
+} as const;
+export function decodeKnownPath(view: DataView, offset = 0): KnownPath {
+  return {
+    pathHash: view.getBigUint64(offset, true),
+    fd: view.getUint32(offset + 8, true),
+    walked: view.getUint32(offset + 12, true),
+    end: view.getUint32(offset + 16, true),
+    components: view.getUint32(offset + 20, true),
+  };
+}
+export function writeKnownPath(view: DataView, offset: number, value: KnownPath): void {
+  view.setBigUint64(offset, value.pathHash, true);
+  view.setUint32(offset + 8, value.fd, true);
+  view.setUint32(offset + 12, value.walked, true);
+  view.setUint32(offset + 16, value.end, true);
+  view.setUint32(offset + 20, value.components, true);
+}
+export function encodeKnownPath(value: KnownPath): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(24);
+  writeKnownPath(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
 /** struct protected_key, 16 bytes. */
 export interface ProtectedKey {
   inode: bigint;

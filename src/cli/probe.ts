@@ -10,6 +10,7 @@ import type { CommandIo } from "./io.ts";
  * `ankylo probe`: says what this kernel can do and lacks. With `verify` the kernel also loads the programs, for a moment;
  * nothing is attached.
  * @throws {BpfError} it refuses one
+ * @throws {SelfTestError} they read paths wrongly
  */
 export async function runProbe(
   options: { json: boolean; verify: boolean },

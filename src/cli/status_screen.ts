@@ -22,6 +22,8 @@ const WORRIES: Readonly<Record<string, string>> = {
   pending: "programs passed that began a container which nobody had described",
   pending_refused: "programs refused that would have begun such a container",
   index_exhausted: "containers that found no free index",
+  recursion_misses:
+    "operations that the kernel did not ask about: a program was running on that CPU",
   empty_slot: "operations refused because a hook's program was missing",
 };
 

@@ -24,6 +24,7 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   pending_refused: "Programs that would have begun such a container, and were refused",
   held: "Processes stopped at their program until their container is described",
   index_exhausted: "Containers that came when no index was free",
+  recursion_misses: "Runs that the kernel left out because the program was running on that CPU",
   empty_slot: "Operations refused because a hook's program was not there",
 };
 

@@ -14,6 +14,7 @@ import {
 } from "./enforcer.ts";
 import { buildIdOf } from "./loading.ts";
 import type { ReconcileTarget } from "./reconciler.ts";
+import { SelfTestError } from "./self_test.ts";
 
 export class Enforcement implements ReconcileTarget, Disposable {
   readonly enforcer: Enforcer | undefined;
@@ -56,6 +57,9 @@ export class Enforcement implements ReconcileTarget, Disposable {
     } catch (error) {
       if (error instanceof NotSupportedError) {
         return Enforcement.none(buildId, error.message, error.missing);
+      }
+      if (error instanceof SelfTestError) {
+        return Enforcement.none(buildId, "paths can't be read rightly here", [error.message]);
       }
       if (!(error instanceof BpfError)) throw error;
       const missing = [`the kernel refused the programs: ${errorText(error)}`];

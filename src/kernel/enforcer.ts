@@ -335,9 +335,10 @@ export class Enforcer {
     this.#installation.maps.setNumbering(numbering);
   }
 
-  /** Kernel counters since the installation, by name. */
+  /** Kernel counters since the installation, by name; `recursion_misses` is the kernel's own count. */
   counters(): Record<string, bigint> {
-    return this.#installation.maps.counters();
+    const { maps } = this.#installation;
+    return { ...maps.counters(), recursion_misses: this.#installation.misses() };
   }
 
   /** What is used of the kernel's tables. */

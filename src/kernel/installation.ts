@@ -8,6 +8,7 @@
 
 import { BpfMap, type BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
 import type { AgentSettings } from "../../ffi/generated/agent_api.ts";
+import { missesOfLink } from "../../ffi/program.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
@@ -32,6 +33,7 @@ import {
   writeHooks,
   writeSettings,
 } from "./records.ts";
+import { testWalker } from "./self_test.ts";
 
 type OpenMaps = Record<EngineMapName, BpfMap>;
 
@@ -99,6 +101,7 @@ export class Installation {
    * identities stay, so nothing is unguarded for an instant and no task is forgotten. Interrupted, it can be repeated.
    * @returns undefined when it is of another format, was never complete or can't be mended: nothing has changed then
    * @throws {BpfError} the kernel refuses what everything depends on: what is there goes on
+   * @throws {SelfTestError} the new programs read paths wrongly: what is there goes on
    */
   static renew(
     shim: Shim,
@@ -120,6 +123,7 @@ export class Installation {
       const stubs = new Set(pins.links().map(placeOfStub));
       const request = { object, settings, hooks: facts.hooks, maps: reused, stubs };
       using loaded = loadObject(shim, request);
+      testWalker(shim, loaded.elf, settings.keys, pins.scratch);
       return exchange(shim, { pins, settings, maps, facts, ...loaded });
     } catch (error) {
       for (const name of ENGINE_MAPS) maps[name].close();
@@ -132,6 +136,7 @@ export class Installation {
    * Loads the programs with new maps and keys, and pins the maps; nothing is attached. A deciding program that the
    * kernel refuses is left out and reported.
    * @throws {BpfError} the kernel refuses what everything depends on; the pins of this installation are removed
+   * @throws {SelfTestError} the programs read paths wrongly; the same
    */
   static load(
     shim: Shim,
@@ -143,6 +148,7 @@ export class Installation {
       const settings = newSettings(shim, buildIdOf(object));
       using loaded = loadObject(shim, { object, settings, hooks: facts.hooks });
       const { elf, refused } = loaded;
+      testWalker(shim, elf, settings.keys, pins.scratch);
       const places = placesFor(facts).filter(({ name }) => !isAmong(refused, name));
       for (const place of places) fillSlot(elf, pins, place);
       const maps = openMaps((name) => elf.map(name));
@@ -207,6 +213,14 @@ export class Installation {
       lost.includes(hook.name) ? { name: hook.name, state: "removed", reason } : hook
     );
     return lost;
+  }
+
+  /** How often the kernel left a program out because it was running on that CPU already, of all together. */
+  misses(): bigint {
+    return this.pins.links().reduce(
+      (sum, stub) => sum + missesOfLink(this.#shim, this.pins.path("links", stub)),
+      0n,
+    );
   }
 
   /** Leaves everything in the kernel that is pinned. */

@@ -69,10 +69,13 @@ export class PinDirectory {
 export class InstallationPins {
   readonly #files: KernelFiles;
   readonly number: number;
+  /** A place for directories that are removed again, in the same file system. */
+  readonly scratch: string;
   readonly #dir: string;
 
   constructor(files: KernelFiles, root: string, number: number) {
     this.#files = files;
+    this.scratch = `${root}/scratch`;
     this.number = number;
     this.#dir = `${root}/v${number}`;
   }

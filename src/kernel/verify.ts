@@ -1,8 +1,11 @@
 /** What the kernel's verifier has to do for each program: it refuses a program that makes it follow too many instructions. */
 
 import { BpfObject, type Shim } from "../../ffi/bpf.ts";
+import { encodeAgentSettings } from "../../ffi/generated/agent_api.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
+import { newSettings } from "./loading.ts";
 import type { KernelFacts } from "./probe.ts";
+import { testWalker } from "./self_test.ts";
 
 /** The kernel's limit is 1,000,000; a tenth leaves room for kernels whose verifier follows more paths. */
 export const VERIFIER_STEPS_MAX = 100_000;
@@ -15,8 +18,10 @@ export interface VerifiedProgram {
 }
 
 /**
- * Loads the programs that the kernel has places for, attaches nothing, and lets go of them again. The busiest comes first.
+ * Loads the programs that the kernel has places for, has them read some paths, attaches nothing, and lets go of them again.
+ * The busiest comes first.
  * @throws {BpfError} the kernel refuses one
+ * @throws {SelfTestError} they read paths wrongly
  */
 export function verifyPrograms(
   shim: Shim,
@@ -26,7 +31,10 @@ export function verifyPrograms(
   using elf = BpfObject.open(shim, object, "ankylo");
   const absent = elf.programs().filter((name) => !hasPlace(name, facts));
   for (const name of absent) elf.setAutoload(name, false);
+  const settings = newSettings(shim, new Uint8Array(32));
+  elf.setRodata("settings", encodeAgentSettings(settings));
   elf.load();
+  testWalker(shim, elf, settings.keys, Deno.makeTempDirSync({ prefix: "ankylo-self-test-" }));
   return elf.programs().filter((name) => !absent.includes(name))
     .map((name) => ({ name, steps: stepsOf(elf, name) }))
     .sort((a, b) => b.steps - a.steps);
@@ -47,5 +55,6 @@ export function verifiedText(programs: readonly VerifiedProgram[]): string {
   const width = Math.max(...programs.map(({ name }) => name.length));
   const line = ({ name, steps }: VerifiedProgram) =>
     `  ${name.padEnd(width)}  ${steps.toLocaleString("en").padStart(9)}\n`;
-  return `Instructions that the verifier followed\n${programs.map(line).join("")}`;
+  return "Paths are read rightly.\n" +
+    `Instructions that the verifier followed\n${programs.map(line).join("")}`;
 }
