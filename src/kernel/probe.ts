@@ -80,6 +80,7 @@ export function probe(facts: KernelFacts): ProbeReport {
     programsFeature(facts),
     ...symbolFeatures(facts),
     identityFeature(facts),
+    pathFeature(facts),
   ];
   const hooks = DECIDING_HOOKS.map((hook) => {
     const found = facts.hooks.has(hook.name);
@@ -122,6 +123,9 @@ function lsmFeature({ lsms }: KernelFacts): Feature {
   return { name: "BPF LSM", state: "missing", found, hint };
 }
 
+/** `path_notify` is not one of them: it is there without CONFIG_SECURITY_PATH (include/linux/lsm_hook_defs.h). */
+const PATH_HOOK = /^path_(?!notify)/;
+
 /** The 5.17 that brought bpf_loop is later than all else that the programs cannot do without. */
 function programsFeature({ functions }: KernelFacts): Feature {
   const ok = functions.has("bpf_loop");
@@ -142,6 +146,19 @@ function identityFeature({ hooks }: KernelFacts): Feature {
     .filter((hook) => !hooks.has(hook));
   const found = missing.length === 0 ? "attachable" : `no ${missing.join(", ")}`;
   return feature("identity hooks", missing.length === 0, found, found, "use a newer kernel");
+}
+
+/**
+ * Rules are about names, and a kernel without CONFIG_SECURITY_PATH asks nobody when names change: each rule could be got
+ * round by a rename, so none is enforced. What single hooks among these are for, DECIDING_HOOKS says.
+ */
+function pathFeature({ hooks }: KernelFacts): Feature {
+  const ok = DECIDING_HOOKS.some(({ name }) => PATH_HOOK.test(name) && hooks.has(name));
+  const hint =
+    "objects of rules are renamed, linked, deleted and made without anyone being asked, " +
+    "so no rule is enforced: use a kernel built with CONFIG_SECURITY_PATH=y, which AppArmor, " +
+    "Landlock and TOMOYO bring with them";
+  return feature("path hooks", ok, "attachable", "not in this kernel", hint);
 }
 
 /** The report as a table, with what to do at the end. */

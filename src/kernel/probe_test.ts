@@ -14,9 +14,12 @@ const GOOD: KernelFacts = {
   root: true,
 };
 
-function without(hook: string): KernelFacts {
-  return { ...GOOD, hooks: new Set(LSM_HOOKS.filter((name) => name !== hook)) };
+function without(...hooks: string[]): KernelFacts {
+  return { ...GOOD, hooks: new Set(LSM_HOOKS.filter((name) => !hooks.includes(name))) };
 }
+
+/** What is only there with CONFIG_SECURITY_PATH. */
+const PATH_HOOKS = LSM_HOOKS.filter((name) => name.startsWith("path_") && name !== "path_notify");
 
 Deno.test("probe() finds nothing wrong with a good kernel", () => {
   const report = probe(GOOD);
@@ -42,6 +45,7 @@ const FATAL: readonly [string, Partial<KernelFacts>][] = [
   ["rename_lock", { symbols: new Set(["mount_lock"]) }],
   ["programs", { functions: new Set() }],
   ["task_alloc", without("task_alloc")],
+  ["path hooks", without(...PATH_HOOKS)],
   ["root", { root: false }],
 ];
 
@@ -77,3 +81,10 @@ for (const { name } of DECIDING_HOOKS.filter(({ need }) => need !== "variant")) 
     );
   });
 }
+
+Deno.test("probe() names CONFIG_SECURITY_PATH where it is off, and what can't be enforced then", () => {
+  assert.match(
+    probeText(probe(without(...PATH_HOOKS))),
+    /cannot enforce[^]* path hooks: objects of rules are renamed.* no rule is enforced.*CONFIG_SECURITY_PATH=y/,
+  );
+});

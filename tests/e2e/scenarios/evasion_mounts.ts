@@ -127,6 +127,11 @@ const aliases: Act[] = [
     refused("MOVE_MOUNT", "/mnt/m"),
   ),
   refusal(
+    "O20 open_tree, an id mapping and move_mount",
+    `${own} tree-mapped /vol /mnt/m /mnt/m/key`,
+    refused("MOVE_MOUNT", "/mnt/m"),
+  ),
+  refusal(
     "O22 reading below open_tree's descriptor",
     `${own} tree-descriptor /data secret`,
     refused("FILE_OPEN"),
@@ -353,5 +358,11 @@ scenario({
       ...user === undefined ? {} : { user },
     })),
     onlyMount,
+    {
+      claim: "P2 the kernel left no run of a program out",
+      in: "host",
+      run: `curl -s $agent_url/v1/status | grep -o '"recursion_misses":[0-9]*'`,
+      expect: /:0$/m,
+    },
   ],
 });

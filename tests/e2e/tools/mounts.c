@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <sched.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -112,6 +113,44 @@ static int clone_tree(const char *path)
 static void tree_descriptor(char **arg) /* SOURCE NAME */
 {
 	print_in(clone_tree(arg[0]), arg[1]);
+}
+
+/* A user namespace in which everybody is who they are here, of a child that waits for the end of this program. */
+static int own_ids(void)
+{
+	int ready[2], mapped[2];
+	char path[64], byte;
+
+	must("pipe", pipe(ready));
+	must("pipe", pipe(mapped));
+	pid_t child = must("fork", fork());
+
+	if (!child) {
+		must("unshare", unshare(CLONE_NEWUSER));
+		close(mapped[1]);
+		must("write", write(ready[1], "", 1));
+		read(mapped[0], &byte, 1);
+		exit(0);
+	}
+	must("read", read(ready[0], &byte, 1));
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", child);
+	must("write", write(must(path, open(path, O_WRONLY)), "0 0 65536", 9));
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", child);
+	must("write", write(must(path, open(path, O_WRONLY)), "0 0 65536", 9));
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
+	return must(path, open(path, O_RDONLY));
+}
+
+/* Where the file system takes a mapping (tmpfs since 6.3), the clone is another mount than any of the container's. */
+static void tree_mapped(char **arg) /* SOURCE TARGET FILE */
+{
+	int tree = clone_tree(arg[0]);
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = own_ids() };
+
+	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) && errno != EINVAL)
+		fail("mount_setattr");
+	attach(tree, arg[1]);
+	print_path(arg[2]);
 }
 
 static void tree_attached(char **arg) /* SOURCE TARGET FILE */
@@ -245,6 +284,7 @@ static const struct {
 	{ "overlay-attached", overlay_attached },
 	{ "tree-descriptor", tree_descriptor },
 	{ "tree-attached", tree_attached },
+	{ "tree-mapped", tree_mapped },
 	{ "tree-alone", tree_alone },
 	{ "tree-as-root", tree_as_root },
 	{ "lazy", lazy },
