@@ -361,7 +361,7 @@ scenario({
     {
       claim: "P2 the kernel left no run of a program out",
       in: "host",
-      run: `curl -s $agent_url/v1/status | grep -o '"recursion_misses":[0-9]*'`,
+      run: `ask /v1/status | grep -o '"recursion_misses":[0-9]*'`,
       expect: /:0$/m,
     },
   ],

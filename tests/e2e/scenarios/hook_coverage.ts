@@ -8,11 +8,12 @@
 
 import assert from "node:assert/strict";
 import { type KernelSeries, startVm } from "../../../scripts/vm/vm.ts";
-import { EVERY_KERNEL, kernelsOf } from "../harness.ts";
+import { kernelsOf } from "../harness.ts";
+import { ENFORCING } from "../schedule.ts";
 import { compileTool } from "../tools/compile.ts";
 
 const coverage = {
-  kernels: EVERY_KERNEL,
+  kernels: ENFORCING,
   golden: new URL("../../golden/hooks/", import.meta.url),
   update: Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1",
 };
