@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { type ActOutcome, difference, matchAlerts, parseOutcome } from "./outcome.ts";
 import { type Act, type Expectation, planActs, planScript, shellQuote } from "./scenario.ts";
 
+const DRIVER = await Deno.readTextFile(new URL("guest/driver.sh", import.meta.url));
+
 const ended = (status: number, output = ""): ActOutcome => ({
   ...{ status, output, alertsBefore: 0, alertsAfter: 0 },
 });
@@ -112,7 +114,11 @@ Deno.test("planScript() starts containers around the agent and waits for alerts 
       alert: { Action: "Block", PID: 1, Resource: /x/ },
     }]),
   );
-  assert.deepEqual(script.trim().split("\n"), [
+  const lines = script.trim().split("\n");
+  for (const word of lines.map((line) => line.split(" ")[0]!)) {
+    assert.match(DRIVER, new RegExp(`^${word}\\(\\) `, "m"));
+  }
+  assert.deepEqual(lines, [
     "install_policies",
     "start_container 'early' 'runc' '--label=app=x'",
     "await_containers",

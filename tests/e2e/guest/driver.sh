@@ -73,16 +73,26 @@ no_process() { [ -z "$(pids_of "$1")" ]; }
 
 # --- containers ---------------------------------------------------------------------------------------------------
 
-# start_container NAME RUNTIME [CTR OPTION...]
+declare -A runtime_of=() starting=()
+# start_container NAME RUNTIME [CTR OPTION...]: begins it; await_containers waits for all that were begun.
 start_container() {
-  local name=$1 runtime=$2 output
+  local name=$1 runtime=$2
   shift 2
   runtime_of[$name]=$runtime
-  output=$(ctr run -d --runc-binary "$runtime" --mount type=bind,src=/job/files,dst=/files,options=rbind:ro \
-    "$@" $image "$name" /bin/sleep 1000000 2>&1 </dev/null) || fatal "start container $name: $output"
+  ctr run -d --runc-binary "$runtime" --mount type=bind,src=/job/files,dst=/files,options=rbind:ro \
+    "$@" $image "$name" /bin/sleep 1000000 >$work/start-$name 2>&1 </dev/null &
+  starting[$name]=$!
 }
 
-declare -A runtime_of=()
+await_containers() {
+  local name
+  for name in "${!starting[@]}"; do
+    wait "${starting[$name]}" || fatal "start container $name: $(<$work/start-$name)"
+  done
+  starting=()
+  at "containers started"
+}
+
 limit=()
 
 # enter_container NAME USER PROGRAM [ARGUMENT...]: replaces the process; ${limit[@]} may be a timeout. By the runtime
