@@ -175,31 +175,38 @@ export class Installation {
   }
 
   /**
-   * Attaches the programs and pins the links: who is who first, then what decides. A hook that refuses is reported and
-   * left out, unless identities depend on it.
+   * Attaches the programs and pins the links: who is who first, for tasks that run already too, then what decides. A hook
+   * that refuses is reported and left out, unless identities depend on it.
    * @throws {BpfError} the kernel refused an identity program: nothing is attached, and a later call may succeed
    */
   attach(): void {
-    const states: HookState[] = [];
-    for (const stub of this.#unattached) {
-      const name = placeOfStub(stub.name);
-      try {
-        using link = stub.attach();
-        link.pin(this.pins.path("links", stub.name));
-        protectLink(this.maps.protection.ids, link);
-        states.push({ name, state: "attached" });
-      } catch (error) {
-        if (IDENTITY_PROGRAMS.some(({ program }) => program === name)) {
-          this.pins.removeLinks(this.#unattached.map((program) => program.name));
-          throw error;
-        }
-        states.push({ name, state: "refused", reason: errorText(error) });
-      }
-    }
+    const decides = ({ name }: BpfProgram) =>
+      DECIDING_HOOKS.some((hook) => hook.name === placeOfStub(name));
+    const following = this.#unattached.filter((stub) => !decides(stub));
+    const states = following.map((stub) => this.#attachStub(stub));
+    // A task with another installation's identity alone would be refused what its container may do.
+    if (following.length > 0) this.maps.identify();
+    states.push(...this.#unattached.filter(decides).map((stub) => this.#attachStub(stub)));
     this.#closeStubs();
     this.#enforces = true;
     this.hooks = [...states, ...this.hooks];
     writeHooks(this.#shim, this.pins, this.hooks);
+  }
+
+  #attachStub(stub: BpfProgram): HookState {
+    const name = placeOfStub(stub.name);
+    try {
+      using link = stub.attach();
+      link.pin(this.pins.path("links", stub.name));
+      protectLink(this.maps.protection.ids, link);
+      return { name, state: "attached" };
+    } catch (error) {
+      if (IDENTITY_PROGRAMS.some(({ program }) => program === name)) {
+        this.pins.removeLinks(this.#unattached.map((program) => program.name));
+        throw error;
+      }
+      return { name, state: "refused", reason: errorText(error) };
+    }
   }
 
   /** Whether every program that was attached still is: what is not is a removed one from now on, and named here. */

@@ -201,7 +201,7 @@ scenario({
       withFunctions(`
 for i in 1 2 3; do kill -CONT $(pids_of by-runc); wait_until held by-runc || exit 1; done
 cat $work/out-by-runc`),
-      /^$/,
+      /^\s*$/,
     ),
     onHost(
       "once the agent goes on they are judged",
@@ -248,14 +248,20 @@ begin free crun other /bin/tac /proc/version; wait_until held by-runc free`,
     onHost(
       "a container that nobody describes waits",
       withFunctions(`${bare("nobody")}; wait_until held nobody && cat $work/out-nobody`),
-      /^$/,
+      /^\s*$/,
     ),
     onHost(
       "a container that nobody describes in time goes on, and is counted",
       withFunctions("outcome nobody; status timedOut"),
       /it ran status 0.*\n"timedOut":1/,
     ),
-    onHost("no task is left staging", withFunctions("status staging"), /"staging":0/),
+    onHost(
+      "no task is left staging",
+      withFunctions(
+        `none() { [ "$(status staging)" = '"staging":0' ]; }; wait_until none; status staging`,
+      ),
+      /"staging":0/,
+    ),
     onHost(
       "an agent that stops lets go what waits",
       withFunctions(
