@@ -4,7 +4,8 @@
  *
  * chmod and chown bring the path. The hooks of extended attributes bring a dentry without a mount, so the object has every
  * name by which a mount of the task's own namespace shows it, and each is judged. A dentry that none shows is the layer's
- * own, which overlayfs changes under overridden credentials after the user's change was judged; or it is unreachable.
+ * own, which overlayfs changes under overridden credentials, in a mount that only the kernel holds, after the user's change was
+ * judged; or it is unreachable.
  *
  * A program that a rule blocks keeps a bit to execute it: without one it could be renamed as a plain file, and get the
  * bit back afterwards.
@@ -89,6 +90,26 @@ int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, i
 
 #ifndef KERNEL_5_10 /* The mounts of a super block can't be counted without bpf_loop. */
 
+#define PF_IO_WORKER 0x10
+
+/*
+ * The credentials that the task's user acts with. A worker of io_uring, which does all that io_uring does to attributes, has its
+ * request's; they may be others than its own (io_issue_sqe in io_uring/io_uring.c).
+ */
+static __always_inline __u64 users_credentials(struct task_struct *task)
+{
+	struct io_worker *worker = BPF_CORE_READ(task, worker_private);
+	void *work = NULL;
+
+	if (task_read(task, flags) & PF_IO_WORKER)
+		work = BPF_CORE_READ(worker, cur_work);
+	if (!work)
+		return (__u64)BPF_CORE_READ(task, real_cred);
+	struct io_kiocb *request = work - bpf_core_field_offset(struct io_kiocb, work);
+
+	return (__u64)BPF_CORE_READ(request, creds);
+}
+
 /* Judges a dentry by every name that it has for the task. Returns the hook's value. */
 static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 may_hide)
 {
@@ -104,7 +125,7 @@ static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32
 	identity->old_name = (struct object){ (__u64)dentry, 0 };
 	if (mounts <= 0) {
 		/* Allows: overlayfs at work in its layers. */
-		if (!mounts && task_read(task, cred) != task_read(task, real_cred)) {
+		if (!mounts && identity->shown_within && (__u64)task_read(task, cred) != users_credentials(task)) {
 			count(COUNT_SECOND_OPENS);
 			return 0;
 		}

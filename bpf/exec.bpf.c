@@ -44,20 +44,8 @@ static __always_inline int is_undescribed(__u64 word)
 	return word == WORD_PENDING || word == WORD_PASSED || word == WORD_REFUSED;
 }
 
-DECIDING_HOOK(bprm_check_security)
-
-SEC("lsm/bprm_check_security")
-int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
+static __always_inline int judge_exec(struct task_identity *identity, struct linux_binprm *bprm)
 {
-	KEEP_REFUSAL(ret);
-	int failed;
-	struct task_identity *identity = identity_at_exec(&failed);
-
-	/* Denies: a container's task, and nothing can be known of it. */
-	if (failed)
-		return -EACCES;
-	if (!identity)
-		return without_identity();
 	__u64 word = word_of(identity->container);
 
 	if (identity->state != TASK_ARMED) {
@@ -73,4 +61,25 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 	if (!(ops_live_of(word) & OP(OP_EXEC)))
 		return 0;
 	return judge_program(identity, HOOK_BPRM_CHECK, OP_EXEC, object_of_path(&bprm->file->f_path));
+}
+
+DECIDING_HOOK(bprm_check_security)
+
+SEC("lsm/bprm_check_security")
+int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
+{
+	KEEP_REFUSAL(ret);
+	int failed;
+	struct task_identity *identity = identity_at_exec(&failed);
+
+	/* Denies: a container's task, and nothing can be known of it. */
+	if (failed)
+		return -EACCES;
+	if (!identity)
+		return without_identity();
+	int refused = judge_exec(identity, bprm);
+
+	if (!refused)
+		remember_exec(identity, bprm->file);
+	return refused;
 }

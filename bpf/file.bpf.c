@@ -13,6 +13,7 @@
 #define FMODE_READ 1u
 #define FMODE_WRITE 2u
 #define RENAME_EXCHANGE 2u
+#define O_CREAT 0100u
 
 /*
  * Overlayfs opens the layer's file for each open of the user's, who was judged under the name that they used. All three
@@ -55,10 +56,29 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 		read = reason == REASON_ROW ? verdict_at(&act, OP_READ, act.class) : verdict_in(row, OP_READ);
 	if (ops & OP(OP_WRITE))
 		write = reason == REASON_ROW ? verdict_at(&act, OP_WRITE, act.class) : verdict_in(row, OP_WRITE);
+	__u32 verdict = write > read ? write : read;
+
 	act.identity->decision.op = write > read ? OP_WRITE : OP_READ;
-	if (conclude(&act, write > read ? write : read, reason))
+	/* Denies: making it was refused, and told, before the kernel looked whether it is there. It is still one open. */
+	if (file->f_flags & O_CREAT && act.identity->refused_create == object.dentry && refuses(verdict)) {
+		act.identity->refused_create = 0;
+		return -EACCES;
+	}
+	if (conclude(&act, verdict, reason))
 		return -EACCES;
 	return 0;
+}
+
+/* For a task whose identity can't be read: the agent's files are not the policy's business, so they come first. */
+static __always_inline int open_without_identity(struct file *file)
+{
+	/* Allows: a host task. */
+	if (!container_by_cgroup(current_task()))
+		return 0;
+	/* Denies: the agent's own files. */
+	if (opens_protected(file, access_ops(file) & OP(OP_WRITE)))
+		return -EPERM;
+	return without_identity();
 }
 
 DECIDING_HOOK(file_open)
@@ -67,7 +87,7 @@ SEC("lsm/file_open")
 int BPF_PROG(decide_file_open, struct file *file, int ret)
 {
 	KEEP_REFUSAL(ret);
-	JUDGED_IDENTITY(identity);
+	IDENTITY_OR(identity, open_without_identity(file));
 
 	__u32 ops = access_ops(file);
 
@@ -174,14 +194,22 @@ DECIDING_HOOK(path_mknod)
 /*
  * Files, pipes, devices and the names of unix sockets. Before open makes a file it asks here, so that a refused one leaves
  * nothing behind; it also asks when it has not looked yet whether the file is there (may_o_create in fs/namei.c), and
- * file_open then decides: such an open is told twice.
+ * file_open then decides, which needs to know that a refusal was told here.
  */
 SEC("lsm/path_mknod")
 int BPF_PROG(decide_path_mknod, const struct path *directory, struct dentry *dentry, umode_t mode,
 	     unsigned int device, int ret)
 {
 	KEEP_REFUSAL(ret);
-	return judge_entry(HOOK_PATH_MKNOD, OP_CREATE, directory, dentry);
+	JUDGED_IDENTITY(identity);
+
+	/* Allows: no rule about creating. */
+	if (!any_live(identity->container, OP(OP_CREATE)))
+		return 0;
+	if (!judge(identity, HOOK_PATH_MKNOD, OP_CREATE, object_in(directory, dentry), 0))
+		return 0;
+	identity->refused_create = (__u64)dentry;
+	return -EACCES;
 }
 
 DECIDING_HOOK(path_symlink)

@@ -29,7 +29,7 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 	struct task_identity *parent = process_identity();
 
 	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
-	if (!parent)
+	if (!parent && !container_by_cgroup(current_task()))
 		return 0;
 	struct task_identity *child = make_identity(task);
 
@@ -37,7 +37,9 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 		count(COUNT_IDENTITY_FAILED);
 		return -ENOMEM;
 	}
-	inherit(child, parent, !!(clone_flags & CLONE_THREAD));
+	/* From a parent that can't be read for the moment identity_newtask tries again; what stays reserved is refused. */
+	if (parent)
+		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
 	return 0;
 }
 
@@ -109,15 +111,6 @@ int BPF_PROG(identity_attach, struct cgroup *cgroup, const char *path, struct ta
 	return 0;
 }
 
-/* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
-static __always_inline int is_loader(struct file *program)
-{
-	char name[6] = {};
-
-	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(program, f_path.dentry, d_name.name));
-	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
-}
-
 FOLLOWING_HOOK("lsm/bprm_committed_creds", identity_committed_creds)
 
 SEC("lsm/bprm_committed_creds")
@@ -127,18 +120,12 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 
 	if (!identity)
 		return 0;
-	struct task_struct *task = current_task();
-	struct file *program = BPF_CORE_READ(bprm, file);
-
-	/* bprm_check_security asked exec_arms, which can't be asked any more: this program is the running one by now. */
-	if (identity->state == TASK_STAGING && (identity->arms || !is_in_host_mounts(task)))
-		arm(identity, task);
-	int end = walk_named_hashed(identity, object_of_file(program));
-
-	identity->exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
-	identity->loader = is_loader(program);
-	identity->exec.time_ns = bpf_ktime_get_boot_ns();
-	identity->exec.pid = bpf_get_current_pid_tgid() >> 32;
+	/* It entered its container after bprm_check_security was asked. What runs in its own mounts is the container's. */
+	if (identity->next == NEXT_NONE) {
+		identity->arms = !is_in_host_mounts(current_task());
+		remember_exec(identity, BPF_CORE_READ(bprm, file));
+	}
+	note_exec(ref_of(identity));
 	return 0;
 }
 

@@ -69,6 +69,9 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	/* Allows: changes how a mount behaves, not what has which name. The order of flags is path_mount's (fs/namespace.c). */
 	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0;
+	/* Denies: the source is not resolved yet, and could be the host's mount of the pins. */
+	if (!(flags & MS_BIND) && flags & MS_MOVE && moves_hosts_mounts(HOOK_SB_MOUNT, flags, path))
+		return -EPERM;
 	JUDGED_IDENTITY(identity);
 	int opened = open_blocking_image(&act, identity, HOOK_SB_MOUNT, OP_MOUNT);
 
@@ -106,8 +109,9 @@ int BPF_PROG(decide_move_mount, const struct path *from, const struct path *to, 
 	struct act act;
 
 	KEEP_REFUSAL(ret);
-	/* Denies: over the agent's files or the pins. */
-	if (covers_protected(HOOK_MOVE_MOUNT, 0, (__u64)to->dentry, (__u64)to->mnt))
+	/* Denies: over the agent's files or the pins, or these from where the host sees them. */
+	if (covers_protected(HOOK_MOVE_MOUNT, 0, (__u64)to->dentry, (__u64)to->mnt) ||
+	    takes_protected(HOOK_MOVE_MOUNT, (__u64)from->dentry, (__u64)from->mnt))
 		return -EPERM;
 	JUDGED_IDENTITY(identity);
 	int opened = open_blocking_image(&act, identity, HOOK_MOVE_MOUNT, OP_MOUNT);
@@ -131,6 +135,9 @@ int BPF_PROG(decide_sb_pivotroot, const struct path *old_path, const struct path
 	struct act act;
 
 	KEEP_REFUSAL(ret);
+	/* Denies: the host's root, with all that is mounted below it. */
+	if (moves_hosts_mounts(HOOK_SB_PIVOTROOT, 0, new_path))
+		return -EPERM;
 	JUDGED_IDENTITY(identity);
 	int opened = open_blocking_image(&act, identity, HOOK_SB_PIVOTROOT, OP_MOUNT);
 
@@ -256,7 +263,7 @@ int BPF_PROG(decide_sb_umount, struct vfsmount *vfsmount, int flags, int ret)
 
 	KEEP_REFUSAL(ret);
 	/* Denies: what is mounted at the agent's files or pins, whatever the policy. */
-	if (covers_protected(HOOK_SB_UMOUNT, flags, (__u64)vfsmount->mnt_root, (__u64)vfsmount))
+	if (uncovers_protected(HOOK_SB_UMOUNT, flags, (__u64)vfsmount))
 		return -EPERM;
 	JUDGED_IDENTITY(identity);
 	int opened = open_blocking_image(&act, identity, HOOK_SB_UMOUNT, OP_MOUNT);

@@ -69,10 +69,24 @@ static __always_inline __u32 container_of_task(struct task_struct *task, int *st
 
 	if (!identity || identity->state == TASK_RESERVED)
 		identity = identity_of(task_read(task, group_leader));
-	if (!identity || identity->state == TASK_RESERVED)
+	if (!identity || identity->state == TASK_RESERVED) {
+		/* What can't be read may be a runtime's. */
+		*staging = has_storage(task);
 		return container_of_cgroup(cgroup_of(task));
+	}
 	*staging = identity->state == TASK_STAGING;
 	return identity->container;
+}
+
+/* The running task's container, 0 where it may trace all: for a host task, and a runtime at work. */
+static __always_inline __u32 container_of_tracer(void)
+{
+	struct task_identity *identity = current_identity();
+
+	/* An identity that can't be read may be a container's own. */
+	if (!identity || identity->state == TASK_RESERVED)
+		return container_by_cgroup(current_task());
+	return is_armed(identity) ? identity->container : 0;
 }
 
 DECIDING_HOOK(ptrace_access_check)
@@ -91,16 +105,16 @@ int BPF_PROG(decide_ptrace_access_check, struct task_struct *target, unsigned in
 			count(COUNT_PROTECTED);
 		return -EPERM;
 	}
-	struct task_identity *identity = current_identity();
+	__u32 tracer = mode & PTRACE_MODE_ATTACH ? container_of_tracer() : 0;
 
 	/* Allows: looking at others; and a host task, or a runtime at work, traces what it likes. */
-	if (!(mode & PTRACE_MODE_ATTACH) || !identity || identity->state != TASK_ARMED)
+	if (!tracer)
 		return 0;
 	int staging = 0;
 	__u32 container = container_of_task(target, &staging);
 
 	/* Allows: its own container's. */
-	if (container == identity->container && !staging)
+	if (container == tracer && !staging)
 		return 0;
 	/* Denies: a host task, another container's, or a runtime, whose acts no policy judges. */
 	report_target(HOOK_PTRACE_ACCESS_CHECK, mode, target);
@@ -240,7 +254,7 @@ int BPF_PROG(decide_inode_link, struct dentry *old_dentry, struct inode *directo
 {
 	KEEP_REFUSAL(ret);
 	/* Under a second name a file would lie outside of the directory that protects it. */
-	if (changes_protected(HOOK_INODE_LINK, old_dentry, PROTECT_TREE | PROTECT_SECRET))
+	if (changes_protected(HOOK_INODE_LINK, old_dentry, PROTECT_TREE | PROTECT_SECRET | PROTECT_UNKNOWN))
 		return -EPERM;
 	return changes_protected(HOOK_INODE_LINK, new_dentry, PROTECT_TREE) ? -EPERM : 0;
 }
@@ -292,7 +306,7 @@ int decide_inode_setattr(unsigned long long *ctx)
 	int ret = value;
 
 	KEEP_REFUSAL(ret);
-	return changes_protected(HOOK_INODE_SETATTR, dentry, PROTECT_TREE | PROTECT_FILES) ? -EPERM : 0;
+	return changes_protected(HOOK_INODE_SETATTR, dentry, PROTECT_TREE | PROTECT_FILES | PROTECT_UNKNOWN) ? -EPERM : 0;
 }
 
 DECIDING_HOOK(sb_remount)

@@ -33,17 +33,20 @@ struct act {
 };
 
 /*
- * Declares the identity of the task under judgement; ends the hook for any other. Allows: a host task, or a runtime that
- * sets its container up. Denies: a container's task whose identity can't be read.
+ * Declares the identity of the task under judgement; ends the hook for any other: with `otherwise` where there is none that
+ * could be read. Allows: a runtime that sets its container up.
  */
-#define JUDGED_IDENTITY(identity)                                    \
+#define IDENTITY_OR(identity, otherwise)                             \
 	struct task_identity *identity = current_identity();         \
 	do {                                                         \
 		if (!identity || identity->state == TASK_RESERVED)   \
-			return without_identity();                   \
-		if (identity->state != TASK_ARMED)                   \
+			return otherwise;                            \
+		if (!is_armed(identity))                             \
 			return 0;                                    \
 	} while (0)
+
+/* Allows: a host task. Denies: a container's task whose identity can't be read. */
+#define JUDGED_IDENTITY(identity) IDENTITY_OR(identity, without_identity())
 
 /* Whether any rule or posture of the container's image could say more than "pass" to one of these op classes. */
 static __always_inline int any_live(__u32 container, __u32 ops)
@@ -89,6 +92,7 @@ static __always_inline int open_act_image(struct act *act)
 	if (opened >= 0) {
 		if (!opened) {
 			act->identity->decision.generation = act->image.generation;
+			catch_up(act->identity);
 			act->class = source_class(&act->image, act->identity->exe);
 		}
 		return opened;

@@ -113,6 +113,7 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 	identity->container = container;
 	identity->entered_ns = bpf_ktime_get_boot_ns();
 	identity->exec = found_exec_ref(task);
+	identity->exec_id = BPF_CORE_READ(task, self_exec_id);
 	identity->state = TASK_STAGING;
 	begin_use(identity);
 	/* It may have exited before its use was counted: once is what both may say. */
@@ -120,6 +121,62 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 		end_use(identity);
 	count(COUNT_STAGED);
 	return identity;
+}
+
+/*
+ * The container of a task that has something stored which can't be read for the moment (see without_identity), by its cgroup. 0: in
+ * none; or nothing was ever stored, so it is none of ours.
+ */
+static __always_inline __u32 container_by_cgroup(struct task_struct *task)
+{
+	return has_storage(task) ? container_of_cgroup(cgroup_of(task)) : 0;
+}
+
+static __always_inline int is_in_host_mounts(struct task_struct *task)
+{
+	return task_read(mounts_of(task), ns.inum) == (__u32)settings.init_mnt_ns;
+}
+
+static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
+{
+	identity->host_mounts = is_in_host_mounts(task);
+	identity->home = home_of(task);
+	identity->state = TASK_ARMED;
+	count(COUNT_ARMED);
+}
+
+/* The running task's exec is done: it is now what was remembered of that. Global: verified once. */
+__noinline int note_exec(identity_ref ref)
+{
+	struct task_identity *identity = identity_at(ref);
+	struct task_struct *task = current_task();
+
+	if (!identity)
+		return 0;
+	if (identity->state == TASK_STAGING && identity->arms)
+		arm(identity, task);
+	identity->exe = identity->next == NEXT_NONE ? 0 : identity->next_exe;
+	identity->loader = identity->next == NEXT_LOADER;
+	identity->next = NEXT_NONE;
+	identity->exec.time_ns = bpf_ktime_get_boot_ns();
+	identity->exec.pid = bpf_get_current_pid_tgid() >> 32;
+	identity->exec_id = task_read(task, self_exec_id);
+	return 0;
+}
+
+/* Notes the running task's last exec where identity_committed_creds could not, as the identity was not to be read. */
+static __always_inline void catch_up(struct task_identity *identity)
+{
+	if (identity->exec_id != (__u32)task_read(current_task(), self_exec_id))
+		note_exec(ref_of(identity));
+}
+
+/* Whether the running task is the container's own by now. */
+static __always_inline int is_armed(struct task_identity *identity)
+{
+	if (identity->state == TASK_STAGING)
+		catch_up(identity);
+	return identity->state == TASK_ARMED;
 }
 
 /*
@@ -131,8 +188,10 @@ static __always_inline struct task_identity *process_identity(void)
 	struct task_struct *task = current_task();
 	struct task_identity *identity = identity_of(task);
 
-	if (identity && identity->state != TASK_RESERVED)
+	if (identity && identity->state != TASK_RESERVED) {
+		catch_up(identity);
 		return identity;
+	}
 	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
 		return NULL;
 	identity = identity_of(task_read(task, group_leader));
@@ -146,23 +205,13 @@ static __always_inline struct task_identity *process_identity(void)
  */
 static __always_inline int without_identity(void)
 {
-	struct task_struct *task = current_task();
+	__u32 container = container_by_cgroup(current_task());
 
-	/* Allows: nothing was ever stored with this task, so it is none of ours. */
-	if (!has_storage(task))
-		return 0;
-	__u32 container = container_of_cgroup(cgroup_of(task));
-
-	/* Allows: what is stored is another program's; the task is in no container, or its policy only passes. */
+	/* Allows: the task is in no container, or its policy only passes. */
 	if (!container || !ops_live_of(word_of(container)))
 		return 0;
 	count(COUNT_IDENTITY_FAILED);
 	return -EACCES;
-}
-
-static __always_inline int is_in_host_mounts(struct task_struct *task)
-{
-	return task_read(mounts_of(task), ns.inum) == (__u32)settings.init_mnt_ns;
 }
 
 /*
@@ -217,14 +266,6 @@ static __always_inline int walk_named_hashed(struct task_identity *identity, str
 	return try.end;
 }
 
-static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
-{
-	identity->host_mounts = is_in_host_mounts(task);
-	identity->home = home_of(task);
-	identity->state = TASK_ARMED;
-	count(COUNT_ARMED);
-}
-
 static __always_inline void inherit(struct task_identity *child, struct task_identity *parent, int is_thread)
 {
 	child->claimed = 1;
@@ -235,6 +276,8 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->exe = parent->exe;
 	child->entered_ns = parent->entered_ns;
 	child->exec = parent->exec;
+	/* The fork copied the task's own with the rest of it. */
+	child->exec_id = parent->exec_id;
 	/* A thread is its process; a child process was forked by the image that runs now. */
 	child->parent_exe = is_thread ? parent->parent_exe : parent->exe;
 	child->parent = is_thread ? parent->parent : parent->exec;
@@ -253,8 +296,10 @@ static __always_inline struct task_identity *identity_at_exec(int *failed)
 	*failed = 0;
 	struct task_identity *identity = identity_of(task);
 
-	if (identity && identity->state != TASK_RESERVED)
+	if (identity && identity->state != TASK_RESERVED) {
+		catch_up(identity);
 		return identity;
+	}
 	struct task_identity *process = process_identity();
 
 	if (!process) {
@@ -290,4 +335,22 @@ static __always_inline int exec_arms(struct task_identity *identity, struct linu
 	if (BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode))
 		return 0;
 	return walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
+}
+
+/* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */
+static __always_inline int is_loader(struct file *program)
+{
+	char name[6] = {};
+
+	bpf_probe_read_kernel(name, sizeof(name), BPF_CORE_READ(program, f_path.dentry, d_name.name));
+	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
+}
+
+/* What the running task is about to execute, for note_exec. An interpreter takes the place of its script. */
+static __always_inline void remember_exec(struct task_identity *identity, struct file *program)
+{
+	int end = walk_named_hashed(identity, object_of_file(program));
+
+	identity->next_exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
+	identity->next = is_loader(program) ? NEXT_LOADER : NEXT_PROGRAM;
 }

@@ -24,6 +24,11 @@
 #define USE_COUNTED 1
 #define USE_ENDED 2
 
+/* task_identity.next */
+#define NEXT_NONE 0
+#define NEXT_PROGRAM 1
+#define NEXT_LOADER 2 /* a dynamic loader by its name */
+
 /* A file, as the kernel names it: dentry and vfsmount. dentry 0: there is none. */
 struct object {
 	__u64 dentry;
@@ -96,8 +101,9 @@ struct task_identity {
 	__u32 claimed; /* whoever sets it first fills the rest */
 	__u32 counted; /* USE_*: its part in container_use */
 	__u32 exit_told; /* of a group's leader: the process's exit record is out */
-	__u32 _pad2;
+	__u32 exec_id; /* the task's self_exec_id when its last exec was noted: another now, and one was not */
 	__u64 exe;        /* path hash of its image; 0: not reachable */
+	__u64 next_exe;   /* the same of what its exec under way executes */
 	__u64 parent_exe; /* of the image that forked it */
 	__u64 entered_ns; /* CLOCK_BOOTTIME at which it entered the container; staging tasks only */
 	__u64 held_ns;    /* CLOCK_BOOTTIME since when it waits with its exec; 0: it does not */
@@ -109,7 +115,10 @@ struct task_identity {
 	struct object new_name;
 	__u64 shown_by[SHOWN_MAX]; /* vfsmounts that show the dentry under judgement */
 	__u32 shown; /* how many do, more than fit among them; here, as it changes in a loop */
-	__u32 _pad3;
+	__u32 shown_within; /* 1: so does a mount that only the kernel holds */
+	__u64 refused_create; /* dentry of a name that it was last refused to make */
+	__u32 next; /* NEXT_*: what is known of its exec under way */
+	__u32 _pad;
 	struct decision decision;
 	struct walk_result walk;
 };

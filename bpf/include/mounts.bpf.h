@@ -47,10 +47,14 @@ struct mount_search {
 	__u64 dentry;
 	__u64 sb;
 	__u64 mount; /* 0: the end of the list */
-	__u64 ended; /* came to the end of the list */
+	__u32 ended; /* came to the end of the list */
+	__u32 settled; /* no mount changed meanwhile */
 };
 
-/* Notes the mount when it is in the task's namespace and shows the dentry. More than fit are counted all the same. */
+/*
+ * Notes the mount when it is in the task's namespace and shows the dentry. More than fit are counted all the same. Of those that
+ * only the kernel holds, where overlayfs works in its layers, one is enough.
+ */
 static long try_mount(__u32 index, struct mount_search *search)
 {
 	struct mount *mount = (void *)search->mount;
@@ -60,11 +64,18 @@ static long try_mount(__u32 index, struct mount_search *search)
 		return 1;
 	}
 	search->mount = (__u64)next_mount((struct super_block *)search->sb, mount);
-	if ((__u64)BPF_CORE_READ(mount, mnt_ns) != search->namespace &&
-	    !is_home(search->identity, BPF_CORE_READ(mount, mnt_ns)))
+	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
+	int is_private = (__u64)namespace >= (__u64)-ERRNO_MAX;
+
+	if (is_private ? search->identity->shown_within :
+			 (__u64)namespace != search->namespace && !is_home(search->identity, namespace))
 		return 0;
 	if (!lies_below(search->dentry, (__u64)BPF_CORE_READ(mount, mnt.mnt_root)))
 		return 0;
+	if (is_private) {
+		search->identity->shown_within = 1;
+		return 0;
+	}
 	__u32 place = search->identity->shown++;
 
 	asm volatile("%0 &= 7" : "+r"(place));
@@ -73,15 +84,29 @@ static long try_mount(__u32 index, struct mount_search *search)
 	return 0;
 }
 
+static long try_list(__u32 index, struct mount_search *search)
+{
+	struct super_block *sb = (void *)search->sb;
+	struct sequences before = {};
+
+	search->identity->shown = 0;
+	search->identity->shown_within = 0;
+	search->ended = 0;
+	repeat(WAITS_MAX, wait_even, &before);
+	search->mount = (__u64)first_mount(sb);
+	repeat(MOUNTS_MAX, try_mount, search);
+	search->settled = settled(before, read_sequences());
+	return search->settled;
+}
+
 /*
  * The mounts by which the task sees a dentry, for hooks that have no mount, in identity->shown_by. Returns how many, or
- * -1: the list did not stand still or is too long, or they are too many.
+ * -1: the list never stood still or is too long, or they are too many. In ->shown_within whether a mount of the kernel's own does.
  */
 static __always_inline int find_mounts(struct task_identity *identity, __u64 dentry)
 {
 	struct task_struct *task = current_task();
 	__u64 sb = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_sb);
-	struct sequences before = {};
 	struct mount_search search = {
 		.identity = identity,
 		.namespace = (__u64)BPF_CORE_READ(task, nsproxy, mnt_ns),
@@ -89,11 +114,8 @@ static __always_inline int find_mounts(struct task_identity *identity, __u64 den
 		.sb = sb,
 	};
 
-	identity->shown = 0;
-	repeat(WAITS_MAX, wait_even, &before);
-	search.mount = (__u64)first_mount((struct super_block *)sb);
-	repeat(MOUNTS_MAX, try_mount, &search);
-	if (!search.ended || identity->shown > SHOWN_MAX || !settled(before, read_sequences()))
+	repeat(TRIES_MAX, try_list, &search);
+	if (!search.ended || identity->shown > SHOWN_MAX || !search.settled)
 		return -1;
 	return identity->shown;
 }

@@ -63,12 +63,10 @@ static __always_inline int is_suspect(void)
 
 	if (!own)
 		return 0;
-	/* A host's process, also one that somebody wrote into a container's cgroup. */
-	if (identity && identity->state == TASK_STAGING)
-		return own->host && !is_trusted(own, task);
-	if (identity && identity->state == TASK_ARMED)
+	if (identity && is_armed(identity))
 		return !is_process(task, &own->agent);
-	if (has_storage(task) && container_of_cgroup(cgroup_of(task)))
+	/* With an identity that is staging it is a host's process, also when somebody wrote it into a container's cgroup. */
+	if ((!identity || identity->state == TASK_RESERVED) && container_by_cgroup(task))
 		return 1;
 	return own->host && !is_trusted(own, task);
 }
@@ -233,8 +231,6 @@ __noinline __u32 protection_at(__u64 address)
 
 	if (!may_be_on(device))
 		return flags;
-	if (BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED && BPF_CORE_READ(dentry, d_parent) == dentry)
-		return flags | PROTECT_UNKNOWN;
 	for (int level = 0; level <= PROTECTED_LEVELS; level++) {
 		struct inode *inode = BPF_CORE_READ(dentry, d_inode);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
@@ -244,6 +240,9 @@ __noinline __u32 protection_at(__u64 address)
 			break;
 		dentry = parent;
 	}
+	/* A file by its handle: the directory that it lies in is not known. */
+	if (BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED && BPF_CORE_READ(dentry, d_parent) == dentry)
+		flags |= PROTECT_UNKNOWN;
 	return flags;
 }
 
@@ -254,6 +253,41 @@ __noinline __u32 protection_at(__u64 address)
 static __always_inline __u32 protection_of(const struct dentry *dentry)
 {
 	return protection_at(address_of(dentry));
+}
+
+/* Names of one inode that are looked at; ext4 allows 65,000. */
+#define ALIASES_MAX 65536
+
+struct alias_search {
+	__u64 node; /* of the inode's list of names; 0: the end */
+	__u32 flags;
+	__u32 found;
+};
+
+static long ask_alias(__u32 index, struct alias_search *search)
+{
+	struct hlist_node *node = (void *)search->node;
+
+	if (!node)
+		return 1;
+	if (!bpf_core_field_exists(struct dentry, d_u.d_alias))
+		return 1;
+	search->flags |= protection_at(search->node - bpf_core_field_offset(struct dentry, d_u.d_alias));
+	search->found = 1;
+	search->node = (__u64)BPF_CORE_READ(node, next);
+	return 0;
+}
+
+/* As protection_of, of an inode, by every name that it has. Global: verified once. */
+__noinline __u32 protection_of_inode(__u64 address)
+{
+	struct inode *inode = (void *)address;
+	struct alias_search search = { .node = (__u64)BPF_CORE_READ(inode, i_dentry.first) };
+
+	if (!may_be_on(BPF_CORE_READ(inode, i_sb, s_dev)))
+		return 0;
+	repeat(ALIASES_MAX, ask_alias, &search);
+	return search.found && !search.node ? search.flags : search.flags | PROTECT_UNKNOWN;
 }
 
 /* In the host's pid namespace, where the agent's pid means the agent. */
@@ -271,6 +305,9 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 		return 0;
 	__u32 flags = protection_of(file->f_path.dentry);
 
+	/* Before 6.7 overlayfs opens the layer's inode under the user's own name. */
+	if (file->f_inode->i_sb != file->f_path.dentry->d_sb)
+		flags |= protection_of_inode(address_of(file->f_inode));
 	if (!sees_host_pids())
 		flags &= ~PROTECT_MOVE;
 	flags &= writes ? ~PROTECT_NAME : PROTECT_SECRET;
@@ -280,21 +317,52 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 	return 1;
 }
 
-/* Whether what happens to a mount happens to the host's view: it is the host's own, or a copy that passes changes on. */
-static __always_inline int is_hosts_mount(__u64 vfsmount)
+static __always_inline int is_in_hosts_namespace(struct mount *mount)
 {
-	struct mount *mount = (void *)mount_of(vfsmount);
-	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
-
-	return BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_SHARED ||
-	       BPF_CORE_READ(namespace, ns.inum) == (__u32)settings.init_mnt_ns;
+	return BPF_CORE_READ(mount, mnt_ns, ns.inum) == (__u32)settings.init_mnt_ns;
 }
 
-/* For a mount or unmount at `dentry` of a mount: 1 refuses, and that was reported. */
-static __always_inline int covers_protected(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+/* Whether what is mounted on a mount, or unmounted from it, is so for the host: it is the host's own, or passes that on. */
+static __always_inline int changes_hosts_view(struct mount *mount)
 {
-	if (!(protection_of((void *)dentry) & (PROTECT_TREE | PROTECT_NAME)) || !is_hosts_mount(vfsmount) || !is_suspect())
+	return BPF_CORE_READ(mount, mnt.mnt_flags) & MNT_SHARED || is_in_hosts_namespace(mount);
+}
+
+static __always_inline int hides_protected(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+{
+	if (!(protection_of((void *)dentry) & (PROTECT_TREE | PROTECT_NAME)) || !is_suspect())
 		return 0;
 	report_refusal(hook, detail, (void *)dentry, (void *)vfsmount);
+	return 1;
+}
+
+/* For a mount at `dentry` of a mount: 1 refuses, and that was reported. */
+static __always_inline int covers_protected(__u32 hook, __u32 detail, __u64 dentry, __u64 vfsmount)
+{
+	return changes_hosts_view((void *)mount_of(vfsmount)) && hides_protected(hook, detail, dentry, vfsmount);
+}
+
+/* For unmounting a mount, which those see that share the one below it. */
+static __always_inline int uncovers_protected(__u32 hook, __u32 detail, __u64 vfsmount)
+{
+	struct mount *mount = (void *)mount_of(vfsmount);
+
+	if (!changes_hosts_view(mount) && !changes_hosts_view(BPF_CORE_READ(mount, mnt_parent)))
+		return 0;
+	return hides_protected(hook, detail, (__u64)BPF_CORE_READ(mount, mnt.mnt_root), vfsmount);
+}
+
+/* For taking a mount from where it is: nobody but its own namespace sees that. */
+static __always_inline int takes_protected(__u32 hook, __u64 dentry, __u64 vfsmount)
+{
+	return is_in_hosts_namespace((void *)mount_of(vfsmount)) && hides_protected(hook, 0, dentry, vfsmount);
+}
+
+/* For what moves a mount of the task's namespace, of which the hook does not tell. */
+static __always_inline int moves_hosts_mounts(__u32 hook, __u32 detail, const struct path *path)
+{
+	if (!is_in_host_mounts(current_task()) || !is_suspect())
+		return 0;
+	report_refusal(hook, detail, path->dentry, path->mnt);
 	return 1;
 }

@@ -64,7 +64,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     ...dataFields(dataWords(event)),
     Enforcer: "BPFLSM",
     Action: actionOf(event),
-    Result: event.denied ? "Permission denied" : "Passed",
+    Result: resultOf(event),
     Cwd: cwdText(actor.cwd),
     TTY: orAbsent(event.tty),
     ExecEvent: execEvent(event.exec, actor.exe),
@@ -72,6 +72,12 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     NodeID: orAbsent(reporter.nodeId),
     Ankylo: ankyloFields(input),
   };
+}
+
+/** The text of what the caller got: EACCES from policies, as of KubeArmor's BPF enforcer, EPERM from self-protection. */
+function resultOf({ denied, reason }: DecisionEvent) {
+  if (!denied) return "Passed";
+  return reason === "protected" ? "Operation not permitted" : "Permission denied";
 }
 
 /** The kernel reads no more than 20 arguments behind argv[0], and can't tell whether there were others. */

@@ -243,6 +243,18 @@ const descriptors: Act[] = [
     },
   ),
   refusal(
+    "O21 an attribute by handle and io_uring, whose worker has other credentials than the task,",
+    "/files/mounts handle-run /near /files/web.handle /files/open uring-attribute /proc/self/fd/9",
+    refused("INODE_SETXATTR"),
+    {
+      control: {
+        in: "free",
+        run:
+          "/files/mounts handle-run /near /files/free.handle /files/open uring-attribute /proc/self/fd/9",
+      },
+    },
+  ),
+  refusal(
     "O18 a fanotify mark of a file system",
     "/files/mounts fanotify /near /data secret",
     refused("PATH_NOTIFY"),

@@ -109,6 +109,11 @@ const readings: [claim: string, run: string, file?: string][] = [
 
 const linksAndNames: Act[] = [
   refusal(
+    "O0 an open that would make a file of the image, whose name the kernel does not know yet, is refused and told once",
+    "echo content >>/etc/shadow",
+    refused("/etc/shadow", "FILE_MKNOD"),
+  ),
+  refusal(
     "O3 a hard link of a file is refused",
     "ln /data/secret /tmp/h && cat /tmp/h && rm /tmp/h",
     refused("/data/secret", "FILE_LINK"),

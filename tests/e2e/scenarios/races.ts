@@ -31,6 +31,9 @@ spec:
       - path: /one/a${deep}/key
       - path: /two/b${deep}/key
       - path: /data${deep}/key
+      - path: /data/own
+        fromSource:
+          - path: /bin/source
 `;
 
 const fill = (...folders: string[]) =>
@@ -42,6 +45,7 @@ const prepare = [
   "for dir in /one /two; do mkdir $dir; mount -t tmpfs race $dir; mkdir $dir/a $dir/b; done",
   `for dir in /one/a /one/b; do mount -t tmpfs race $dir; done; ${fill("/one/a", "/one/b")}`,
   fill("/data", "/free"),
+  "echo content >/data/own && cp /files/race /bin/source",
 ].join(" && ");
 
 const none = /ruled: \d+ opens, 0 escapes\nfree: \d+ opens, 0 false denials/;
@@ -80,6 +84,7 @@ scenario({
     web: {
       privileged: true,
       prepare,
+      options: ["--with-ns", "pid:/proc/1/ns/pid"],
     },
   },
   files: [await compileTool("race")],
@@ -135,6 +140,38 @@ scenario({
       in: "web",
       run: `/files/race preempt ${seconds} /data${deep}/key /free${deep}/key`,
       expect: none,
+    },
+    {
+      claim: "a process of the host is there to be traced",
+      in: "host",
+      run: "setsid sleep 1000000 >/dev/null 2>&1 & echo $! >/job/files/victim.pid",
+      expect: "ok",
+    },
+    // Until 6.1 a task's identity can't be read while another one was preempted inside the storage of tasks.
+    start("storage", "/job/files/race storage idle"),
+    {
+      claim:
+        "P2 a task whose identity can't be read for the moment opens nothing ruled, and traces nobody else's process",
+      in: "web",
+      run: `/files/race unseen ${seconds} /data${deep}/key $(cat /files/victim.pid)`,
+      expect: /ruled: \d+ opens, 0 escapes\ntraced: \d+ opens, 0 escapes/,
+    },
+    stop("storage", "updates"),
+    start("storage", "/job/files/race storage same"),
+    {
+      claim:
+        "P2 a program whose identity could not be read when it began is known by its name all the same",
+      in: "web",
+      run: `/files/race sources ${seconds} /bin/source /data/own`,
+      expect: /sources: \d+ opens, 0 escapes/,
+      control: { in: "web", run: "cat /data/own", expect: /content/ },
+    },
+    stop("storage", "updates"),
+    {
+      claim: "identities that could not be read are counted",
+      in: "host",
+      run: `curl -s $agent_url/v1/status | grep -oE '"identity_failed":[0-9]+'`,
+      expect: /"identity_failed":/,
     },
   ],
   otherAlerts: "unread",

@@ -18,7 +18,7 @@ const told = (Operation: string, lsm: string, more: AlertPattern = {}): AlertPat
   ContainerName: "intruder",
   Operation,
   Action: "Block",
-  Result: "Permission denied",
+  Result: "Operation not permitted",
   Data: new RegExp(`^lsm=${lsm}( |$)`),
   ...more,
 });
@@ -203,9 +203,14 @@ const files: Act[] = [
       "rm /tmp/o/m/agent.lock",
     "INODE_(UNLINK|RENAME|MKNOD)",
     inIntruder(
-      "mkdir /tmp/o/u /tmp/o/w && mount -t overlay -o lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w o /tmp/o/m && " +
-        "touch /tmp/o/m/f && rm /tmp/o/m/f",
+      "cd /tmp/o && mkdir n u w && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o n && touch n/f && rm n/f",
     ),
+  ),
+  onFile(
+    "M4 writing to the agent's lock through that overlay",
+    "echo x >>/tmp/o/m/agent.lock",
+    "FILE_OPEN",
+    inIntruder("echo x >/tmp/o/n/f && echo x >>/tmp/o/n/f"),
   ),
   onFile("M4 removing the agent's socket", "rm -f /host/run/ankylo/ankylo.sock", "INODE_UNLINK"),
   onFile(
@@ -253,6 +258,90 @@ const files: Act[] = [
     "SB_MOUNT",
     inIntruder("mkdir -p /tmp/m && mount -t tmpfs t /tmp/m && umount /tmp/m"),
   ),
+];
+
+/** A command of the intruder's in the host's mount namespace. */
+const outside = (run: string) => `nsenter -t 1 -m sh -c '${run}'`;
+const mounts = "/job/files/mounts";
+
+/** Moving the host's mounts away, which would hide from the next agent what this one left. */
+const moves: Act[] = [
+  onFile(
+    "M2 moving the pins' mount",
+    outside(`mkdir -p /tmp/d && ${mounts} move /sys/fs/bpf/ankylo /tmp/d /etc/passwd`),
+    "SB_MOUNT",
+    inIntruder(
+      "cd /tmp && mkdir a b && unshare -m sh -c 'mount -t tmpfs a a && touch a/f && /files/mounts move a b b/f'",
+    ),
+  ),
+  onFile(
+    "M2 moving the pins' mount by move_mount",
+    outside(`${mounts} tree-moved /sys/fs/bpf/ankylo /tmp/d /etc/passwd`),
+    "MOVE_MOUNT",
+    inIntruder(outside(
+      `cd /tmp && mkdir a b && mount -t tmpfs a a && ${mounts} tree-moved a b /etc/passwd && umount b`,
+    )),
+  ),
+  onFile(
+    "M2 pivot_root in the host's namespace",
+    outside(
+      `${mounts} pivot /tmp/d /old/etc/passwd; s=$?; cd /; umount /tmp/d; exit $s`,
+    ),
+    "SB_PIVOTROOT",
+    inIntruder("mkdir /tmp/p && unshare -m /files/mounts pivot /tmp/p /old/etc/passwd"),
+  ),
+];
+
+const byHandle = (way: string, more = "") =>
+  `echo 2 >/proc/sys/vm/drop_caches; ${mounts} handle-${way} /mnt/disk /job/files/keep.handle ${more}`;
+
+/** By its handle a file is reached without its directory, on file systems that keep their names on a disk. */
+const handles: Act[] = [
+  {
+    claim: "the policies lie on a disk, beside other files",
+    in: "host",
+    run: [
+      "modprobe loop && truncate -s 8M /run/disk && busybox mke2fs -F /run/disk",
+      "mkdir -p /mnt/disk && mount -o loop /run/disk /mnt/disk && mkdir /mnt/disk/other",
+      "cp -a /etc/ankylo /mnt/disk && mount --bind /mnt/disk/ankylo /etc/ankylo",
+      `${mounts} save-handle /etc/ankylo/policies/keep.yaml /job/files/keep.handle`,
+    ].join(" && "),
+    expect: "ok",
+  },
+  onFile(
+    "M4 changing what has been mounted over the policies, once the agent has seen it,",
+    outside("until ! chmod 600 /etc/ankylo/policies/keep.yaml; do sleep 0.5; done; exit 1"),
+    "INODE_SETATTR",
+  ),
+  onFile(
+    "M4 writing to a policy by its handle",
+    outside(byHandle("write")),
+    "FILE_OPEN",
+    { in: "host", run: byHandle("write") },
+  ),
+  onFile(
+    "M4 changing the mode of a policy by its handle",
+    outside(byHandle("change")),
+    "INODE_SETATTR",
+    { in: "host", run: byHandle("change") },
+  ),
+  onFile(
+    "M4 linking a policy by its handle to where it could be written",
+    outside(byHandle("link", "/mnt/disk/other/l")),
+    "INODE_LINK",
+    { in: "host", run: byHandle("link", "/mnt/disk/other/l") },
+  ),
+  {
+    claim:
+      "work: a file beside the policies is changed by its handle, while the kernel knows its name",
+    in: "intruder",
+    run: outside(
+      `cd /mnt/disk/other && echo x >f && ${mounts} save-handle f /job/files/f.handle && ` +
+        `exec 5<f && ${mounts} handle-write /mnt/disk /job/files/f.handle && ` +
+        `${mounts} handle-change /mnt/disk /job/files/f.handle`,
+    ),
+    expect: "ok",
+  },
 ];
 
 const after: Act[] = [
@@ -339,7 +428,7 @@ scenario({
     intruder,
     bystander: { privileged: true, options: host },
   },
-  files: [await compileTool("tamper")],
+  files: await Promise.all(["tamper", "mounts"].map(compileTool)),
   acts: [
     {
       claim: "a process of the host is there to be traced",
@@ -350,6 +439,8 @@ scenario({
     ...tasks,
     ...kernelObjects,
     ...files,
+    ...moves,
+    ...handles,
     ...after,
     ...fromHost,
   ],

@@ -159,6 +159,13 @@ static void tree_attached(char **arg) /* SOURCE TARGET FILE */
 	print_path(arg[2]);
 }
 
+/* The mount itself, not a clone. */
+static void tree_moved(char **arg) /* SOURCE TARGET FILE */
+{
+	must("move_mount", syscall(SYS_move_mount, AT_FDCWD, arg[0], AT_FDCWD, arg[1], 0));
+	print_path(arg[2]);
+}
+
 /* The mount itself is gone before its clone gets a name. */
 static void tree_alone(char **arg) /* MOUNT TARGET FILE */
 {
@@ -230,13 +237,40 @@ static void save_handle(char **arg) /* FILE SAVED */
 	must("write", write(file, &handle, sizeof(handle)));
 }
 
-static void by_handle(char **arg) /* NEIGHBOUR SAVED */
+static int open_handle(char **arg, int flags)
 {
 	struct handle handle;
 	int mounted = must("open", open(arg[0], O_RDONLY | O_DIRECTORY));
 
 	must("read", read(must("open", open(arg[1], O_RDONLY)), &handle, sizeof(handle)));
-	print_file(must("open_by_handle_at", open_by_handle_at(mounted, &handle.head, O_RDONLY)));
+	return must("open_by_handle_at", open_by_handle_at(mounted, &handle.head, flags));
+}
+
+static void by_handle(char **arg) /* NEIGHBOUR SAVED */
+{
+	print_file(open_handle(arg, O_RDONLY));
+}
+
+static void write_by_handle(char **arg) /* NEIGHBOUR SAVED */
+{
+	print_file(open_handle(arg, O_RDWR));
+}
+
+static void change_by_handle(char **arg) /* NEIGHBOUR SAVED */
+{
+	must("fchmod", fchmod(open_handle(arg, O_RDONLY), 0600));
+}
+
+static void link_by_handle(char **arg) /* NEIGHBOUR SAVED NAME */
+{
+	must("linkat", linkat(open_handle(arg, O_RDONLY), "", AT_FDCWD, arg[2], AT_EMPTY_PATH));
+}
+
+/* What the program calls /proc/self/fd/9 is the file, which nobody asked to open for reading or writing. */
+static void run_on_handle(char **arg) /* NEIGHBOUR SAVED PROGRAM ARGUMENT... */
+{
+	must("dup2", dup2(open_handle(arg, O_PATH), 9));
+	must(arg[2], execv(arg[2], arg + 2));
 }
 
 /*
@@ -285,6 +319,7 @@ static const struct {
 	{ "tree-descriptor", tree_descriptor },
 	{ "tree-attached", tree_attached },
 	{ "tree-mapped", tree_mapped },
+	{ "tree-moved", tree_moved },
 	{ "tree-alone", tree_alone },
 	{ "tree-as-root", tree_as_root },
 	{ "lazy", lazy },
@@ -294,6 +329,10 @@ static const struct {
 	{ "exchange", exchange },
 	{ "save-handle", save_handle },
 	{ "handle", by_handle },
+	{ "handle-write", write_by_handle },
+	{ "handle-change", change_by_handle },
+	{ "handle-link", link_by_handle },
+	{ "handle-run", run_on_handle },
 	{ "fanotify", marked },
 };
 

@@ -116,22 +116,34 @@ static struct ring make_ring(void)
 	return ring;
 }
 
-static int open_by_ring(struct ring *ring, const char *path, unsigned flags, unsigned personality)
+/* Returns what the operation returned: negative, an error's number. */
+static int run_by_ring(struct ring *ring, struct io_uring_sqe operation)
 {
-	struct io_uring_cqe *completion = (void *)(ring->completions + ring->params.cq_off.cqes);
+	struct io_uring_cqe *completions = (void *)(ring->completions + ring->params.cq_off.cqes);
+	unsigned *head = (void *)(ring->completions + ring->params.cq_off.head);
 
-	*ring->entries = (struct io_uring_sqe){
-		.opcode = IORING_OP_OPENAT,
-		.fd = AT_FDCWD,
-		.addr = (unsigned long)path,
-		.open_flags = O_RDONLY,
-		.flags = flags,
-		.personality = personality,
-	};
+	*ring->entries = operation;
 	*(unsigned *)(ring->submissions + ring->params.sq_off.tail) += 1;
 	must("io_uring_enter", syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0));
-	errno = completion->res < 0 ? -completion->res : 0;
-	return must("io_uring open", completion->res);
+	return completions[(*head)++ % 2].res;
+}
+
+static int must_by_ring(const char *what, int result)
+{
+	errno = result < 0 ? -result : 0;
+	return must(what, result);
+}
+
+static int open_by_ring(struct ring *ring, const char *path, unsigned flags, unsigned personality)
+{
+	return must_by_ring("io_uring open", run_by_ring(ring, (struct io_uring_sqe){
+							.opcode = IORING_OP_OPENAT,
+							.fd = AT_FDCWD,
+							.addr = (unsigned long)path,
+							.open_flags = O_RDONLY,
+							.flags = flags,
+							.personality = personality,
+						}));
 }
 
 static int by_uring(const char *path)
@@ -158,6 +170,32 @@ static int by_uring_personality(const char *path)
 	if (setgroups(1, &group) && errno != EPERM)
 		fail("setgroups");
 	return open_by_ring(&ring, path, 0, personality);
+}
+
+static int set_attribute_by_ring(struct ring *ring, const char *path)
+{
+	return run_by_ring(ring, (struct io_uring_sqe){
+					 .opcode = IORING_OP_SETXATTR,
+					 .addr = (unsigned long)"trusted.tried",
+					 .addr2 = (unsigned long)"x",
+					 .len = 1,
+					 .addr3 = (unsigned long)path,
+				 });
+}
+
+/*
+ * A worker thread does it, with its request's credentials. It began with others, as the groups have changed since, so that it
+ * overrides its own.
+ */
+static int by_uring_attribute(const char *path)
+{
+	struct ring ring = make_ring();
+	gid_t group = 7;
+
+	set_attribute_by_ring(&ring, "/dev/null");
+	must("setgroups", setgroups(1, &group));
+	must_by_ring("io_uring setxattr", set_attribute_by_ring(&ring, path));
+	return open("/dev/null", O_RDONLY);
 }
 
 static int to_write_by_mapping(const char *path)
@@ -207,6 +245,7 @@ static const struct {
 	{ "uring", by_uring },
 	{ "uring-worker", by_uring_worker },
 	{ "uring-personality", by_uring_personality },
+	{ "uring-attribute", by_uring_attribute },
 	{ "shared-mapping", to_write_by_mapping },
 	{ "message-queue", message_queue },
 	{ "memfd", memory_file },

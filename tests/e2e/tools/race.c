@@ -7,6 +7,11 @@
 //                                          on one CPU
 //   race flip SECONDS RULED FREE           opens a path that another thread changes from one to the other and back; both
 //                                          have the same length
+//   race storage POLICY                    updates the kernel's storage of this task on the first CPU, with the scheduling
+//                                          policy "idle" or "same"; prints how often when it is told to end
+//   race unseen SECONDS RULED PID          opens the path and traces the process, which must both be refused, waking into
+//                                          the former
+//   race sources SECONDS PROGRAM FILE      runs PROGRAM, a copy of this one, which must not open FILE, beside it
 //   race renames FROM TO [FROM TO]...      renames to and fro, prints how often when it is told to end (SIGTERM)
 //   race moves FROM TO [FROM TO]...        the same with mounts
 //   race mounts DIRECTORY                  the same with mounting and unmounting a tmpfs, in a namespace of its own
@@ -14,13 +19,17 @@
 // Exit status 1 when a refused file was opened or a free one refused.
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/btf.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -161,17 +170,23 @@ static int opens(char **args)
 	return race(atoi(args[0]), targets, 1, 0);
 }
 
+static void stay_on_first_cpu(void)
+{
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	must("one CPU", sched_setaffinity(0, sizeof(first), &first));
+}
+
 static int preempt(char **args)
 {
 	struct target targets[] = {
 		{ .directory = AT_FDCWD, .path = args[1], .is_refused = 1 },
 		{ .directory = AT_FDCWD, .path = args[2] },
 	};
-	cpu_set_t first;
 
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	must("one CPU", sched_setaffinity(0, sizeof(first), &first));
+	stay_on_first_cpu();
 	/* It must be able to end the others, who start with an ordinary priority. */
 	must("real-time priority", sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){ .sched_priority = 2 }));
 	return race(atoi(args[0]), targets, INTERRUPTING + BUSY, INTERRUPTING);
@@ -234,6 +249,105 @@ static int tell(const char *what, uint64_t count)
 	return !count;
 }
 
+/* What the kernel wants to know of a map's keys and values: that they are int. */
+static const struct {
+	struct btf_header header;
+	struct btf_type type;
+	uint32_t encoding;
+	char names[5];
+} int_type = {
+	.header = { .magic = BTF_MAGIC, .version = 1, .hdr_len = sizeof(struct btf_header), .type_len = 16, .str_off = 16, .str_len = 5 },
+	.type = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = 4 },
+	.encoding = BTF_INT_SIGNED << 24 | 32,
+	.names = "\0int",
+};
+
+static int bpf(int command, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+static int make_storage(void)
+{
+	union bpf_attr btf = { .btf = (uintptr_t)&int_type, .btf_size = sizeof(int_type.header) + 16 + 5 };
+	union bpf_attr map = { .map_type = BPF_MAP_TYPE_TASK_STORAGE, .key_size = 4, .value_size = 4 };
+
+	map.map_flags = BPF_F_NO_PREALLOC;
+	map.btf_fd = must("load types", bpf(BPF_BTF_LOAD, &btf));
+	map.btf_key_type_id = 1;
+	map.btf_value_type_id = 1;
+	return must("make a map", bpf(BPF_MAP_CREATE, &map));
+}
+
+/* Interrupted in the middle, it leaves the CPU with its storage closed until 6.1: others' look-ups there find nothing. */
+static int storage(char **args)
+{
+	int task = must("pidfd_open", syscall(SYS_pidfd_open, getpid(), 0)), value = 1;
+	union bpf_attr update = { .key = (uintptr_t)&task, .value = (uintptr_t)&value };
+	uint64_t count = 0;
+
+	update.map_fd = make_storage();
+	stay_on_first_cpu();
+	if (!strcmp(args[0], "idle"))
+		must("scheduling policy", sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }));
+	for (; !is_ending; count++)
+		must("update", bpf(BPF_MAP_UPDATE_ELEM, &update));
+	return tell("updates", count);
+}
+
+static int unseen(char **args)
+{
+	struct tally opens = { 0 }, traces = { 0 };
+	struct target target = { .directory = AT_FDCWD, .path = args[1], .is_refused = 1 };
+	unsigned seed = 1;
+
+	stay_on_first_cpu();
+	end_on(SIGALRM);
+	alarm(atoi(args[0]));
+	while (!is_ending) {
+		nap(&seed);
+		open_once(&opens, &target);
+		traces.opens++;
+		if (!ptrace(PTRACE_SEIZE, atoi(args[2]), NULL, NULL) || errno != EPERM)
+			traces.wrong++;
+	}
+	return !!(report("ruled", "escapes", &opens, 1) + report("traced", "escapes", &traces, 1));
+}
+
+/* Exit statuses of the program that `sources` runs. */
+enum { KEPT_OUT = 0, GOT_IN = 1, NOT_RUN = 2 };
+
+static int probe(char **args)
+{
+	return open(args[0], O_RDONLY) < 0 && errno == EACCES ? KEPT_OUT : GOT_IN;
+}
+
+static int sources(char **args)
+{
+	struct tally runs = { 0 };
+	uint64_t refused = 0;
+	int status;
+
+	stay_on_first_cpu();
+	end_on(SIGALRM);
+	alarm(atoi(args[0]));
+	while (!is_ending) {
+		pid_t pid = must("fork", fork());
+
+		if (!pid) {
+			execl(args[1], args[1], "probe", args[2], NULL);
+			_exit(NOT_RUN);
+		}
+		while (waitpid(pid, &status, 0) < 0)
+			;
+		runs.opens++;
+		runs.wrong += status == W_EXITCODE(GOT_IN, 0);
+		refused += status == W_EXITCODE(NOT_RUN, 0);
+	}
+	printf("%lu programs refused\n", refused);
+	return !!report("sources", "escapes", &runs, 1);
+}
+
 static int renames(char **args)
 {
 	uint64_t count = 0;
@@ -280,6 +394,10 @@ static const struct {
 	{ "opens", opens, 4 },
 	{ "preempt", preempt, 3 },
 	{ "flip", flip, 3 },
+	{ "storage", storage, 1 },
+	{ "unseen", unseen, 3 },
+	{ "sources", sources, 3 },
+	{ "probe", probe, 1 },
 	{ "renames", renames, 2 },
 	{ "moves", moves, 2 },
 	{ "mounts", mounts, 1 },
