@@ -4,8 +4,8 @@
  *
  * chmod and chown bring the path. The hooks of extended attributes bring a dentry without a mount, so the object has every
  * name by which a mount of the task's own namespace shows it, and each is judged. A dentry that none shows is the layer's
- * own, which overlayfs changes under overridden credentials, in a mount that only the kernel holds, after the user's change was
- * judged; or it is unreachable.
+ * own, which overlayfs changes under overridden credentials, on a file system of which only the kernel holds a mount, after the
+ * user's change was judged; or it is unreachable.
  *
  * A program that a rule blocks keeps a bit to execute it: without one it could be renamed as a plain file, and get the
  * bit back afterwards.
@@ -125,7 +125,7 @@ static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32
 	identity->old_name = (struct object){ (__u64)dentry, 0 };
 	if (mounts <= 0) {
 		/* Allows: overlayfs at work in its layers. */
-		if (!mounts && identity->shown_within && (__u64)task_read(task, cred) != users_credentials(task)) {
+		if (!mounts && identity->is_layered && (__u64)task_read(task, cred) != users_credentials(task)) {
 			count(COUNT_SECOND_OPENS);
 			return 0;
 		}

@@ -53,7 +53,7 @@ struct mount_search {
 
 /*
  * Notes the mount when it is in the task's namespace and shows the dentry. More than fit are counted all the same. Of those that
- * only the kernel holds, where overlayfs works in its layers, one is enough.
+ * only the kernel holds one is enough, whatever it shows: overlayfs works in its work directory too, which none shows.
  */
 static long try_mount(__u32 index, struct mount_search *search)
 {
@@ -65,17 +65,15 @@ static long try_mount(__u32 index, struct mount_search *search)
 	}
 	search->mount = (__u64)next_mount((struct super_block *)search->sb, mount);
 	struct mnt_namespace *namespace = BPF_CORE_READ(mount, mnt_ns);
-	int is_private = (__u64)namespace >= (__u64)-ERRNO_MAX;
 
-	if (is_private ? search->identity->shown_within :
-			 (__u64)namespace != search->namespace && !is_home(search->identity, namespace))
+	if ((__u64)namespace >= (__u64)-ERRNO_MAX) {
+		search->identity->is_layered = 1;
+		return 0;
+	}
+	if ((__u64)namespace != search->namespace && !is_home(search->identity, namespace))
 		return 0;
 	if (!lies_below(search->dentry, (__u64)BPF_CORE_READ(mount, mnt.mnt_root)))
 		return 0;
-	if (is_private) {
-		search->identity->shown_within = 1;
-		return 0;
-	}
 	__u32 place = search->identity->shown++;
 
 	asm volatile("%0 &= 7" : "+r"(place));
@@ -90,7 +88,7 @@ static long try_list(__u32 index, struct mount_search *search)
 	struct sequences before = {};
 
 	search->identity->shown = 0;
-	search->identity->shown_within = 0;
+	search->identity->is_layered = 0;
 	search->ended = 0;
 	repeat(WAITS_MAX, wait_even, &before);
 	search->mount = (__u64)first_mount(sb);
@@ -101,7 +99,7 @@ static long try_list(__u32 index, struct mount_search *search)
 
 /*
  * The mounts by which the task sees a dentry, for hooks that have no mount, in identity->shown_by. Returns how many, or
- * -1: the list never stood still or is too long, or they are too many. In ->shown_within whether a mount of the kernel's own does.
+ * -1: the list never stood still or is too long, or they are too many. In ->is_layered whether overlayfs has a layer on its file system.
  */
 static __always_inline int find_mounts(struct task_identity *identity, __u64 dentry)
 {

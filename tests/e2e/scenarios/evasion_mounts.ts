@@ -245,7 +245,7 @@ const descriptors: Act[] = [
   refusal(
     "O21 an attribute by handle and io_uring, whose worker has other credentials than the task,",
     "/files/mounts handle-run /near /files/web.handle /files/open uring-attribute /proc/self/fd/9",
-    refused("INODE_SETXATTR"),
+    refused("FILE_SETXATTR"),
     {
       control: {
         in: "free",
