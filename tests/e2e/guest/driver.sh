@@ -222,6 +222,21 @@ follow_alerts() {
   done
 }
 
+# first_alert QUERY PATTERN [ID]: the first part that matches of the alerts that the agent still holds behind that number, 0
+# if none is given, as soon as it comes. A pipe to `head` would wait for the next alert, which never comes.
+first_alert() {
+  local line stream reader
+  exec {stream}< <(exec curl -sN -H "Last-Event-ID: ${3:-0}" "$agent_url/v1/alerts?$1")
+  reader=$!
+  while IFS= read -r -t 20 line <&"$stream"; do
+    [[ $line =~ $2 ]] || continue
+    echo "${BASH_REMATCH[0]}"
+    break
+  done
+  kill $reader
+  exec {stream}<&-
+}
+
 # start_agent [OPTION...]: returns when the agent is ready and its alerts are being followed.
 start_agent() {
   ankylo run --policies /etc/ankylo/policies "$@" >>$agent_log 2>&1 </dev/null &

@@ -82,12 +82,12 @@ scenario({
     ...refusedAndTold("after a kill"),
     onHost(
       "the next agent goes on numbering, and says how many of the former's alerts are gone",
-      `curl -sN -m 5 -H 'Last-Event-ID: 1' $agent_url/v1/alerts | grep -m 1 -o '"Lost":[0-9]*'`,
+      `first_alert "" '"Lost":[0-9]*' 1`,
       /"Lost":[1-9]/,
     ),
     onHost(
       "what was refused while no agent ran is told by the next",
-      `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts?policy=guard" | grep -m 1 -o '/data/x'`,
+      "first_alert policy=guard /data/x",
       /data/,
     ),
     {

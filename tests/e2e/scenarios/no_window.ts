@@ -241,8 +241,7 @@ begin free crun other /bin/tac /proc/version; wait_until held by-runc free`,
     onHost("the next agent starts", startAgent(`--pending-timeout ${TIMEOUT_S}`), "ok"),
     onHost(
       "it tells of the refusal",
-      `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts" | ` +
-        `grep -m 1 -o '"Reason":"pending"'`,
+      `first_alert "" '"Reason":"pending"'`,
       /pending/,
     ),
     onHost(

@@ -54,9 +54,7 @@ const runs = (claim: string, program: string): Act => ({
 });
 
 /** The first alerts of a stream that a filter leaves, as their resources. */
-const filtered = (query: string) =>
-  `timeout 20 curl -sN -H 'Last-Event-ID: 0' "$agent_url/v1/alerts?${query}" | sed -un 's/^data: \\?//p' | ` +
-  `head -n 1 | grep -o '"Resource":"[^"]*"'`;
+const filtered = (query: string) => `first_alert '${query}' '"Resource":"[^"]*"'`;
 
 scenario({
   name: "policy changes",
