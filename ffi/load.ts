@@ -9,8 +9,8 @@ export interface Shim extends Disposable {
   readonly symbols: Symbols;
   /** Now, on the clock of events: ns since boot, suspended time included. */
   bootTimeNs(): bigint;
-  /** Unmaps the code of this process, which comes back as it is run: a start leaves some 50 MB that nothing runs any more. */
-  releaseText(): void;
+  /** Gives back what a start or a change of policies left: freed memory, and code that nothing runs any more. Milliseconds. */
+  releaseMemory(): void;
   /** After this every use of what it opened fails. Idempotent. */
   close(): void;
 }
@@ -39,7 +39,7 @@ export function openShim(path?: string): Shim {
   return {
     symbols,
     bootTimeNs: () => symbols.ankylo_boot_time(),
-    releaseText: () => void checked(symbols.ankylo_release_text(), "Release", "code"),
+    releaseMemory: () => void checked(symbols.ankylo_release_memory(), "Release", "memory"),
     close,
     [Symbol.dispose]: close,
   };

@@ -80,6 +80,11 @@ export class RingReader extends Handle implements AsyncIterable<Batch>, AsyncDis
     }
   }
 
+  /** Takes batches until the reader is closed. @throws {BpfError} as the iteration */
+  async forEach(take: (batch: Batch) => void): Promise<void> {
+    for await (const batch of this) take(batch);
+  }
+
   /** Ends the iteration, waits for the read that is under way, and frees the ring. Idempotent. */
   override close(): Promise<void> {
     return this.#closing ??= this.#end();

@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 4
+#define SHIM_VERSION 5
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -119,8 +119,11 @@ SHIM_API int ankylo_kernel_symbol(const uint8_t *name, uint64_t *address);
 
 /* ---- this process -------------------------------------------------------------------------------------------------- */
 
-/* Unmaps code until it is run again: of what a start runs, little is needed afterwards. */
-SHIM_API int ankylo_release_text(void);
+/*
+ * Gives back what the allocator holds of freed memory, and unmaps code and constants of files until they are used again: of
+ * what a start uses, little is needed afterwards.  Takes some milliseconds.
+ */
+SHIM_API int ankylo_release_memory(void);
 
 /* ---- files of /proc, /sys and bpffs, which Deno's own functions refuse without --allow-all ------------------------ */
 

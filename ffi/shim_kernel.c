@@ -7,6 +7,7 @@
 #include <bpf/btf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -135,21 +136,30 @@ int ankylo_kernel_symbol(const uint8_t *name, uint64_t *address)
 
 /* ---- this process ---- */
 
-int ankylo_release_text(void)
+/* Nobody ever wrote to these pages, so that what is needed again is read again. */
+static int release_pages(unsigned long long start, unsigned long long end)
 {
-	FILE *file = fopen("/proc/self/maps", "re");
-	unsigned long long start, end, inode;
+	return madvise((void *)(uintptr_t)start, end - start, MADV_DONTNEED) ? -errno : 0;
+}
+
+int ankylo_release_memory(void)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long long start, end, inode, written, code_start = 0, code_end = 0;
 	char line[4200], mode[5];
 	int error = 0;
 
+	malloc_trim(0);
 	if (!file)
 		return -errno;
 	while (!error && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llx-%llx %4s %*s %*s %llu", &start, &end, mode, &inode) != 4)
-			continue;
-		/* Code of a file: nobody ever wrote to it, so that what is needed again is read again. */
-		if (inode && !strcmp(mode, "r-xp") && madvise((void *)start, end - start, MADV_DONTNEED))
-			error = -errno;
+		if (sscanf(line, "Anonymous: %llu kB", &written) == 1) {
+			if (code_end && !written)
+				error = release_pages(code_start, code_end);
+		} else if (sscanf(line, "%llx-%llx %4s %*s %*s %llu", &start, &end, mode, &inode) == 4) {
+			code_start = start;
+			code_end = inode && (!strcmp(mode, "r-xp") || !strcmp(mode, "r--p")) ? end : 0;
+		}
 	}
 	fclose(file);
 	return error;

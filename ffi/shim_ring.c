@@ -4,7 +4,8 @@
  *
  * libbpf's ring_buffer calls back for each record, which costs 15 us from a thread of Deno's; a copy of a whole batch
  * costs as little as reading it.  The layout of the mapped pages is the kernel's, kernel/bpf/ringbuf.c: a page with the
- * consumer's position, a page with the producer's, and the data twice in a row, so that no record wraps.
+ * consumer's position, a page with the producer's, and the data.  The kernel offers the data twice in a row, so that no record
+ * wraps; to map it once and copy such a record in two parts halves what the process has resident.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -56,7 +57,7 @@ static void release(struct ring *ring)
 	if (ring->consumer_page && ring->consumer_page != MAP_FAILED)
 		munmap(ring->consumer_page, page);
 	if (ring->producer_pages && ring->producer_pages != MAP_FAILED)
-		munmap(ring->producer_pages, page + 2 * ring->size);
+		munmap(ring->producer_pages, page + ring->size);
 	if (ring->map_fd >= 0)
 		close(ring->map_fd);
 	if (ring->wake_fd >= 0)
@@ -84,7 +85,7 @@ static int map_pages(struct ring *ring)
 	ring->consumer_page = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, ring->map_fd, 0);
 	if (ring->consumer_page == MAP_FAILED)
 		return -errno;
-	ring->producer_pages = mmap(NULL, page + 2 * ring->size, PROT_READ, MAP_SHARED, ring->map_fd, (off_t)page);
+	ring->producer_pages = mmap(NULL, page + ring->size, PROT_READ, MAP_SHARED, ring->map_fd, (off_t)page);
 	if (ring->producer_pages == MAP_FAILED)
 		return -errno;
 	ring->consumer = (_Atomic uint64_t *)ring->consumer_page;
@@ -124,11 +125,21 @@ static uint64_t padded(uint32_t length)
 	return ((uint64_t)length + BPF_RINGBUF_HDR_SZ + 7) & ~7ull;
 }
 
+/* Records begin at multiples of 8, so that a header never wraps. */
 static uint32_t header_at(const struct ring *ring, uint64_t position)
 {
 	const uint8_t *record = ring->data + (position & (ring->size - 1));
 
 	return atomic_load_explicit((const _Atomic uint32_t *)record, memory_order_acquire);
+}
+
+static void copy_data(const struct ring *ring, uint64_t position, uint8_t *target, uint64_t length)
+{
+	uint64_t offset = position & (ring->size - 1);
+	uint64_t first = length <= ring->size - offset ? length : ring->size - offset;
+
+	memcpy(target, ring->data + offset, first);
+	memcpy(target + first, ring->data, length - first);
 }
 
 /*
@@ -155,7 +166,7 @@ static int drain(struct ring *ring, uint8_t *batch, uint32_t capacity)
 				break;
 			/* The header's second word is the kernel's own page offset: it is not copied. */
 			memcpy(batch + filled, &(uint32_t[2]){ length, 0 }, 8);
-			memcpy(batch + filled + 8, ring->data + (consumed & (ring->size - 1)) + 8, stride - 8);
+			copy_data(ring, consumed + 8, batch + filled + 8, stride - 8);
 			filled += (uint32_t)stride;
 		}
 		consumed += stride;

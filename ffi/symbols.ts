@@ -112,8 +112,8 @@ export const SYMBOLS = {
   ankylo_kernel_symbol: { parameters: ["buffer", "buffer"], result: "i32" },
 
   // This process.
-  /** `int ankylo_release_text(void)` */
-  ankylo_release_text: { parameters: [], result: "i32" },
+  /** `int ankylo_release_memory(void)` */
+  ankylo_release_memory: { parameters: [], result: "i32" },
 
   // Files of /proc, /sys and bpffs, which Deno's own functions refuse without --allow-all.
   /** `int ankylo_file_read(const uint8_t *path, uint8_t *bytes, uint32_t capacity)` */
@@ -152,4 +152,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 4;
+export const SHIM_VERSION = 5;

@@ -23,6 +23,7 @@ import type { Log } from "./lib/log.ts";
 import type { Memory } from "./memory.ts";
 import { addressText, openKernel, openMemory } from "./openings.ts";
 import { limitsOf, notReady } from "./readiness.ts";
+import { Rest } from "./rest.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
 import type { Workload } from "./model/workload.ts";
 import { SseHub } from "./sinks/sse_hub.ts";
@@ -97,6 +98,7 @@ class Agent implements AsyncDisposable {
   readonly #cgroupNews = new CgroupNews();
   readonly #protector: Protector | undefined;
   readonly #memory: Memory;
+  readonly #rest: Rest;
   /** Of each policy file by name the text that is in force. */
   #texts: ReadonlyMap<string, string> = new Map();
   /** CLOCK_BOOTTIME to Unix time, in ns; changes when someone sets the clock. */
@@ -121,6 +123,8 @@ class Agent implements AsyncDisposable {
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
     this.#memory = this.#scope.adopt(memory, (memory) => memory.close());
+    const release = () => this.#maintain(() => this.#shim.releaseMemory(), "give memory back");
+    this.#rest = this.#scope.adopt(new Rest(this.#clock, release), (rest) => rest.close());
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
@@ -231,6 +235,7 @@ class Agent implements AsyncDisposable {
     }
     this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
+    this.#rest.disturb();
     for (const missing of this.#enforcement.report?.missing ?? []) {
       if (this.#reconciler.generation === 1) this.#log.warn("Kernel lacks", { missing });
     }
@@ -256,8 +261,6 @@ class Agent implements AsyncDisposable {
   /** Finds out when someone takes programs out of the kernel, or when events about containers were lost. */
   async #checkKernel(): Promise<void> {
     const { enforcer } = this.#enforcement;
-    await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
-    this.#maintain(() => this.#shim.releaseText());
     while (!this.#stopping.signal.aborted) {
       await this.#clock.sleep(CHECK_MS, this.#stopping.signal);
       this.#bootToUnixNs = bootToUnixNs(this.#shim);
@@ -392,7 +395,7 @@ class Agent implements AsyncDisposable {
     const alerts = open("ring_alerts");
     const events = open("ring_events", { coalesceUs: TELEMETRY_COALESCE_US });
     const read = (name: string, reader: RingReader, take: (batch: Batch) => void) => {
-      this.#background(name, known.then(() => readRing(reader, take)));
+      this.#background(name, known.then(() => reader.forEach(take)));
       this.#scope.defer(() => reader.close());
     };
     read("ring_alerts", alerts, (batch) => pipeline.takeAlerts(batch.buffer));
@@ -589,10 +592,6 @@ class Agent implements AsyncDisposable {
       events: this.#events,
     };
   }
-}
-
-async function readRing(reader: RingReader, take: (batch: Batch) => void): Promise<void> {
-  for await (const batch of reader) take(batch);
 }
 
 function bootToUnixNs(shim: Shim): bigint {

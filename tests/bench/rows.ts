@@ -73,14 +73,16 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: "rss.idle",
-    what: "resident memory, idle",
+    what: "resident memory, at rest",
     ...{ unit: "MB", goal: 80, kubeArmor: "290 MB", checked: true },
   },
+  { id: "rss.idle.own", what: "… of it the process's own, anonymous", unit: "MB", checked: true },
   {
     id: "rss.many",
     what: "… 50 containers with a policy each",
     ...{ unit: "MB", goal: 90, kubeArmor: "284 MB", checked: true },
   },
+  { id: "rss.many.own", what: "… of it the process's own, anonymous", unit: "MB", checked: true },
   {
     id: "burst.told",
     what: "10,000 denials in a burst: alerts, or counted as not sent",

@@ -33,8 +33,15 @@ burst() {
   put burst.counted "$(($(metric "$not_sent") - counted))"
 }
 
-# In MB, of 2^20 bytes.
-put_memory() { put "$1" "$(awk '$1 == "VmRSS:" { printf "%.1f\n", $2 / 1024 }' "/proc/$agent/status")"; }
+memory_mb() { awk -v name="$1:" '$1 == name { printf "%.1f\n", $2 / 1024 }' "/proc/$agent/status"; }
+
+# put_memory NAME: when the agent has given back what it no longer needs, two seconds after its last work. In MB, of 2^20
+# bytes: all that is resident, with the rings' 20 MB and Deno's pages in the page cache; and what is the agent's alone.
+put_memory() {
+  sleep 5
+  put "$1" "$(memory_mb VmRSS)"
+  put "$1.own" "$(memory_mb RssAnon)"
+}
 
 start_container ten
 prepare ten
