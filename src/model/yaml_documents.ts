@@ -12,6 +12,7 @@ import {
 import type { Alias, Node, Pair, YAMLError, YAMLMap, YAMLWarning } from "yaml";
 import type { Position, Report } from "./diagnostic.ts";
 import { ALIASES_MAX, DEPTH_MAX, NODES_MAX } from "./limits.ts";
+import { readPlain } from "./plain_yaml.ts";
 import { isNull, type MapEntry, type Tree } from "./tree.ts";
 
 const TOO_DEEP: [message: string, hint: string] = [
@@ -34,10 +35,19 @@ export function readDocuments(text: string, file: string, report: Report): Tree[
   const budget = { nodes: NODES_MAX, aliases: ALIASES_MAX };
   const trees: Tree[] = [];
   for (const slice of splitDocuments(text.replace(/^\uFEFF/, ""))) {
-    const tree = new DocumentReader(slice, file, report, budget).read();
+    const plain = readPlain(slice.text, file, slice.linesBefore);
+    const fits = plain !== undefined && plain.values <= budget.nodes;
+    if (fits) budget.nodes -= plain.values;
+    const tree = fits ? plain.tree : new DocumentReader(slice, file, report, budget).read();
     if (tree !== undefined) trees.push(tree);
   }
   return trees;
+}
+
+/** One document's tree as the library reads it, for the comparison with `readPlain`; undefined: empty or not readable. */
+export function readByLibrary(text: string, file: string): Tree | undefined {
+  const budget = { nodes: NODES_MAX, aliases: ALIASES_MAX };
+  return new DocumentReader({ text, linesBefore: 0 }, file, () => {}, budget).read();
 }
 
 /**
