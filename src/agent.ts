@@ -21,7 +21,8 @@ import { Reconciler } from "./kernel/reconciler.ts";
 import { type Clock, systemClock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Memory } from "./memory.ts";
-import { addressText, openKernel, openMemory } from "./openings.ts";
+import { addressText, logFindings } from "./log_lines.ts";
+import { openKernel, openMemory } from "./openings.ts";
 import { limitsOf, notReady } from "./readiness.ts";
 import { Rest } from "./rest.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
@@ -106,6 +107,7 @@ class Agent implements AsyncDisposable {
   #hurryTelemetry = () => {};
   #diagnostics: readonly Diagnostic[] = [];
   #policiesRead = false;
+  #policiesCame = false;
   #workloadsListed = false;
   #containerd = { connected: false, detail: "not reached yet" };
   readonly #lostLinks: string[] = [];
@@ -233,6 +235,9 @@ class Agent implements AsyncDisposable {
         cgroup: cgroupPath,
       });
     }
+    // Their folder may be another one since.
+    if (this.#policiesCame) this.#protect();
+    this.#policiesCame = false;
     this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
     this.#rest.disturb();
@@ -436,18 +441,13 @@ class Agent implements AsyncDisposable {
       this.#texts = set.texts;
       this.#memory.setKept(set.kept);
       this.#diagnostics = set.diagnostics;
-      for (const { severity, where, field, message } of set.diagnostics) {
-        const place = `${where.file}:${where.line}:${where.column}`;
-        this.#log[severity === "error" ? "error" : "warn"](message, {
-          where: place,
-          field: field || undefined,
-        });
-      }
+      // First of all; the lines are written while it gathers.
+      this.#reconciler.setPolicies(set.policies);
+      this.#policiesCame = true;
+      logFindings(this.#log, set.diagnostics);
       const [files, policies] = [set.files.length, set.policies.length];
       const fromLastRun = set.kept.join(",") || undefined;
       this.#log.info("Read policies", { files, policies, fromLastRun });
-      this.#reconciler.setPolicies(set.policies);
-      this.#protect();
     }
   }
 

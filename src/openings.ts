@@ -2,7 +2,7 @@
 
 import type { Shim } from "../ffi/bpf.ts";
 import { bpfObjectBytes } from "../ffi/product.ts";
-import type { ListenAddress, Settings } from "./config/config.ts";
+import type { Settings } from "./config/config.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -19,12 +19,4 @@ export async function openMemory(settings: Settings, log: Log, shim: Shim): Prom
 /** The programs that this kernel takes, in the kernel; or why there are none. */
 export async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
   return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
-}
-
-/** As a log line has it. */
-export function addressText(
-  listen: ListenAddress | undefined,
-  port: number | undefined,
-): string | undefined {
-  return listen === undefined ? undefined : `${listen.hostname}:${port}`;
 }

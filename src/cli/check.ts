@@ -47,7 +47,7 @@ async function checkFiles(paths: readonly string[]): Promise<Checked> {
   const policies: Policy[] = [];
   for (const file of new Set(files)) {
     try {
-      const parsed = parsePolicies(await readPolicyText(file), file);
+      const parsed = parsePolicies(readPolicyText(file), file);
       policies.push(...parsed.policies);
       findings.push(...parsed.diagnostics);
     } catch (error) {
@@ -64,7 +64,7 @@ async function checkFiles(paths: readonly string[]): Promise<Checked> {
 async function expand(path: string, findings: Diagnostic[]): Promise<string[]> {
   const info = await Deno.stat(path).catch(() => undefined);
   if (info?.isDirectory !== true) return [path];
-  const names = await listPolicyFiles(path);
+  const names = listPolicyFiles(path);
   if (names.length === 0) {
     findings.push({
       severity: "warning",

@@ -57,9 +57,7 @@ export function compile(
   return {
     images,
     workloads: imageOf,
-    rules: policies.flatMap((policy) =>
-      policy.rules.map((rule) => statusOf(policy, rule, posture))
-    ),
+    rules: policies.flatMap((policy) => statusesOf(policy, posture)),
   };
 }
 
@@ -87,6 +85,17 @@ function digest(text: string): string {
 function hasEnforcedRule(policy: Policy): boolean {
   return policy.rules.some((rule) => whyNotEnforced(policy, rule) === undefined);
 }
+
+function statusesOf(policy: Policy, posture: Posture): readonly RuleStatus[] {
+  const known = statuses.get(policy);
+  if (known?.posture === posture) return known.rules;
+  const rules = policy.rules.map((rule) => statusOf(policy, rule, posture));
+  statuses.set(policy, { posture, rules });
+  return rules;
+}
+
+/** Policies never change; each is asked about whenever anything is compiled. */
+const statuses = new WeakMap<Policy, { posture: Posture; rules: readonly RuleStatus[] }>();
 
 function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
   const reason = whyNotEnforced(policy, rule);

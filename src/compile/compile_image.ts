@@ -14,8 +14,8 @@ import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
-import { NO_RULE, packRow, verdictIn } from "./row_table.ts";
-import { enforcedRules, policyKey, postureVerdict, type RuleRef } from "./rules.ts";
+import { NO_RULE, packRow, unpackRow } from "./row_table.ts";
+import { differentRules, enforcedRules, policyKey, postureVerdict, type RuleRef } from "./rules.ts";
 
 /** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
 export interface CompiledImage {
@@ -49,7 +49,7 @@ export function compileImage(
   if (rules.length === 0) return undefined;
   const trie = buildPathTrie(rules, posture);
   const facts = factsOf(trie, rules, posture);
-  const bytes = encodeImage(trie, new PathHasher(keys), facts);
+  const bytes = encodeImage(trie, PathHasher.of(keys), facts);
   const generation = generationOf(bytes, rules);
   const blockRules = rules.filter(({ rule }) => rule.action === "Block");
   stampGeneration(bytes, generation);
@@ -69,8 +69,10 @@ export function compileImage(
 
 function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): ImageFacts {
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
-  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, rules, posture)));
-  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, rules, posture)));
+  // These ask what rules say, not what they say it about.
+  const sayings = differentRules(rules);
+  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, sayings, posture)));
+  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, sayings, posture)));
   return {
     unreachable,
     anonymous,
@@ -89,10 +91,10 @@ function trustsNames(rules: readonly RuleRef[], posture: Posture): boolean {
 function opsLive(trie: PathTrie, others: readonly bigint[]): number {
   let live = 0;
   for (const bits of new Set([...trie.rows.map((row) => row.bits), ...others])) {
-    for (let op = 0; op < OP_CLASSES; op++) {
-      const verdict = verdictIn(bits, op) & ~VERDICT_SOURCE;
+    unpackRow(bits).forEach((given, op) => {
+      const verdict = given & ~VERDICT_SOURCE;
       if (verdict !== VERDICT_NONE && verdict !== VERDICT_ALLOW) live |= 1 << op;
-    }
+    });
   }
   return live;
 }

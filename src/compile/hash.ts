@@ -37,6 +37,16 @@ export class PathHasher {
   readonly #keys: HashKeys;
   readonly #known = new Map<string, bigint>();
 
+  /** The one for these keys, which still knows names that were hashed before. */
+  static of(keys: HashKeys): PathHasher {
+    const known = hashers.get(keys);
+    const hasher = known === undefined || known.#known.size > NAMES_KEPT_MAX
+      ? new PathHasher(keys)
+      : known;
+    hashers.set(keys, hasher);
+    return hasher;
+  }
+
   constructor(keys: HashKeys) {
     for (const part of [keys.a, keys.b]) {
       if (part.length !== HASH_KEYS) {
@@ -78,6 +88,11 @@ export class PathHasher {
     return hash;
   }
 }
+
+const hashers = new WeakMap<HashKeys, PathHasher>();
+
+/** Some hundred kilobytes. What more policies name is hashed again whenever they are compiled. */
+const NAMES_KEPT_MAX = 4_096;
 
 /** Little-endian numbers of 4 bytes, the last one padded with zeros. */
 function chunksOf(bytes: Uint8Array): bigint[] {

@@ -21,7 +21,7 @@ import {
   isStricter,
   postureVerdict,
   type RuleRef,
-  verdictOf,
+  verdictsOf,
 } from "./rules.ts";
 
 /** One step of the trie. The three row references are for paths that end here, one name later, and further down. */
@@ -128,15 +128,16 @@ function addRule(
 ): void {
   if (rule.target.kind === "other") return;
   const node = componentsOf(rule.target.path).reduce(childOf, root);
+  const verdicts = verdictsOf(rule);
   const classes = rule.fromSource.length === 0
     ? [0]
     : new Set(rule.fromSource.map((source) => sourceOf.get(source)!));
   for (const source of classes) {
     const cells = selectorsAt(node, source)[selectorKind(rule.target)];
     FACETS.forEach((ops, facet) => {
-      if (ops.every((op) => verdictOf(rule, op) === VERDICT_NONE)) return;
+      if (ops.every((op) => verdicts[op] === VERDICT_NONE)) return;
       const cell = cells[facet] ??= newCell();
-      for (const op of ops) tighten(cell, op, verdictOf(rule, op), index);
+      for (const op of ops) tighten(cell, op, verdicts[op]!, index);
     });
   }
 }

@@ -18,7 +18,18 @@ export const NO_RULE = -1;
 
 /** The bits of a row with these verdicts, one for each op class. */
 export function packRow(verdicts: readonly number[]): bigint {
-  return verdicts.reduce((bits, verdict, op) => bits | (BigInt(verdict) << BigInt(4 * op)), 0n);
+  const half = (from: number) =>
+    BigInt(
+      verdicts.slice(from, from + 8).reduce((bits, verdict, op) => bits | verdict << 4 * op, 0) >>>
+        0,
+    );
+  return half(8) << 32n | half(0);
+}
+
+/** Verdict of every op class, VERDICT_SOURCE included. */
+export function unpackRow(bits: bigint): number[] {
+  const halves = [Number(bits & 0xffff_ffffn), Number(bits >> 32n)];
+  return Array.from({ length: OP_CLASSES }, (_, op) => halves[op >> 3]! >>> 4 * (op & 7) & 15);
 }
 
 /** Verdict of one op class, VERDICT_SOURCE included. */
@@ -28,10 +39,7 @@ export function verdictIn(bits: bigint, op: number): number {
 
 /** True when some class's verdict, without its source flag, is one of these. */
 export function hasVerdict(bits: bigint, ...wanted: number[]): boolean {
-  for (let op = 0; op < OP_CLASSES; op++) {
-    if (wanted.includes(verdictIn(bits, op) & ~VERDICT_SOURCE)) return true;
-  }
-  return false;
+  return unpackRow(bits).some((verdict) => wanted.includes(verdict & ~VERDICT_SOURCE));
 }
 
 /**

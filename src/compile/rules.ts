@@ -1,6 +1,7 @@
 import {
   COMPONENTS_MAX,
   OP_ATTR,
+  OP_CLASSES,
   OP_CONNECT,
   OP_CREATE,
   OP_DELETE,
@@ -63,6 +64,28 @@ export function verdictOf(rule: Rule, op: number): number {
   if (op === OP_MMAP_EXEC && rule.target.kind !== "path") return VERDICT_NONE;
   if (rule.group === "file" && rule.readOnly) return readOnlyVerdict(rule, op);
   return plainVerdict(rule);
+}
+
+/** `verdictOf` for every op class; few different lists, since few fields matter. */
+export function verdictsOf(rule: Rule): readonly number[] {
+  const shape = shapeOf(rule);
+  const known = verdictsByShape.get(shape) ??
+    Array.from({ length: OP_CLASSES }, (_, op) => verdictOf(rule, op));
+  verdictsByShape.set(shape, known);
+  return known;
+}
+
+const verdictsByShape = new Map<string, readonly number[]>();
+
+/** Equal for rules that say the same about each op class, and of one group. */
+function shapeOf(rule: Rule): string {
+  const readOnly = rule.group === "file" && rule.readOnly;
+  return `${rule.group}/${rule.action}/${rule.target.kind === "path"}/${readOnly}`;
+}
+
+/** One rule for each thing that rules say, whatever they say it about. */
+export function differentRules(rules: readonly RuleRef[]): RuleRef[] {
+  return [...new Map(rules.map((ref) => [shapeOf(ref.rule), ref])).values()];
 }
 
 function plainVerdict(rule: Rule): number {
@@ -136,6 +159,17 @@ export function compareText(a: string, b: string): number {
 
 /** Why the engine does not enforce a rule, in the words that follow "not enforced: "; undefined when it does. */
 export function whyNotEnforced(policy: Policy, rule: Rule): string | undefined {
+  const known = reasons.get(rule);
+  if (known?.policy === policy) return known.reason;
+  const reason = findReason(policy, rule);
+  reasons.set(rule, { policy, reason });
+  return reason;
+}
+
+/** Rules never change, and each is asked about whenever anything is compiled. */
+const reasons = new WeakMap<Rule, { policy: Policy; reason: string | undefined }>();
+
+function findReason(policy: Policy, rule: Rule): string | undefined {
   const reason = policy.notEnforced ?? rule.notEnforced;
   if (reason !== undefined) return reason;
   const judged = rule.group === "process" || rule.group === "file";

@@ -33,7 +33,7 @@ export class FolderChanges {
   readonly #clock: Clock;
   readonly #debounceMs: number;
   readonly #relistMs: number;
-  #watchers: Deno.FsWatcher[] = [];
+  #watcher: Deno.FsWatcher | undefined;
   #stale = true;
   #pending = false;
   /** Files that were written and have not been closed, as far as can be seen. */
@@ -47,6 +47,7 @@ export class FolderChanges {
     this.#clock = options.clock ?? systemClock;
     this.#debounceMs = options.debounceMs ?? DEBOUNCE_MS;
     this.#relistMs = options.relistMs ?? RELIST_MS;
+    options.signal.addEventListener("abort", () => this.#wake(), { once: true });
   }
 
   /** Why changes are only seen every `relistMs`, for example because the node has run out of inotify watches. */
@@ -68,8 +69,7 @@ export class FolderChanges {
       do {
         this.close();
         seen = nearestExisting(this.#folder);
-        this.#watch(seen);
-        if (dirname(seen) !== seen) this.#watch(dirname(seen));
+        this.#watch([...new Set([seen, dirname(seen)])]);
       } while (nearestExisting(this.#folder) !== seen);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -95,30 +95,32 @@ export class FolderChanges {
 
   /** Stops watching. Idempotent. */
   close(): void {
-    for (const watcher of this.#watchers.splice(0)) watcher.close();
+    this.#watcher?.close();
+    this.#watcher = undefined;
   }
 
   async #changedWithin(ms: number): Promise<boolean> {
+    if (this.#signal.aborted) return false;
     const timer = new AbortController();
-    const signal = AbortSignal.any([timer.signal, this.#signal]);
     const changed = new Promise<void>((resolve) => this.#wake = resolve);
-    if (!this.#pending) await Promise.race([changed, this.#clock.sleep(ms, signal)]);
+    if (!this.#pending) await Promise.race([changed, this.#clock.sleep(ms, timer.signal)]);
     timer.abort();
     return this.#pending && !this.#signal.aborted;
   }
 
-  #watch(path: string): void {
-    const watcher = Deno.watchFs(path, { recursive: false });
-    this.#watchers.push(watcher);
+  /** One watcher for all: each would be told what another of this process sees. */
+  #watch(paths: string[]): void {
+    const watcher = this.#watcher = Deno.watchFs(paths, { recursive: false });
     // A watcher that fails later leaves the re-listing.
-    this.#follow(watcher, path).catch((error) => {
+    this.#follow(watcher).catch((error) => {
       this.#failure = String(error);
       this.#stale = true;
     });
   }
 
-  async #follow(watcher: Deno.FsWatcher, path: string): Promise<void> {
+  async #follow(watcher: Deno.FsWatcher): Promise<void> {
     for await (const event of watcher) {
+      if (event.paths.every((path) => this.#isAside(path))) continue;
       // Of accesses only the end of a write is told, and reading must never be taken for a change.
       const isEnd = event.kind === "access" && event.paths.some((path) => this.#written.has(path));
       if (event.kind === "access" && !isEnd) continue;
@@ -126,8 +128,13 @@ export class FolderChanges {
       // The way to the folder itself, or the folder: what is watched may be gone, or there may be more to watch.
       const onTheWay = event.paths.some((changed) => `${this.#folder}/`.startsWith(`${changed}/`));
       if (onTheWay) this.#stale = true;
-      if (onTheWay || path === this.#folder) this.#told();
+      if (onTheWay || event.paths.some((path) => dirname(path) === this.#folder)) this.#told();
     }
+  }
+
+  /** A file on its way to its name, as writers and editors make it: only the renaming matters. `..data` is a ConfigMap's. */
+  #isAside(path: string): boolean {
+    return dirname(path) === this.#folder && /^\.[^.]/.test(basename(path));
   }
 
   #note({ kind, paths }: Deno.FsEvent): void {

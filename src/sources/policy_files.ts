@@ -45,20 +45,27 @@ export async function* watchPolicies(
 ): AsyncGenerator<PolicySet, void, void> {
   const changes = new FolderChanges(folder, options);
   const reader = new PolicyFolder(folder, options.known);
-  let last: string | undefined;
+  let last: PolicySet | undefined;
   try {
     while (!options.signal.aborted) {
       changes.arm();
-      const set = await reader.read(changes.failure);
-      // Values of a few kilobytes; comparing them is cheaper than applying them.
-      const now = JSON.stringify(set);
-      if (now !== last && !options.signal.aborted) yield set;
-      last = now;
+      const set = reader.read(changes.failure);
+      const isNew = last === undefined || !isEqual(set, last);
+      if (isNew && !options.signal.aborted) yield set;
+      last = set;
       await changes.next();
     }
   } finally {
     changes.close();
   }
+}
+
+/** Policies are compared by identity: `PolicyFolder` keeps what a new version of a file says as the one before. */
+function isEqual(a: PolicySet, b: PolicySet): boolean {
+  const rest = ({ diagnostics, files, kept }: PolicySet) =>
+    JSON.stringify([diagnostics, files, kept]);
+  return a.policies.length === b.policies.length &&
+    a.policies.every((policy, index) => policy === b.policies[index]) && rest(a) === rest(b);
 }
 
 /** Whether a file of this name holds policies: YAML or JSON, and not hidden, as editors' and ConfigMaps' own files are. */
@@ -91,31 +98,32 @@ export class PolicyFolder {
     for (const [name, text] of known) this.#files.set(name, fileOf(text, join(folder, name), true));
   }
 
-  /** Reads what changed since the last call. `watchFailure` is shown among the findings. */
-  async read(watchFailure?: string): Promise<PolicySet> {
+  /**
+   * Reads what changed since the last call. `watchFailure` is shown among the findings.
+   *
+   * Not asynchronous: the files are small and near, and a turn through the thread pool costs more than reading one.
+   */
+  read(watchFailure?: string): PolicySet {
     const findings: Diagnostic[] = [];
     if (watchFailure !== undefined) findings.push(watchFinding(this.#folder, watchFailure));
-    const names = await this.#list(findings);
-    if (names !== undefined) this.#files = await this.#readAll(names, findings);
+    const names = this.#list(findings);
+    if (names !== undefined) this.#files = this.#readAll(names, findings);
     return this.#set(findings);
   }
 
-  async #readAll(
-    names: readonly string[],
-    findings: Diagnostic[],
-  ): Promise<Map<string, PolicyFile>> {
+  #readAll(names: readonly string[], findings: Diagnostic[]): Map<string, PolicyFile> {
     const files = new Map<string, PolicyFile>();
     for (const name of names) {
-      const file = await this.#file(name, findings);
+      const file = this.#file(name, findings);
       if (file !== undefined) files.set(name, file);
     }
     return files;
   }
 
   /** Names of the files to read, or undefined when the folder cannot be listed. */
-  async #list(findings: Diagnostic[]): Promise<string[] | undefined> {
+  #list(findings: Diagnostic[]): string[] | undefined {
     try {
-      const names = await listPolicyFiles(this.#folder);
+      const names = listPolicyFiles(this.#folder);
       if (names.length > FILES_MAX) findings.push(tooManyFiles(this.#folder, names));
       return names.slice(0, FILES_MAX);
     } catch (error) {
@@ -127,19 +135,19 @@ export class PolicyFolder {
     }
   }
 
-  async #file(name: string, findings: Diagnostic[]): Promise<PolicyFile | undefined> {
+  #file(name: string, findings: Diagnostic[]): PolicyFile | undefined {
     const path = join(this.#folder, name);
     const before = this.#files.get(name);
-    const text = await readPolicyText(path).catch((error) => {
+    let text: string;
+    try {
+      text = readPolicyText(path);
+    } catch (error) {
       if (!(error instanceof Error)) throw error;
-      return error;
-    });
-    if (text instanceof Error) {
-      findings.push(fileFinding(path, text, KEPT_HINT));
+      findings.push(fileFinding(path, error, KEPT_HINT));
       return before;
     }
     if (before?.last.text === text) return isKnown(before) ? read(before) : before;
-    const file = fileOf(text, path, false);
+    const file = fileOf(text, path, false, before?.last.parsed);
     return { last: file.last, good: file.good ?? before?.good };
   }
 
@@ -171,8 +179,11 @@ function isKnown(file: PolicyFile): boolean {
   return inForce(file).known;
 }
 
-function fileOf(text: string, path: string, known: boolean): PolicyFile {
-  const last = { text, parsed: parsePolicies(text, path), known };
+/** A text that says what it said `before` keeps those values, so that nothing is compiled again. */
+function fileOf(text: string, path: string, known: boolean, before?: Parsed): PolicyFile {
+  const now = parsePolicies(text, path);
+  const isSame = before !== undefined && JSON.stringify(now) === JSON.stringify(before);
+  const last = { text, parsed: isSame ? before : now, known };
   return { last, good: isGood(last.parsed) ? last : undefined };
 }
 
@@ -182,10 +193,10 @@ function read({ last, good }: PolicyFile): PolicyFile {
   return { last: seen, good: good === last ? seen : good };
 }
 
-/** Names of the policy files in a folder, sorted. @throws {Deno.errors.NotFound} and others of `Deno.readDir` */
-export async function listPolicyFiles(folder: string): Promise<string[]> {
+/** Names of the policy files in a folder, sorted. @throws {Deno.errors.NotFound} and others of `Deno.readDirSync` */
+export function listPolicyFiles(folder: string): string[] {
   const names: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
+  for (const entry of Deno.readDirSync(folder)) {
     if (!entry.isDirectory && isPolicyFile(entry.name)) names.push(entry.name);
   }
   return names.sort();
@@ -196,14 +207,14 @@ export async function listPolicyFiles(folder: string): Promise<string[]> {
  *
  * @throws {Error} when it is no regular file, too large, no UTF-8 or unreadable
  */
-export async function readPolicyText(path: string): Promise<string> {
-  const info = await Deno.stat(path);
+export function readPolicyText(path: string): string {
+  const info = Deno.statSync(path);
   // Opening a named pipe would wait for ever.
   if (!info.isFile) throw new Error("it is no regular file");
   if (info.size > FILE_BYTES_MAX) {
     throw new RangeError(`it has ${info.size} bytes, and at most ${FILE_BYTES_MAX} are read`);
   }
-  const bytes = await Deno.readFile(path);
+  const bytes = Deno.readFileSync(path);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
