@@ -5,10 +5,15 @@ import { RECORD_PREFIX_BYTES } from "../../ffi/ring.ts";
 /** Bytes that a ring pads records to. */
 const ALIGNMENT = 8;
 
-/** Where a record lies: views of the memory around it, of which `length` bytes from `start` on are the record's. */
-export interface RecordView {
+/** Memory in which records lie, as whatever is quickest for what is read. */
+export interface Memory {
   readonly view: DataView<ArrayBuffer>;
   readonly bytes: Buffer;
+  readonly words: Uint32Array;
+}
+
+/** Where a record lies: of the memory `length` bytes from `start` on, a multiple of 8. */
+export interface RecordView extends Memory {
   readonly start: number;
   readonly length: number;
 }

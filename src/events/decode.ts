@@ -1,7 +1,7 @@
 /** Bytes of a ring record to an event. A record that makes no sense is counted and passed over: it never ends the reading. */
 import type { Buffer } from "node:buffer";
 import * as api from "../../ffi/generated/agent_api.ts";
-import type { RecordView } from "./batch.ts";
+import type { Memory, RecordView } from "./batch.ts";
 import type {
   AgentEvent,
   ContainerEvent,
@@ -17,6 +17,7 @@ import type {
   TaskEvent,
   VerdictName,
 } from "./event.ts";
+import { Remembered } from "./remembered.ts";
 import { paddedText, pathOf, textOf, wordsOf } from "./text.ts";
 
 /** For who asks an image about a program: `CompiledImage.explain(row, OP_EXEC)`. */
@@ -71,68 +72,95 @@ const HEADER = api.EVENT_HEADER_OFFSETS;
 const DECISION = api.DECISION_EVENT_OFFSETS;
 const SUPPRESSED = api.SUPPRESSED_EVENT_OFFSETS;
 const EXEC = api.EXEC_EVENT_OFFSETS;
-const KIND = api.ALERT_KIND_OFFSETS;
-const REF = api.EXEC_REF_OFFSETS;
 
 function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
   if (record.length < api.DECISION_EVENT_SIZE) return undefined;
   const { view, start } = record;
-  const facts = decisionFacts(record, start + DECISION.kind);
   const pathBytes = view.getUint16(start + DECISION.pathBytes, true);
   const path2Bytes = view.getUint16(start + DECISION.path2Bytes, true);
   const cwdBytes = view.getUint16(start + DECISION.cwdBytes, true);
   const argsBytes = view.getUint16(start + DECISION.argsBytes, true);
   const text = new TextParts(record, api.DECISION_EVENT_SIZE);
-  if (facts === undefined) return undefined;
   if (!text.holds(pathBytes + path2Bytes + cwdBytes + argsBytes)) return undefined;
-  return {
-    ...facts,
-    suppressed: Number(view.getBigUint64(start + DECISION.suppressed, true)),
+  return decisionOf(record, start + DECISION.kind, {
+    suppressed: numberAt(view, start + DECISION.suppressed),
     row2: view.getUint32(start + DECISION.row2, true),
     openFlags: view.getUint32(start + DECISION.openFlags, true),
-    path: pathBytes === 0 && WITHOUT_OBJECT.has(facts.hook) ? "" : text.path(pathBytes),
+    path: pathBytes === 0 ? undefined : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
     args: text.words(argsBytes),
-  };
+  });
 }
 
-/** What header and kind, at `at`, say about a decision; undefined when a number is none of this format's. */
-function decisionFacts(record: RecordView, at: number) {
-  const { view, start, bytes } = record;
-  const flags = view.getUint16(start + HEADER.flags, true);
-  const op = view.getUint8(at + KIND.op);
-  const given = view.getUint8(at + KIND.verdict);
-  const opName = OPS[op];
-  const verdict = VERDICTS[given & ~api.VERDICT_SOURCE];
-  const hook = HOOKS[view.getUint8(at + KIND.hook)];
-  const reason = REASONS[view.getUint8(at + KIND.reason)];
-  if (!opName || !verdict || !hook || !reason) return undefined;
+/** What a decision's record has and a summary has not. */
+interface DecisionDetails
+  extends Pick<DecisionEvent, "suppressed" | "row2" | "openFlags" | "path2" | "cwd" | "args"> {
+  /** Undefined: there are no names. */
+  readonly path: string | undefined;
+}
+
+/** The decision whose kind lies at `at`; undefined when a number is none of this format's. */
+function decisionOf(record: RecordView, at: number, details: DecisionDetails) {
+  const kind = kinds.read(record, at, at + api.ALERT_KIND_SIZE);
+  if (kind === undefined) return undefined;
+  const flags = record.view.getUint16(record.start + HEADER.flags, true);
   return {
     ...taskEvent(record),
     type: "decision" as const,
-    // Its bytes, each as a character.
-    kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
+    kind: kind.kind,
+    suppressed: details.suppressed,
     denied: (flags & api.EVENT_DENIED) !== 0,
-    generation: view.getUint32(at + KIND.generation, true),
-    row: view.getUint32(at + KIND.row, true),
-    op,
-    opName,
-    verdict,
-    bySource: (given & api.VERDICT_SOURCE) !== 0,
-    hook,
-    reason,
+    generation: kind.generation,
+    row: kind.row,
+    row2: details.row2,
+    openFlags: details.openFlags,
+    op: kind.op,
+    opName: kind.opName,
+    verdict: kind.verdict,
+    bySource: kind.bySource,
+    hook: kind.hook,
+    reason: kind.reason,
+    path: details.path ?? (WITHOUT_OBJECT.has(kind.hook) ? "" : "/"),
+    path2: details.path2,
+    cwd: details.cwd,
+    args: details.args,
   };
 }
+
+/** A u64 that is far below 2^53. */
+function numberAt(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
+/** A kind's fields; undefined when a number is none of this format's. */
+function readKind(bytes: Buffer, at: number) {
+  const { generation, row, op, verdict: given, hook: hookNumber, reason: reasonNumber } = api
+    .decodeAlertKind(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at);
+  const opName = OPS[op];
+  const verdict = VERDICTS[given & ~api.VERDICT_SOURCE];
+  const hook = HOOKS[hookNumber];
+  const reason = REASONS[reasonNumber];
+  if (!opName || !verdict || !hook || !reason) return undefined;
+  return {
+    // Its bytes, each as a character.
+    kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
+    ...{ generation, row, op, opName, verdict, hook, reason },
+    bySource: (given & api.VERDICT_SOURCE) !== 0,
+  };
+}
+
+const kinds = new Remembered(1_024, readKind);
 
 function decodeSuppressedEvent(record: RecordView): SuppressedEvent | undefined {
   if (record.length < api.SUPPRESSED_EVENT_SIZE) return undefined;
   const { view, start } = record;
-  const facts = decisionFacts(record, start + SUPPRESSED.kind);
-  const count = Number(view.getBigUint64(start + SUPPRESSED.suppressed, true));
-  if (facts === undefined || count < 1) return undefined;
-  const nothing = { row2: 0, openFlags: 0, path: "", path2: undefined, cwd: "", args: [] };
-  return { type: "suppressed", count, decision: { ...facts, ...nothing, suppressed: count - 1 } };
+  const count = numberAt(view, start + SUPPRESSED.suppressed);
+  const nothing = { row2: 0, openFlags: 0, path2: undefined, cwd: "", args: [] };
+  const details = { ...nothing, path: "", suppressed: count - 1 };
+  const decision = decisionOf(record, start + SUPPRESSED.kind, details);
+  if (decision === undefined || count < 1) return undefined;
+  return { type: "suppressed", count, decision };
 }
 
 function decodeExecEvent(record: RecordView): ExecEvent | undefined {
@@ -177,46 +205,47 @@ function decodeHeldEvent({ view, start, length }: RecordView): HeldEvent | undef
  *
  * Field by field itself: the generated decoder makes an array for the terminal's name, which costs as much as all the rest.
  */
-function taskEvent({ view, start, bytes }: RecordView): TaskEvent {
+function taskEvent(record: RecordView): TaskEvent {
+  const { view, start } = record;
   const flags = view.getUint16(start + HEADER.flags, true);
   return {
     container: view.getUint32(start + HEADER.container, true),
     timeNs: view.getBigUint64(start + HEADER.timeNs, true),
-    exec: execRef(view, start + HEADER.exec),
-    parent: execRef(view, start + HEADER.parent),
+    exec: execRefs.read(record, start + HEADER.exec, start + HEADER.exec + api.EXEC_REF_SIZE),
+    parent: execRefs.read(record, start + HEADER.parent, start + HEADER.parent + api.EXEC_REF_SIZE),
     pid: view.getUint32(start + HEADER.pid, true),
     tid: view.getUint32(start + HEADER.tid, true),
     ppid: view.getUint32(start + HEADER.ppid, true),
     nsPid: view.getUint32(start + HEADER.nsPid, true),
     nsPpid: view.getUint32(start + HEADER.nsPpid, true),
     uid: view.getUint32(start + HEADER.uid, true),
-    tty: bytes[start + HEADER.tty] === 0 ? "" : ttyText(bytes, start + HEADER.tty),
+    tty: record.bytes[start + HEADER.tty] === 0
+      ? ""
+      : ttys.read(record, start + HEADER.tty, start + api.EVENT_HEADER_SIZE),
     truncated: (flags & api.EVENT_TRUNCATED) !== 0,
     staging: (flags & api.EVENT_STAGING) !== 0,
   };
 }
 
-function execRef(view: DataView, at: number): ExecRef {
-  return {
-    timeNs: view.getBigUint64(at + REF.timeNs, true),
-    pid: view.getUint32(at + REF.pid, true),
-  };
-}
-
-function ttyText(bytes: Buffer, at: number): string {
-  return paddedText(bytes.subarray(at, at + api.EVENT_HEADER_SIZE - HEADER.tty));
-}
+const execRefs = new Remembered(1_024, (bytes, at): ExecRef => {
+  const { timeNs, pid } = api.decodeExecRef(
+    new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    at,
+  );
+  return { timeNs, pid };
+});
+const ttys = new Remembered(64, (bytes, start, end) => paddedText(bytes.subarray(start, end)));
 
 /** The text behind a record's fixed part, taken piece by piece. */
 class TextParts {
-  readonly #bytes: Buffer;
+  readonly #memory: Memory;
   readonly #end: number;
   #at: number;
 
-  constructor({ bytes, start, length }: RecordView, fixedBytes: number) {
-    this.#bytes = bytes;
-    this.#end = start + length;
-    this.#at = start + fixedBytes;
+  constructor(record: RecordView, fixedBytes: number) {
+    this.#memory = record;
+    this.#end = record.start + record.length;
+    this.#at = record.start + fixedBytes;
   }
 
   holds(bytes: number): boolean {
@@ -224,15 +253,15 @@ class TextParts {
   }
 
   path(bytes: number): string {
-    return pathOf(this.#bytes, this.#at, this.#at += bytes);
+    return pathOf(this.#memory, this.#at, this.#at += bytes);
   }
 
-  words(bytes: number): string[] {
-    return bytes === 0 ? [] : wordsOf(this.#bytes, this.#at, this.#at += bytes);
+  words(bytes: number): readonly string[] {
+    return wordsOf(this.#memory, this.#at, this.#at += bytes);
   }
 
   plain(bytes: number): string {
-    return textOf(this.#bytes, this.#at, this.#at += bytes);
+    return textOf(this.#memory.bytes, this.#at, this.#at += bytes);
   }
 }
 

@@ -6,6 +6,8 @@
  * the same. A backslash that would read as such an escape is written `\x5c`, so different names never give equal text.
  */
 import { Buffer } from "node:buffer";
+import type { Memory } from "./batch.ts";
+import { Remembered } from "./remembered.ts";
 
 const FATAL = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Holds the place of real escapes while literal ones are masked: a lone surrogate, which no UTF-8 decodes to. */
@@ -20,46 +22,29 @@ export function textOf(bytes: Buffer, start: number, end: number): string {
 }
 
 /** Path of names that lie leaf first, each ended by a NUL; no name at all is the root. */
-export function pathOf(bytes: Buffer, start: number, end: number): string {
-  if (start >= end) return "/";
-  if (end - start > REMEMBERED_BYTES_MAX) return readPath(bytes, start, end);
-  let hash = FNV_START;
-  for (let at = start; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, FNV_FACTOR);
-  const slot = (hash ^ hash >>> 16) & (REMEMBERED_PATHS - 1);
-  const known = rememberedPaths[slot];
-  if (known !== undefined && isEqual(known.names, bytes, start, end)) return known.path;
-  const path = readPath(bytes, start, end);
-  rememberedPaths[slot] = { names: Uint8Array.prototype.slice.call(bytes, start, end), path };
-  return path;
-}
-
-/** The same few paths come over and over, and to compare one costs a fifth of reading it. A power of two. */
-const REMEMBERED_PATHS = 1_024;
-const REMEMBERED_BYTES_MAX = 256;
-const rememberedPaths: ({ readonly names: Uint8Array; readonly path: string } | undefined)[] =
-  new Array(REMEMBERED_PATHS).fill(undefined);
-
-/** FNV-1a, 32 bits. */
-const FNV_START = 0x811c9dc5;
-const FNV_FACTOR = 0x01000193;
-
-function isEqual(known: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (known.length !== end - start) return false;
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[start + i]) return false;
-  return true;
+export function pathOf(memory: Memory, start: number, end: number): string {
+  return start >= end ? "/" : paths.read(memory, start, end);
 }
 
 function readPath(bytes: Buffer, start: number, end: number): string {
-  return "/" + wordsOf(bytes, start, end).reverse().join("/");
+  return "/" + readWords(bytes, start, end).reverse().join("/");
 }
 
 /** NUL-ended words; the last may lack its NUL when the record was cut. */
-export function wordsOf(bytes: Buffer, start: number, end: number): string[] {
-  if (start >= end) return [];
+export function wordsOf(memory: Memory, start: number, end: number): readonly string[] {
+  return start >= end ? NO_WORDS : words.read(memory, start, end);
+}
+
+const NO_WORDS: readonly string[] = [];
+
+function readWords(bytes: Buffer, start: number, end: number): string[] {
   const stop = bytes[end - 1] === 0 ? end - 1 : end;
   // One conversion for all words: a call per word costs more than its bytes do. Escapes never cross a NUL.
   return textOf(bytes, start, stop).split("\0");
 }
+
+const paths = new Remembered(1_024, readPath);
+const words = new Remembered<readonly string[]>(256, readWords);
 
 /** Text of a NUL-padded field. */
 export function paddedText(bytes: Uint8Array): string {
