@@ -125,8 +125,11 @@ class Agent implements AsyncDisposable {
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
     this.#memory = this.#scope.adopt(memory, (memory) => memory.close());
-    const release = () => this.#maintain(() => this.#shim.releaseMemory(), "give memory back");
-    this.#rest = this.#scope.adopt(new Rest(this.#clock, release), (rest) => rest.close());
+    const tidy = () => {
+      this.#maintain(() => enforcement.enforcer?.prepare());
+      this.#maintain(() => this.#shim.releaseMemory());
+    };
+    this.#rest = this.#scope.adopt(new Rest(this.#clock, tidy), (rest) => rest.close());
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);
@@ -235,7 +238,6 @@ class Agent implements AsyncDisposable {
         cgroup: cgroupPath,
       });
     }
-    // Their folder may be another one since.
     if (this.#policiesCame) this.#protect();
     this.#policiesCame = false;
     this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
@@ -437,13 +439,12 @@ class Agent implements AsyncDisposable {
   async #watchPolicies(signal: AbortSignal): Promise<void> {
     const options = { signal, known: this.#memory.policies };
     for await (const set of watchPolicies(this.#settings.policies, options)) {
-      this.#policiesRead = true;
+      this.#policiesRead = this.#policiesCame = true;
       this.#texts = set.texts;
       this.#memory.setKept(set.kept);
       this.#diagnostics = set.diagnostics;
       // First of all; the lines are written while it gathers.
       this.#reconciler.setPolicies(set.policies);
-      this.#policiesCame = true;
       logFindings(this.#log, set.diagnostics);
       const [files, policies] = [set.files.length, set.policies.length];
       const fromLastRun = set.kept.join(",") || undefined;

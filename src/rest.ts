@@ -1,24 +1,24 @@
-/** Gives memory back when the agent has come to rest. */
+/** Tells when the agent has come to rest: the time to give memory back and to make ready for the next change. */
 
 import type { Clock } from "./lib/clock.ts";
 
 /** Quiet time after which little more is expected. */
-const REST_MS = 2_000;
+const REST_MS = 1_000;
 
 /**
- * Calls `release` once after each time of work. A start and a change of policies leave tens of megabytes that nothing needs
+ * Calls `tidy` once after each time of work. A start and a change of policies leave tens of megabytes that nothing needs
  * any more, and the allocator keeps what is freed. In between nothing is given back, since it is about to be used.
  */
 export class Rest {
   readonly #clock: Clock;
-  readonly #release: () => void;
+  readonly #tidy: () => void;
   readonly #closed = new AbortController();
   #busy = false;
   #running: Promise<void> | undefined;
 
-  constructor(clock: Clock, release: () => void) {
+  constructor(clock: Clock, tidy: () => void) {
     this.#clock = clock;
-    this.#release = release;
+    this.#tidy = tidy;
   }
 
   /** The agent has worked just now. */
@@ -38,6 +38,6 @@ export class Rest {
       this.#busy = false;
       await this.#clock.sleep(REST_MS, signal);
     }
-    if (!signal.aborted) this.#release();
+    if (!signal.aborted) this.#tidy();
   }
 }

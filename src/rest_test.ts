@@ -9,15 +9,15 @@ Deno.test("memory is given back once, after the last work and a quiet time", asy
   rest.disturb();
   await clock.sleeping();
   rest.disturb();
-  clock.advance(2_000);
+  clock.advance(1_000);
   await clock.sleeping();
   assert.equal(released, 0);
-  clock.advance(2_000);
+  clock.advance(1_000);
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.equal(released, 1);
   rest.disturb();
   await clock.sleeping();
-  clock.advance(2_000);
+  clock.advance(1_000);
   await new Promise((resolve) => setTimeout(resolve, 0));
   assert.equal(released, 2);
   await rest.close();

@@ -53,7 +53,7 @@ export function apply(steps: readonly Step[], maps: KernelMaps, installed: Insta
 function take(step: Step, maps: KernelMaps, installed: Installed): void {
   switch (step.kind) {
     case "publish": {
-      const image = maps.createImage(step.image.bytes);
+      const image = maps.createImage(step.slot, step.image.bytes);
       try {
         maps.putImage(step.slot, image);
       } finally {

@@ -5,6 +5,7 @@ import {
   type AlertLimits,
   COUNT_ALERTS_LOST,
   COUNT_LIMITED,
+  IMAGES_MAX,
   type Numbering,
   type TaskSurvey,
   WORD_PASSED,
@@ -23,7 +24,7 @@ import { Installed } from "./installed.ts";
 import type { HeldProcess } from "./hold.ts";
 import { buildIdOf } from "./loading.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
-import { plan, type Step } from "./plan.ts";
+import { freeSlot, plan, type Step } from "./plan.ts";
 import { type ProtectedPlaces, Protector } from "./protect.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
 import type { HookState } from "./records.ts";
@@ -254,6 +255,12 @@ export class Enforcer {
   sweep(): void {
     const { maps } = this.#installation;
     apply(plan(new Map(), this.#installed, this.#installed.freeable(maps)), maps, this.#installed);
+  }
+
+  /** Has an image wait for the next policy; takes tens of milliseconds. @throws {BpfError} */
+  prepare(): void {
+    const slot = freeSlot(this.#installed.slots);
+    if (slot < IMAGES_MAX) this.#installation.maps.prepare(slot);
   }
 
   /** Reads the kernel's state anew: events that tell of containers were lost. */

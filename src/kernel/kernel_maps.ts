@@ -30,8 +30,8 @@ export interface KernelMaps {
   deleteIndex(cgroupId: bigint): void;
   /** Slots that hold an image. */
   slots(): number[];
-  /** Makes, fills and freezes an image. `bytes`: whole entries. */
-  createImage(bytes: Uint8Array): ImageHandle;
+  /** Makes, fills and freezes an image for a slot that is free. `bytes`: whole entries. */
+  createImage(slot: number, bytes: Uint8Array): ImageHandle;
   putImage(slot: number, image: ImageHandle): void;
   clearImage(slot: number): void;
   /** Gives every task that has none the identity of its cgroup. */

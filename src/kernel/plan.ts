@@ -83,7 +83,7 @@ function placeImages(
   let next = 0;
   for (const image of desired.values()) {
     if (image === undefined || slots.has(image.generation)) continue;
-    while (occupied.has(next)) next++;
+    next = freeSlot(occupied, next);
     if (next >= IMAGES_MAX) {
       throw new CapacityError(
         `Cannot place policy images: more than ${IMAGES_MAX} different ones are needed or still in use`,
@@ -92,6 +92,13 @@ function placeImages(
     slots.set(image.generation, next++);
   }
   return slots;
+}
+
+/** The first free slot from `first` on; IMAGES_MAX or more: there is none. */
+export function freeSlot(occupied: ReadonlyMap<number, number>, first = 0): number {
+  let slot = first;
+  while (occupied.has(slot)) slot++;
+  return slot;
 }
 
 /** cgroup id → index for every desired container: the one it has, or a free one of the agent's range. */

@@ -118,7 +118,7 @@ function contract(name: string, withMaps: (use: (maps: KernelMaps) => void) => v
 
   Deno.test(`${name}: a slot holds an image until it is cleared, twice is no error`, () => {
     withMaps((maps) => {
-      const image = maps.createImage(IMAGE);
+      const image = maps.createImage(IMAGES_MAX - 1, IMAGE);
       assert.deepEqual(maps.slots(), []);
       maps.putImage(IMAGES_MAX - 1, image);
       image.close();
@@ -146,13 +146,49 @@ contract("EngineMaps", (use) => {
 
 Deno.test("EngineMaps.createImage() fills an image that no one can change any more", () => {
   using real = realMaps();
-  const image = real.engine.createImage(IMAGE);
+  const image = real.engine.createImage(4, IMAGE);
   real.engine.putImage(4, image);
   image.close();
   using inner = real.maps.images.innerMap(4)!;
   const entries = [0, 1, 2].flatMap((entry) => [...inner.lookup(u32Bytes(entry))!]);
   assert.deepEqual(new Uint8Array(entries), IMAGE);
   assert.throws(() => inner.update(u32Bytes(0), new Uint8Array(IMAGE_ENTRY_BYTES)), /EPERM/);
+});
+
+Deno.test("EngineMaps.prepare() lets an image wait in a slot that the next one fills and freezes", () => {
+  using real = realMaps();
+  const { engine, maps } = real;
+  engine.prepare(4);
+  const waiting = maps.images.lookup(u32Bytes(4));
+  const image = engine.createImage(4, IMAGE);
+  engine.putImage(4, image);
+  image.close();
+  assert.deepEqual(maps.images.lookup(u32Bytes(4)), waiting);
+  using inner = maps.images.innerMap(4)!;
+  assert.deepEqual(inner.lookup(u32Bytes(0)), IMAGE.slice(0, IMAGE_ENTRY_BYTES));
+  assert.throws(() => inner.update(u32Bytes(0), new Uint8Array(IMAGE_ENTRY_BYTES)), /EPERM/);
+});
+
+Deno.test("EngineMaps.prepare() is no obstacle to another slot, a larger image, clearing, preparing again", () => {
+  using real = realMaps();
+  const { engine } = real;
+  const publish = (slot: number, bytes: Uint8Array) => {
+    const image = engine.createImage(slot, bytes);
+    engine.putImage(slot, image);
+    image.close();
+  };
+  engine.prepare(1);
+  publish(2, IMAGE);
+  assert.deepEqual(engine.slots(), [1, 2]);
+  publish(1, new Uint8Array(1_000 * IMAGE_ENTRY_BYTES).fill(7));
+  using large = real.maps.images.innerMap(1)!;
+  assert.equal(large.info.entriesMax, 1_000);
+  engine.prepare(3);
+  engine.prepare(5);
+  assert.deepEqual(engine.slots(), [1, 2, 5]);
+  engine.clearImage(5);
+  publish(5, IMAGE);
+  assert.deepEqual(engine.slots(), [1, 2, 5]);
 });
 
 Deno.test("EngineMaps.use() reads what the programs count", () => {

@@ -79,7 +79,7 @@ export class FakeKernel implements KernelMaps {
     return [...this.#slots.keys()];
   }
 
-  createImage(bytes: Uint8Array): ImageHandle {
+  createImage(_slot: number, bytes: Uint8Array): ImageHandle {
     let image: FakeImage | undefined;
     this.#change(() => image = new FakeImage(bytes));
     return image!;
