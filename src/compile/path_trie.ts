@@ -103,9 +103,9 @@ type Cells = readonly (Cell | undefined)[];
 
 /** Selectors of one source class at one node, by kind. */
 interface Selectors {
-  readonly exact: (Cell | undefined)[];
-  readonly recursive: (Cell | undefined)[];
-  readonly direct: (Cell | undefined)[];
+  exact: Cells;
+  recursive: Cells;
+  direct: Cells;
 }
 
 interface Node {
@@ -133,7 +133,7 @@ function addRule(
     ? [0]
     : new Set(rule.fromSource.map((source) => sourceOf.get(source)!));
   for (const source of classes) {
-    const cells = selectorsAt(node, source)[selectorKind(rule.target)];
+    const cells = cellsAt(node, source, selectorKind(rule.target));
     FACETS.forEach((ops, facet) => {
       if (ops.every((op) => verdicts[op] === VERDICT_NONE)) return;
       const cell = cells[facet] ??= newCell();
@@ -148,11 +148,13 @@ function childOf(node: Node, name: string): Node {
   return child;
 }
 
-function selectorsAt(node: Node, source: number): Selectors {
-  const known = node.selectors.get(source) ??
-    { exact: [...NO_CELLS], recursive: [...NO_CELLS], direct: [...NO_CELLS] };
-  node.selectors.set(source, known);
-  return known;
+function cellsAt(node: Node, source: number, kind: keyof Selectors): (Cell | undefined)[] {
+  const selectors = node.selectors.get(source) ??
+    { exact: NO_CELLS, recursive: NO_CELLS, direct: NO_CELLS };
+  node.selectors.set(source, selectors);
+  const cells = selectors[kind] === NO_CELLS ? [...NO_CELLS] : selectors[kind];
+  selectors[kind] = cells;
+  return cells as (Cell | undefined)[];
 }
 
 function selectorKind(
@@ -194,6 +196,7 @@ const NO_SCOPE: Scope = { exact: NO_CELLS, recursive: NO_CELLS, own: NO_CELLS, a
 
 /** The scopes of a child from its parent's. */
 function descend(outer: Scopes, node: Node): Scopes {
+  if (outer.size === 0 && node.selectors.size === 0) return outer;
   const inner = new Map<number, Scope>();
   for (const source of new Set([...outer.keys(), ...node.selectors.keys()])) {
     const { recursive, own: above } = outer.get(source) ?? NO_SCOPE;
@@ -209,6 +212,7 @@ function descend(outer: Scopes, node: Node): Scopes {
 }
 
 function overlay(inner: Cells, outer: Cells): Cells {
+  if (inner === NO_CELLS) return outer;
   return inner.map((cell, facet) => cell ?? outer[facet]);
 }
 
@@ -226,6 +230,15 @@ function decidingCell(scope: Scope | undefined, place: Place, facet: number): Ce
   }
 }
 
+/** Whether no cell decides at a place, as at most of them. */
+function isEmpty(scope: Scope | undefined, place: Place): boolean {
+  if (scope === undefined) return true;
+  const { exact, recursive, own, above } = scope;
+  if (recursive !== NO_CELLS) return false;
+  if (place === "desc") return true;
+  return own === NO_CELLS && (place === "child" || exact === NO_CELLS && above === NO_CELLS);
+}
+
 /** Resolves rows and numbers nodes, walking the trie once from the root. */
 class TrieWriter {
   readonly #posture: readonly number[];
@@ -235,6 +248,8 @@ class TrieWriter {
   readonly #cellIds = new Map<Cell, number>();
   readonly #edges: Edge[] = [];
   #lastNode = NODE_SOURCES;
+  /** Where no rule says anything. */
+  #undecided: Row | undefined;
 
   constructor(posture: readonly number[], sources: number) {
     this.#posture = posture;
@@ -305,6 +320,9 @@ class TrieWriter {
   }
 
   #rowFor(scopes: Scopes, source: number, place: Place): Row {
+    if (isEmpty(scopes.get(source), place) && isEmpty(scopes.get(0), place)) {
+      return this.#undecided ??= this.#resolve([]);
+    }
     const decided = FACETS.map((_, facet) => {
       const named = source === 0 ? undefined : decidingCell(scopes.get(source), place, facet);
       if (named !== undefined) return { cell: named, flag: VERDICT_SOURCE };

@@ -191,7 +191,9 @@ function whyNotComparable(path: string): string | undefined {
     return `has ${names.length} names: the kernel compares ${COMPONENTS_MAX}`;
   }
   if (names.includes(".") || names.includes("..")) return 'contains "." or ".."';
-  const long = names.find((name) => nameBytes(name) > NAME_BYTES_MAX);
+  const long = names.find((name) =>
+    name.length * 3 > NAME_BYTES_MAX && nameBytes(name) > NAME_BYTES_MAX
+  );
   if (long === undefined) return undefined;
   return `has a name of ${nameBytes(long)} bytes: file systems allow ${NAME_BYTES_MAX}`;
 }

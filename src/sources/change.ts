@@ -128,13 +128,17 @@ export class FolderChanges {
       // The way to the folder itself, or the folder: what is watched may be gone, or there may be more to watch.
       const onTheWay = event.paths.some((changed) => `${this.#folder}/`.startsWith(`${changed}/`));
       if (onTheWay) this.#stale = true;
-      if (onTheWay || event.paths.some((path) => dirname(path) === this.#folder)) this.#told();
+      if (onTheWay || event.paths.some((path) => this.#isInside(path))) this.#told();
     }
   }
 
   /** A file on its way to its name, as writers and editors make it: only the renaming matters. `..data` is a ConfigMap's. */
   #isAside(path: string): boolean {
-    return dirname(path) === this.#folder && /^\.[^.]/.test(basename(path));
+    return this.#isInside(path) && /^\.[^.]/.test(path.slice(this.#folder.length + 1));
+  }
+
+  #isInside(path: string): boolean {
+    return path.startsWith(`${this.#folder}/`);
   }
 
   #note({ kind, paths }: Deno.FsEvent): void {

@@ -72,6 +72,11 @@ export const ROWS: readonly Row[] = [
     ...{ unit: "ms", goal: 20, kubeArmor: "19–72 ms", checked: false },
   },
   {
+    id: "policy.change.agent",
+    what: "… agent's work until then",
+    ...{ unit: "instructions", checked: true },
+  },
+  {
     id: "rss.idle",
     what: "resident memory, at rest",
     ...{ unit: "MB", goal: 80, kubeArmor: "290 MB", checked: true },

@@ -27,12 +27,25 @@ for name in ten many free; do
 done
 system_calls none
 
+# The agent's work from a policy that is put in place to the first refusal of what it blocks.
+change_cost() {
+  local before
+  before=$($bench cpu "$agent")
+  publish changed
+  $bench ask ten "until-denied /data/changed/file 0" >/dev/null
+  put policy.change.agent "$(($($bench cpu "$agent") - before))"
+  rm /etc/ankylo/policies/changed.yaml
+  $bench ask ten "until-allowed /data/changed/file 1" >/dev/null
+  wait_until agent_is_quiet
+}
+
 # The agent's processor time until its first refusal, with the policies that a container has then.
 publish ten
 start_agent --visibility none
 $bench ask ten "until-denied /data/blocked/secret 5" >/dev/null
 put start "$($bench cpu $agent)"
 await_agent
+for ((i = 0; i < rounds; i++)); do change_cost; done
 publish many
 $bench ask many "until-denied /data/blocked/secret 20" >/dev/null
 await_agent
