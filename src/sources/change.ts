@@ -144,6 +144,8 @@ export class FolderChanges {
   #note({ kind, paths }: Deno.FsEvent): void {
     const isWritten = kind === "create" || kind === "modify";
     for (const path of paths) {
+      // What is written beside the folder keeps nobody waiting.
+      if (!this.#isInside(path)) continue;
       if (isWritten) this.#written.add(path);
       else this.#written.delete(path);
     }

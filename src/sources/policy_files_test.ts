@@ -49,14 +49,14 @@ interface Watched {
 async function watching(
   prepare: (folder: string) => Promise<void>,
   body: (watched: Watched) => Promise<void>,
-  { relistMs = 1 << 30, below = "policies" } = {},
+  { relistMs = 1 << 30, below = "policies", debounceMs = 2 } = {},
 ): Promise<void> {
   const base = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
   const folder = `${base}/${below}`;
   const stop = new AbortController();
   try {
     await prepare(folder);
-    const sets = watchPolicies(folder, { signal: stop.signal, debounceMs: 2, relistMs });
+    const sets = watchPolicies(folder, { signal: stop.signal, debounceMs, relistMs });
     const next = async () => {
       const { value, done } = await sets.next();
       assert.ok(!done);
@@ -104,6 +104,22 @@ Deno.test("watchPolicies() yields what is there, by file name, and ignores other
       assert.deepEqual(set.files, [`${folder}/a.yaml`, `${folder}/b.yml`, `${folder}/c.json`]);
       assert.match(messages(set, folder)[0] ?? "", /^c\.json:1:1: Cannot read policy/);
     },
+  ));
+
+Deno.test("watchPolicies() waits neither for files beside the folder nor for those on their way to a name", () =>
+  watching(
+    (folder) => withFiles(folder, { "a.yaml": policy("a") }),
+    async ({ folder, next, until }) => {
+      await next();
+      using beside = await Deno.open(`${folder}/../being-written`, { create: true, write: true });
+      using aside = await Deno.open(`${folder}/.b.yaml`, { create: true, write: true });
+      for (const file of [beside, aside]) await file.write(new Uint8Array(1));
+      await Deno.writeTextFile(`${folder}/../c.yaml`, policy("c"));
+      await Deno.rename(`${folder}/../c.yaml`, `${folder}/c.yaml`);
+      await until(has("a:/etc/shadow", "c:/etc/shadow"));
+    },
+    // Longer than any test: what is being written is never waited for.
+    { debounceMs: 1 << 30 },
   ));
 
 Deno.test("watchPolicies() sees a write in place, a new file and a deletion", () =>
