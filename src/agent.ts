@@ -24,7 +24,7 @@ import type { Memory } from "./memory.ts";
 import { addressText, logFindings } from "./log_lines.ts";
 import { openKernel, openMemory } from "./openings.ts";
 import { limitsOf, notReady } from "./readiness.ts";
-import { Rest } from "./rest.ts";
+import { Rest, restStages } from "./rest.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
 import type { Workload } from "./model/workload.ts";
 import { SseHub } from "./sinks/sse_hub.ts";
@@ -125,11 +125,10 @@ class Agent implements AsyncDisposable {
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
     this.#memory = this.#scope.adopt(memory, (memory) => memory.close());
-    const tidy = () => {
-      this.#maintain(() => enforcement.enforcer?.prepare());
-      this.#maintain(() => this.#shim.releaseMemory());
-    };
-    this.#rest = this.#scope.adopt(new Rest(this.#clock, tidy), (rest) => rest.close());
+    const prepare = () => this.#maintain(() => enforcement.enforcer?.prepare());
+    const release = () => this.#maintain(() => this.#shim.releaseMemory());
+    const stages = restStages(prepare, release);
+    this.#rest = this.#scope.adopt(new Rest(this.#clock, stages), (rest) => rest.close());
     this.#procfs = new HostProcfs(this.#shim);
     this.#bootToUnixNs = bootToUnixNs(this.#shim);
     this.#enforcement = this.#scope.use(enforcement);

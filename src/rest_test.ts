@@ -1,31 +1,59 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "./lib/clock.ts";
-import { Rest } from "./rest.ts";
+import { Rest, restStages } from "./rest.ts";
 
-Deno.test("memory is given back once, after the last work and a quiet time", async () => {
+function resting() {
   const clock = new ManualClock();
-  let released = 0;
-  const rest = new Rest(clock, () => released++);
+  const done: string[] = [];
+  const stages = restStages(() => done.push("ready"), () => done.push("released"));
+  const rest = new Rest(clock, stages);
+  const pass = async (ms: number) => {
+    clock.advance(ms);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
+  return { rest, done, pass };
+}
+
+Deno.test("at rest each stage comes once, after its quiet time", async () => {
+  const { rest, done, pass } = resting();
   rest.disturb();
-  await clock.sleeping();
+  await pass(1_000);
+  assert.deepEqual(done, ["ready"]);
+  await pass(9_000);
+  assert.deepEqual(done, ["ready", "released"]);
+  await pass(60_000);
+  assert.deepEqual(done, ["ready", "released"]);
   rest.disturb();
-  clock.advance(1_000);
-  await clock.sleeping();
-  assert.equal(released, 0);
-  clock.advance(1_000);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  assert.equal(released, 1);
-  rest.disturb();
-  await clock.sleeping();
-  clock.advance(1_000);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  assert.equal(released, 2);
+  await pass(1_000);
+  assert.deepEqual(done, ["ready", "released", "ready"]);
   await rest.close();
 });
 
-Deno.test("closed before it came to rest, the agent gives nothing back", async () => {
-  const clock = new ManualClock();
-  const rest = new Rest(clock, () => assert.fail("released"));
+Deno.test("work in between begins the stages anew", async () => {
+  const { rest, done, pass } = resting();
+  const work = async () => {
+    rest.disturb();
+    await pass(0);
+  };
+  await work();
+  await pass(999);
+  await work();
+  await pass(999);
+  assert.deepEqual(done, []);
+  await pass(1);
+  assert.deepEqual(done, ["ready"]);
+  await pass(8_999);
+  await work();
+  await pass(1_000);
+  assert.deepEqual(done, ["ready", "ready"]);
+  await rest.close();
+});
+
+Deno.test("closed before it came to rest, the agent tidies nothing", async () => {
+  const { rest, done, pass } = resting();
   rest.disturb();
   await rest.close();
+  rest.disturb();
+  await pass(1_000);
+  assert.deepEqual(done, []);
 });

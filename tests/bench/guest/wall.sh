@@ -35,10 +35,10 @@ burst() {
 
 memory_mb() { awk -v name="$1:" '$1 == name { printf "%.1f\n", $2 / 1024 }' "/proc/$agent/status"; }
 
-# put_memory NAME: when the agent has given back what it no longer needs, two seconds after its last work. In MB, of 2^20
+# put_memory NAME: when the agent has given back what it no longer needs, ten seconds after its last work. In MB, of 2^20
 # bytes: all that is resident, with the rings' 20 MB and Deno's pages in the page cache; and what is the agent's alone.
 put_memory() {
-  sleep 5
+  sleep 15
   put "$1" "$(memory_mb VmRSS)"
   put "$1.own" "$(memory_mb RssAnon)"
 }
