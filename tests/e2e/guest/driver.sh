@@ -1,7 +1,8 @@
 # Runs a scenario inside the VM: functions for the generated script `plan.sh`, which names containers and acts.
 # What happened is reported line by line on standard output, each line beginning with "@":
 #   @act ID STATUS OUTPUT      OUTPUT on one line, with \n and \\ for what they mean; STATUS is "lost" when the act never ended
-#   @at TEXT                   how far the scenario is, for those who measure
+#   @at TEXT busy B idle I agent A
+#                              how far the scenario is, for those who measure; hundredths of seconds of all CPUs, and the agent's
 #   @window ID FROM TO         numbers of the alerts that had arrived before the act, and when its wait ended
 #   @alert JSON                at the end, every alert in order of arrival
 #   @log BASE64                at the end, what the agent wrote
@@ -18,7 +19,6 @@ patience=${PATIENCE:-60}
 mkdir -p $work /run/agent
 : >$alerts
 touch $agent_log
-echo "@at the job begins"
 
 fatal() {
   echo "@fatal $*"
@@ -26,7 +26,15 @@ fatal() {
   exit 1
 }
 
-at() { echo "@at $*"; }
+at() {
+  local user nice system idle pid=0 stat=()
+  read -r _ user nice system idle _ </proc/stat
+  [ ! -s $agent_pid ] || read -r pid <$agent_pid
+  [ ! -e /proc/$pid/stat ] || read -r -a stat </proc/$pid/stat
+  echo "@at $* busy $((user + nice + system)) idle $idle agent $((${stat[13]:-0} + ${stat[14]:-0}))"
+}
+
+at "the job begins"
 
 # A pipe that nothing is written to: reading it waits without a process of its own, which emulation makes dear.
 exec {never}<> <(:)
@@ -355,6 +363,7 @@ end_window() {
 }
 
 finish() {
+  at "the acts have ended"
   if [ -e $agent_pid ]; then stop_agent TERM; fi
   sed 's/^/@alert /' $alerts
   echo "@log $(base64 -w0 $agent_log)"
