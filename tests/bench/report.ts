@@ -4,8 +4,8 @@ import type { Row, Unit } from "./rows.ts";
 
 /** How much worse than its budget a checked row may be. */
 export const ROOM = 1.05;
-/** What a ratio may be worse by in any case: runs of one build differ by up to half of it. */
-const RATIO_NOISE = 0.01;
+/** What a ratio may be worse by in any case: runs of one build differ by less than half of it. */
+const RATIO_NOISE = 0.02;
 
 /** A row with its number. */
 export interface Finding {

@@ -31,13 +31,16 @@ Deno.test("parseMeasurements() fails with the guest's words", () => {
 });
 
 Deno.test("judge() compares a ratio with its goal, and with its budget by what the agent adds", () => {
-  const measured = { "open.none": 1000, "open.on": 1215 };
+  const measured = { "open.none": 1000, "open.on": 1225 };
   assert.deepEqual(figures(measured, { "open.on": 1.2 }), [
-    { id: "open.on", figure: 1.215, goalMet: true, regressed: true },
+    { id: "open.on", figure: 1.225, goalMet: true, regressed: true },
   ]);
   assert.deepEqual(figures(measured, { "open.on": 1.21 }), [
-    { id: "open.on", figure: 1.215, goalMet: true, regressed: false },
+    { id: "open.on", figure: 1.225, goalMet: true, regressed: false },
   ]);
+  const more = { "open.none": 1000, "open.on": 2045 };
+  assert.equal(figures(more, { "open.on": 2 })[0]!.regressed, false);
+  assert.equal(figures({ ...more, "open.on": 2055 }, { "open.on": 2 })[0]!.regressed, true);
 });
 
 Deno.test("judge() knows that of some more is better, and that wall time is only shown", () => {

@@ -47,7 +47,7 @@ export const ROWS: readonly Row[] = [
   ratio("exec.off", "exec.none", "fork+exec+wait", 1.03, "731,565 / 1,489,086"),
   ratio(
     "exec.on",
-    "exec.none",
+    "exec.whole",
     "… with process telemetry, agent's work included",
     1.10,
     "731,565 / 1,489,086",

@@ -26,6 +26,8 @@ for name in ten many free; do
   prepare $name
 done
 system_calls none
+# What is compared with all that the machine does must have timer ticks and RCU's work in it, too.
+act exec.whole ten 8 "exec /bin/true 40"
 
 # The agent's work from a policy that is put in place to the first refusal of what it blocks.
 change_cost() {
