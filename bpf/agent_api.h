@@ -229,7 +229,9 @@ struct image_header {
 	__u64 unreachable;  /* row, in place, for objects outside the task's mount tree and for walks that gave up */
 	__u64 anonymous;    /* row, in place, for memfd, pipes, sockets, anonymous inodes, message queues */
 	__u32 ops_live;     /* the same as in the word */
-	__u32 _pad[15];
+	__u32 _pad0;
+	__u64 root_names;   /* bit component % 64 for each edge of the root: the others need no look-up; 0: all do */
+	__u32 _pad[12];
 };
 _Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
 

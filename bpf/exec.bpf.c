@@ -16,7 +16,7 @@ static __always_inline int refuse_pending(struct task_identity *identity, struct
 
 	begin_act(&act, identity, HOOK_BPRM_CHECK, OP_EXEC);
 	identity->decision.object = object_of_path(&file->f_path);
-	walk_path(identity, identity->decision.object, current_task());
+	walk_hashed(identity, identity->decision.object, current_task());
 	count(COUNT_PENDING_REFUSED);
 	conclude(&act, VERDICT_UNKNOWN_BLOCK, REASON_PENDING);
 	return -EACCES;

@@ -163,7 +163,9 @@ static __always_inline __u32 locate(struct act *act, struct object object, __u64
 {
 	struct locating locating = { .act = act, .object = object, .end = WALK_GAVE_UP };
 
-	repeat(TRIES_MAX, try_locate, &locating);
+	/* Nearly always the only try, which costs less outside of a loop. */
+	if (!try_locate(0, &locating))
+		repeat(TRIES_MAX - 1, try_locate, &locating);
 	__u32 end = locating.end;
 
 	if (end == WALK_REACHED)

@@ -132,9 +132,14 @@ static __always_inline __u32 container_by_cgroup(struct task_struct *task)
 	return has_storage(task) ? container_of_cgroup(cgroup_of(task)) : 0;
 }
 
+static __always_inline int is_hosts(struct mnt_namespace *mounts)
+{
+	return task_read(mounts, ns.inum) == (__u32)settings.init_mnt_ns;
+}
+
 static __always_inline int is_in_host_mounts(struct task_struct *task)
 {
-	return task_read(mounts_of(task), ns.inum) == (__u32)settings.init_mnt_ns;
+	return is_hosts(mounts_of(task));
 }
 
 static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
@@ -186,13 +191,13 @@ static __always_inline int is_armed(struct task_identity *identity)
 static __always_inline struct task_identity *process_identity(void)
 {
 	struct task_struct *task = current_task();
-	struct task_identity *identity = identity_of(task);
+	struct task_identity *identity = current_identity();
 
 	if (identity && identity->state != TASK_RESERVED) {
 		catch_up(identity);
 		return identity;
 	}
-	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
+	if (task_read(task, pid) == task_read(task, tgid))
 		return NULL;
 	identity = identity_of(task_read(task, group_leader));
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
@@ -221,16 +226,16 @@ static __always_inline int without_identity(void)
 __noinline int walk_by_rules(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
-	struct task_struct *task = current_task();
+	struct mnt_namespace *mounts = mounts_of(current_task());
 
 	if (!identity)
 		return WALK_GAVE_UP;
-	int end = climb_to_root(ref, root_mount_of(task, identity));
+	int end = climb_to_root(ref, address_of(task_read(mounts, root)));
 
 	if (end == WALK_UNREACHABLE)
 		return walk_home(identity);
 	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
-	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_in_host_mounts(task))
+	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_hosts(mounts))
 		return WALK_UNREACHABLE;
 	return end;
 }
@@ -334,7 +339,7 @@ static __always_inline int exec_arms(struct task_identity *identity, struct linu
 		return 1;
 	if (BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode))
 		return 0;
-	return walk_path(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
+	return walk_hashed(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
 }
 
 /* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */

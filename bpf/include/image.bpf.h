@@ -79,6 +79,7 @@ struct rows {
 struct descent {
 	void *map;
 	struct walk_result *walk;
+	__u64 names; /* which the next may be: as header->root_names */
 	__u32 buckets;
 	__u32 node;
 	__u32 next; /* of the last edge, with flags */
@@ -147,8 +148,11 @@ static long descend_step(__u32 step, struct descent *descent)
 		descent->unread = 1;
 		return 1;
 	}
+	if (!(descent->names >> (component & 63) & 1))
+		return 1;
 	if (!find_edge(descent->map, descent->buckets, descent->node, component, &slot))
 		return 1;
+	descent->names = ~0ULL;
 	descent->left--;
 	descent->next = slot.next;
 	descent->node = slot.next & NEXT_NODE;
@@ -174,6 +178,7 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 	struct descent descent = {
 		.map = image->map,
 		.walk = walk,
+		.names = header->root_names ? header->root_names : ~0ULL,
 		.buckets = header->buckets,
 		.node = header->root_next & NEXT_NODE,
 		.next = header->root_next,
@@ -181,7 +186,9 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 		.rows = { header->root_end, header->root_child, header->root_desc },
 	};
 
-	repeat(COMPONENTS_MAX, descend_step, &descent);
+	/* Most paths have left the trie by their first name. */
+	if (!descend_step(0, &descent))
+		repeat(COMPONENTS_MAX - 1, descend_step, &descent);
 	if (descent.unread || !walk_holds(walk))
 		return -1;
 	place->guard = 0;

@@ -72,7 +72,6 @@ struct walk_result {
 	struct dentry_head head; /* of the name that is being written */
 	struct object object; /* where it begins: by way of memory, as typed pointers can't be scalar arguments */
 	__u64 dentry[COMPONENTS_MAX]; /* ring; index 0 is the leaf, the last COMPONENTS_MAX are nearest the root */
-	__u64 namespace_root; /* mount at which the walk is to end */
 	__u64 path_hash; /* set by hash_path() */
 	struct sequences sequences; /* under which it was walked */
 	__u32 components; /* 0: "/", or nothing was walked */

@@ -21,10 +21,6 @@
 #define TEXT_SHORT 1536
 #define TEXT_LONG (PATH_BYTES_MAX + ARGS_BYTES_MAX + 256)
 
-/* Not __ksym: libbpf would have the kernel write out all its symbols for them. */
-#define rename_lock (*(const char *)settings.rename_lock_at)
-#define mount_lock (*(const char *)settings.mount_lock_at)
-
 enum walk_end {
 	WALK_REACHED = 0, /* ended at the root of the task's own mount namespace */
 	WALK_UNREACHABLE = 1,
@@ -290,20 +286,22 @@ static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64
 	climb->end = WALK_GAVE_UP;
 }
 
+/* Addresses from the agent, not __ksym: libbpf would have the kernel write out all its symbols for them. */
 static __always_inline struct sequences read_sequences(void)
 {
+	__u64 rename_lock = settings.rename_lock_at, mount_lock = settings.mount_lock_at;
 	struct sequences now = { .rename = 1, .mount = 1 };
 
 	/* A load of an address that is not there reads 0, which looks settled. */
-	if (CAN_CAST && settings.rename_lock_at && settings.mount_lock_at) {
-		now.rename = *(volatile __u32 *)&cast(struct seqcount, &rename_lock)->sequence;
-		now.mount = *(volatile __u32 *)&cast(struct seqcount, &mount_lock)->sequence;
+	if (CAN_CAST && rename_lock && mount_lock) {
+		now.rename = *(volatile __u32 *)&cast(struct seqcount, rename_lock)->sequence;
+		now.mount = *(volatile __u32 *)&cast(struct seqcount, mount_lock)->sequence;
 		return now;
 	}
 	/* A failed read counts as odd: never settled. (The helper writes 0 then.) */
-	if (bpf_probe_read_kernel(&now.rename, 4, &rename_lock))
+	if (bpf_probe_read_kernel(&now.rename, 4, (void *)rename_lock))
 		now.rename = 1;
-	if (bpf_probe_read_kernel(&now.mount, 4, &mount_lock))
+	if (bpf_probe_read_kernel(&now.mount, 4, (void *)mount_lock))
 		now.mount = 1;
 	return now;
 }
@@ -336,7 +334,10 @@ struct walk_try {
 	__u32 _pad;
 };
 
-/* Walks once; returns 1 when the result counts. */
+/*
+ * Walks once; returns 1 when the result counts. That of a path which was reached is for walk_holds() to say, when its names
+ * have been read.
+ */
 static long try_walk(__u32 index, struct walk_try *try)
 {
 	struct sequences before = read_sequences();
@@ -353,7 +354,7 @@ static long try_walk(__u32 index, struct walk_try *try)
 	}
 	try->walk->components = climb.components;
 	try->walk->sequences = before;
-	if (walk_holds(try->walk)) {
+	if (climb.end == WALK_REACHED || walk_holds(try->walk)) {
 		try->end = climb.end;
 		return 1;
 	}
@@ -362,9 +363,9 @@ static long try_walk(__u32 index, struct walk_try *try)
 }
 
 /*
- * Finds the names of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED with a
- * path that existed at one instant, or why there is none. The names are read later, and count while walk_holds().
- * Global: verified once.
+ * Finds the names of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED, or why
+ * it has none. A path that was reached existed at one instant, and its names are its own, if walk_holds() after they were
+ * read. Global: verified once.
  */
 __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 {
@@ -374,7 +375,9 @@ __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 		return WALK_GAVE_UP;
 	struct walk_try try = { .walk = &identity->walk, .namespace_root = namespace_root, .end = WALK_GAVE_UP };
 
-	repeat(TRIES_MAX, try_walk, &try);
+	/* The first try nearly always counts, and costs less outside of a loop. */
+	if (!try_walk(0, &try))
+		repeat(TRIES_MAX - 1, try_walk, &try);
 	return try.end;
 }
 
@@ -385,19 +388,9 @@ static __always_inline struct mnt_namespace *mounts_of(struct task_struct *task)
 	return task_read(namespaces, mnt_ns);
 }
 
-/* The address of the task's root mount. By way of memory: a typed pointer can't be a global function's scalar argument. */
-static __always_inline __u64 root_mount_of(struct task_struct *task, struct task_identity *identity)
+static __always_inline __u64 root_mount_of(struct task_struct *task)
 {
-	volatile __u64 *address = &identity->walk.namespace_root;
-
-	*address = (__u64)task_read(mounts_of(task), root);
-	return *address;
-}
-
-static __always_inline int walk_path(struct task_identity *identity, struct object object, struct task_struct *task)
-{
-	identity->walk.object = object;
-	return climb_to_root(ref_of(identity), root_mount_of(task, identity));
+	return address_of(task_read(mounts_of(task), root));
 }
 
 static long fold_step(__u32 index, struct walk_result **context)
@@ -452,12 +445,12 @@ static long try_hashed_walk(__u32 index, struct hashed_walk *try)
 	return 0;
 }
 
-/* As walk_path(), with the path's hash, which existed at one instant too. */
+/* Walks the object's path as the task sees it, with the path's hash; both of one instant. Returns as climb_to_root(). */
 static __always_inline int walk_hashed(struct task_identity *identity, struct object object, struct task_struct *task)
 {
 	struct hashed_walk try = {
 		.identity = identity,
-		.namespace_root = root_mount_of(task, identity),
+		.namespace_root = root_mount_of(task),
 		.end = WALK_GAVE_UP,
 	};
 

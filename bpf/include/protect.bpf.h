@@ -64,7 +64,7 @@ static __always_inline int is_suspect(void)
 	if (!own)
 		return 0;
 	if (identity && is_armed(identity))
-		return !is_process(task, &own->agent);
+		return task_read(task, tgid) != (pid_t)own->agent.pid || !is_process(task, &own->agent);
 	/* With an identity that is staging it is a host's process, also when somebody wrote it into a container's cgroup. */
 	if ((!identity || identity->state == TASK_RESERVED) && container_by_cgroup(task))
 		return 1;
@@ -84,15 +84,6 @@ static __always_inline void tell_refusal(struct task_identity *identity, __u32 h
 	decision->object = object;
 	identity->walk.components = 0;
 	emit_decision(identity);
-}
-
-/* A pointer as the number that it is: what the verifier knows the type of can't be given to a global function. */
-static __always_inline __u64 address_of(const void *pointer)
-{
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
-	return address;
 }
 
 /*
@@ -151,7 +142,7 @@ __noinline int may_be_on(__u32 device)
  */
 static __always_inline __u64 number_of(struct inode *inode, __u64 magic)
 {
-	return magic == OVERLAY_MAGIC ? (__u64)inode >> 4 : BPF_CORE_READ(inode, i_ino);
+	return magic == OVERLAY_MAGIC ? (__u64)inode >> 4 : read_any(struct inode, inode, i_ino);
 }
 
 static __always_inline struct protected_key key_of(struct inode *inode, __u32 device, __u64 magic)
@@ -224,18 +215,18 @@ static __always_inline __u32 flags_for(int level)
 __noinline __u32 protection_at(__u64 address)
 {
 	struct dentry *dentry = (void *)address;
-	struct super_block *sb = BPF_CORE_READ(dentry, d_sb);
-	__u32 device = BPF_CORE_READ(sb, s_dev);
-	__u64 magic = BPF_CORE_READ(sb, s_magic);
+	struct super_block *sb = read_any(struct dentry, dentry, d_sb);
+	__u32 device = read_any(struct super_block, sb, s_dev);
+	__u64 magic = read_any(struct super_block, sb, s_magic);
 	__u32 flags = special_protection(dentry, magic);
 
 	if (!may_be_on(device))
 		return flags;
 	for (int level = 0; level <= PROTECTED_LEVELS; level++) {
-		struct inode *inode = BPF_CORE_READ(dentry, d_inode);
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		struct inode *inode = read_any(struct dentry, dentry, d_inode);
+		struct dentry *parent = read_any(struct dentry, dentry, d_parent);
 
-		flags |= registered_flags((__u64)inode, device, magic) & flags_for(level);
+		flags |= registered_flags(address_of(inode), device, magic) & flags_for(level);
 		if (parent == dentry)
 			break;
 		dentry = parent;
@@ -308,7 +299,7 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 	/* Before 6.7 overlayfs opens the layer's inode under the user's own name. */
 	if (file->f_inode->i_sb != file->f_path.dentry->d_sb)
 		flags |= protection_of_inode(address_of(file->f_inode));
-	if (!sees_host_pids())
+	if (flags & PROTECT_MOVE && !sees_host_pids())
 		flags &= ~PROTECT_MOVE;
 	flags &= writes ? ~PROTECT_NAME : PROTECT_SECRET;
 	if (!flags || !is_suspect())

@@ -24,3 +24,20 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 #define read_of(casts, type, address, member)                  \
 	((casts) ? (typeof(((type *)0)->member))cast(type, address)->member : \
 		   (typeof(((type *)0)->member))BPF_CORE_READ((type *)(address), member))
+
+/* The same in code that runs everywhere. */
+#define read_any(type, address, member)                        \
+	(CAN_CAST ? read_of(1, type, address, member) :          \
+		    read_of(0, type, address, member))
+
+/*
+ * A pointer as the number that it is: what the verifier knows the type of can't be given to a global function. It forgets
+ * what a negated pointer was.
+ */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	__u64 address = (__u64)pointer;
+
+	asm volatile("%0 = -%0; %0 = -%0" : "+r"(address));
+	return address;
+}

@@ -90,6 +90,12 @@ static __always_inline int has_storage(struct task_struct *task)
 	return 0;
 }
 
+/* The identity of the running task, or NULL: not in a container. */
+static __always_inline struct task_identity *current_identity(void)
+{
+	return identity_of(current_task());
+}
+
 #else
 
 /* key: task. Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges, always the task itself. */
@@ -154,16 +160,18 @@ static __always_inline struct task_identity *borrowed_identity(void)
 	return bpf_map_lookup_elem(&borrowed_task, &first);
 }
 
-/* Whether some program has stored something with the task. */
+/* Whether some program has stored something with the running task. One load, so it is asked before the storage itself. */
 static __always_inline int has_storage(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, bpf_storage) != NULL;
+	return task_read(task, bpf_storage) != NULL;
 }
-
-#endif
 
 /* The identity of the running task, or NULL: not in a container. */
 static __always_inline struct task_identity *current_identity(void)
 {
-	return identity_of(current_task());
+	struct task_struct *task = current_task();
+
+	return has_storage(task) ? identity_of(task) : NULL;
 }
+
+#endif

@@ -344,6 +344,7 @@ export interface ImageHeader {
   unreachable: bigint;
   anonymous: bigint;
   opsLive: number;
+  rootNames: bigint;
 }
 export const IMAGE_HEADER_SIZE = 128;
 export const IMAGE_HEADER_OFFSETS = {
@@ -362,6 +363,7 @@ export const IMAGE_HEADER_OFFSETS = {
   unreachable: 48,
   anonymous: 56,
   opsLive: 64,
+  rootNames: 72,
 } as const;
 export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
   return {
@@ -380,6 +382,7 @@ export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
     unreachable: view.getBigUint64(offset + 48, true),
     anonymous: view.getBigUint64(offset + 56, true),
     opsLive: view.getUint32(offset + 64, true),
+    rootNames: view.getBigUint64(offset + 72, true),
   };
 }
 export function writeImageHeader(view: DataView, offset: number, value: ImageHeader): void {
@@ -398,6 +401,7 @@ export function writeImageHeader(view: DataView, offset: number, value: ImageHea
   view.setBigUint64(offset + 48, value.unreachable, true);
   view.setBigUint64(offset + 56, value.anonymous, true);
   view.setUint32(offset + 64, value.opsLive, true);
+  view.setBigUint64(offset + 72, value.rootNames, true);
 }
 export function encodeImageHeader(value: ImageHeader): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(128);

@@ -9,6 +9,7 @@ import {
   IMAGE_SLOT_SIZE,
   IMAGE_TRUSTS_NAMES,
   type ImageSlot,
+  NODE_ROOT,
   NODE_SOURCES,
   ROWS_PER_ENTRY,
   VERDICT_BLOCK,
@@ -60,7 +61,7 @@ export function encodeImage(
   }
 
   const bytes = new Uint8Array(entries * IMAGE_ENTRY_BYTES);
-  bytes.set(encodeHeader(trie, rowsEntry, facts));
+  bytes.set(encodeHeader(trie, rowsEntry, rootNames(trie, hasher), facts));
   const view = new DataView(bytes.buffer);
   buckets.forEach((slot, place) => {
     if (slot !== undefined) writeImageSlot(view, slotOffset(place), slot);
@@ -79,6 +80,7 @@ export function stampGeneration(bytes: Uint8Array<ArrayBuffer>, generation: numb
 function encodeHeader(
   trie: PathTrie,
   rowsEntry: number,
+  rootNames: bigint,
   { trustsNames, ...facts }: ImageFacts,
 ): Uint8Array {
   const refuses = trie.rows.some(({ bits }) =>
@@ -97,8 +99,15 @@ function encodeHeader(
     rootEnd: trie.root.end,
     rootChild: trie.root.child,
     rootDesc: trie.root.desc,
+    rootNames,
     ...facts,
   });
+}
+
+/** Bit `component % 64` for each name that leads on from the root: most paths of a container have another. */
+function rootNames(trie: PathTrie, hasher: PathHasher): bigint {
+  return trie.edges.filter(({ node }) => node === NODE_ROOT)
+    .reduce((bits, { name }) => bits | 1n << (hasher.component(name) & 63n), 0n);
 }
 
 /** A slot on its way to a bucket. */

@@ -82,7 +82,9 @@ export class ImageReader {
     while (steps < Math.min(names.length, COMPONENTS_MAX)) {
       const node = at.next & NEXT_NODE;
       if (node === 0) break;
-      const slot = this.#find(this.#hasher.component(names[steps]!), node);
+      const component = this.#hasher.component(names[steps]!);
+      if (steps === 0 && !this.#mayLeadOn(component)) break;
+      const slot = this.#find(component, node);
       if (slot === undefined) break;
       at = slot;
       steps++;
@@ -92,6 +94,12 @@ export class ImageReader {
       reference: left === 0 ? at.vEnd : left === 1 ? at.vChild : at.vDesc,
       guard: left === 0 && (at.next & NEXT_GUARD) !== 0,
     };
+  }
+
+  /** Whether the root may have an edge of that name. */
+  #mayLeadOn(component: bigint): boolean {
+    const { rootNames } = this.header;
+    return rootNames === 0n || (rootNames >> (component & 63n) & 1n) === 1n;
   }
 
   /** Bits of a row. */
