@@ -232,7 +232,7 @@ __noinline __u32 protection_at(__u64 address)
 		dentry = parent;
 	}
 	/* A file by its handle: the directory that it lies in is not known. */
-	if (BPF_CORE_READ(dentry, d_flags) & DCACHE_DISCONNECTED && BPF_CORE_READ(dentry, d_parent) == dentry)
+	if (read_any(struct dentry, dentry, d_flags) & DCACHE_DISCONNECTED && BPF_CORE_READ(dentry, d_parent) == dentry)
 		flags |= PROTECT_UNKNOWN;
 	return flags;
 }

@@ -52,6 +52,7 @@ export const ROWS: readonly Row[] = [
     1.10,
     "731,565 / 1,489,086",
   ),
+  { id: "exec.on.agent", what: "… of that the agent", unit: "instructions", checked: false },
   ratio(
     "change.off",
     "change.none",
