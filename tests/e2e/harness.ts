@@ -12,6 +12,8 @@ import { outputDir } from "../../scripts/vm/store.ts";
 import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
 import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
 
+import { setting } from "./settings.ts";
+
 export type { Act, AlertPattern, ContainerSpec, Expectation, Scenario } from "./scenario.ts";
 
 /** The variable by which run.ts names the kernels, separated by commas. */
@@ -27,8 +29,8 @@ export const STRICT_AGENT: readonly string[] = [
 
 const USUAL_KERNELS = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "all");
 
-/** A scenario that takes longer than this hangs. */
-const TIMEOUT_S = 1_200;
+/** A scenario that takes longer than this hangs; one that is made longer by its variables may need more. */
+const TIMEOUT_S = setting("ANKYLO_E2E_TIMEOUT", 1_200);
 
 /** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
 export function scenario(scenario: Scenario): void {

@@ -2,7 +2,7 @@
  * No window: a new container waits at its first program until it is described, and that program is judged by its policy. T6
  * and T8 of the evasion catalogue.
  *
- * ANKYLO_E2E_RACE: containers whose first act is a blocked one.
+ * ANKYLO_E2E_RACE: containers whose first act is a blocked one, some 8 s each; for 200 of them ANKYLO_E2E_TIMEOUT=3000.
  */
 
 import { onHost, startAgent } from "../fixtures.ts";

@@ -9,7 +9,7 @@ import { type Act, scenario } from "../harness.ts";
 import { setting } from "../settings.ts";
 import { compileTool } from "../tools/compile.ts";
 
-/** Policies put into force one after the other; a long run has 500. */
+/** Policies put into force one after the other, some 2 s each; a long run has 500, and ANKYLO_E2E_TIMEOUT=3000. */
 const SWAPS = setting("ANKYLO_SWAPS", 15);
 
 /**
