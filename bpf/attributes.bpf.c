@@ -125,7 +125,7 @@ static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32
 	identity->old_name = (struct object){ (__u64)dentry, 0 };
 	if (mounts <= 0) {
 		/* Allows: overlayfs at work in its layers. */
-		if (!mounts && identity->is_layered && (__u64)task_read(task, cred) != users_credentials(task)) {
+		if (!mounts && identity->is_layered && (__u64)BPF_CORE_READ(task, cred) != users_credentials(task)) {
 			count(COUNT_SECOND_OPENS);
 			return 0;
 		}

@@ -72,6 +72,7 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 	int failed;
 	struct task_identity *identity = identity_at_exec(&failed);
 
+	bprm = untrusted(struct linux_binprm, bprm);
 	/* Denies: a container's task, and nothing can be known of it. */
 	if (failed)
 		return -EACCES;

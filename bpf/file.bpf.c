@@ -22,12 +22,13 @@
  */
 static __always_inline int is_second_open(struct file *file)
 {
-	struct task_struct *task = current_task();
-	struct super_block *sb = file->f_inode->i_sb;
+	struct task_struct *task = untrusted(struct task_struct, current_task());
+	const struct file *read = untrusted(struct file, file);
+	struct super_block *sb = read->f_inode->i_sb;
 
 	if (task_read(task, cred) == task_read(task, real_cred))
 		return 0;
-	if (sb != file->f_path.dentry->d_sb)
+	if (sb != read->f_path.dentry->d_sb)
 		return 1;
 	return is_layer_file(file);
 }

@@ -89,7 +89,7 @@ int BPF_PROG(decide_file_mprotect, struct vm_area_struct *vma, unsigned long req
 	if (!(prot & (PROT_EXEC | PROT_WRITE)))
 		return 0;
 	JUDGED_IDENTITY(identity);
-	struct file *file = vma->vm_file;
+	struct file *file = untrusted(struct vm_area_struct, vma)->vm_file;
 	unsigned long flags = vma->vm_flags;
 	__u32 executes = prot & PROT_EXEC && !(flags & VM_EXEC);
 	__u32 writes = prot & PROT_WRITE && flags & VM_SHARED && !(flags & VM_WRITE);

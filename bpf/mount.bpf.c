@@ -28,16 +28,16 @@ static __always_inline int open_blocking_image(struct act *act, struct task_iden
 
 	if (opened)
 		return opened;
-	identity->walk.components = 0;
 	/* Allows: the image only audits. */
 	return act->image.header->flags & IMAGE_BLOCKS ? 0 : 1;
 }
 
+/* Before any path was walked. */
 static __always_inline int refuse(struct act *act, __u8 reason)
 {
 	act->identity->decision.verdict = VERDICT_BLOCK;
 	act->identity->decision.reason = reason;
-	emit_decision(act->identity);
+	emit_unwalked(act->identity);
 	return -EACCES;
 }
 
@@ -63,6 +63,7 @@ int BPF_PROG(decide_sb_mount, const char *device, const struct path *path, const
 	struct act act;
 
 	KEEP_REFUSAL(ret);
+	path = untrusted(struct path, path);
 	/* Denies: over the agent's files or the pins, or the pins made read-only. */
 	if (covers_protected(HOOK_SB_MOUNT, flags, (__u64)path->dentry, (__u64)path->mnt))
 		return -EPERM;
@@ -109,6 +110,8 @@ int BPF_PROG(decide_move_mount, const struct path *from, const struct path *to, 
 	struct act act;
 
 	KEEP_REFUSAL(ret);
+	from = untrusted(struct path, from);
+	to = untrusted(struct path, to);
 	/* Denies: over the agent's files or the pins, or these from where the host sees them. */
 	if (covers_protected(HOOK_MOVE_MOUNT, 0, (__u64)to->dentry, (__u64)to->mnt) ||
 	    takes_protected(HOOK_MOVE_MOUNT, (__u64)from->dentry, (__u64)from->mnt))
@@ -270,6 +273,9 @@ int BPF_PROG(decide_sb_umount, struct vfsmount *vfsmount, int flags, int ret)
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
-	act.identity->decision.object = (struct object){ (__u64)vfsmount->mnt_root, (__u64)vfsmount };
+	act.identity->decision.object = (struct object){
+		(__u64)untrusted(struct vfsmount, vfsmount)->mnt_root,
+		(__u64)vfsmount,
+	};
 	return judge_mount_on(&act, act.identity->decision.object);
 }

@@ -321,14 +321,6 @@ int BPF_PROG(decide_sb_remount, struct super_block *sb, void *options, int ret)
 
 /* ---- who and what is the agent's, as the kernel sees it ---------------------------------------------------------------- */
 
-static __always_inline struct process_ref process_of(struct task_struct *task)
-{
-	return (struct process_ref){
-		.start_ns = BPF_CORE_READ(task, group_leader, start_boottime),
-		.pid = BPF_CORE_READ(task, tgid),
-	};
-}
-
 static __always_inline void register_processes(struct protection *own, struct task_struct *task)
 {
 	own->agent = process_of(task);

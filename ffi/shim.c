@@ -2,6 +2,7 @@
 /* Objects, programs, links, maps: libbpf behind the pointer-free functions of shim.h. */
 #define _GNU_SOURCE
 #include "shim.h"
+#include "shim_attach.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -132,7 +133,7 @@ int ankylo_object_open(const uint8_t *elf, uint32_t length, const uint8_t *name)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = (const char *)name);
 	struct object *object;
-	int handle = 0;
+	int handle = 0, error;
 	void *log;
 
 	while (handle < OBJECTS_MAX && atomic_flag_test_and_set(&objects[handle].taken))
@@ -142,20 +143,18 @@ int ankylo_object_open(const uint8_t *elf, uint32_t length, const uint8_t *name)
 	object = &objects[handle];
 	forget_messages();
 	log = mmap(NULL, VERIFIER_LOG_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (log == MAP_FAILED) {
-		int error = -errno;
-
+	error = log == MAP_FAILED ? -errno : register_sections();
+	object->verifier_log = log == MAP_FAILED ? NULL : log;
+	if (error) {
 		release(object);
 		return error;
 	}
-	object->verifier_log = log;
 	options.kernel_log_buf = log;
 	options.kernel_log_size = VERIFIER_LOG_BYTES;
 	/* libbpf reads the bytes only inside this call: it parses the ELF file and closes it. */
 	object->object = bpf_object__open_mem(elf, length, &options);
 	if (!object->object) {
-		int error = -errno;
-
+		error = -errno;
 		release(object);
 		return error;
 	}

@@ -2,6 +2,7 @@
 /* What the running kernel has: types and functions of its BTF, symbols and their addresses. */
 #define _GNU_SOURCE
 #include "shim.h"
+#include "shim_attach.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -25,9 +26,15 @@ int ankylo_kernel_functions(const uint8_t *prefixes, uint32_t length, uint8_t *n
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	uint32_t needed = 0, count;
+	int error;
 
 	if (!btf)
 		return errno == ENOENT ? -EOPNOTSUPP : -errno;
+	error = remember_attach_points(btf);
+	if (error) {
+		btf__free(btf);
+		return error;
+	}
 	count = btf__type_cnt(btf);
 	for (uint32_t id = 1; id < count; id++) {
 		const struct btf_type *type = btf__type_by_id(btf, id);

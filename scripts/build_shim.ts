@@ -28,7 +28,7 @@ const LINK = [
 export async function buildShim(): Promise<void> {
   const sources = (await filesUnder("ffi", [".c"])).filter((path) => !path.endsWith(".bpf.c"));
   const archives = ["libbpf.a", "libelf.a", "libz.a"].map((name) => `${LIBRARIES}/${name}`);
-  const files = [...sources, "ffi/shim.h", ...archives];
+  const files = [...sources, "ffi/shim.h", "ffi/shim_attach.h", ...archives];
   await writeIfStale(shimLibrary, { files, texts: [...COMPILE, ...LINK] }, async () => {
     const dir = await Deno.makeTempDir({ prefix: "ankylo-shim-" });
     try {

@@ -98,8 +98,9 @@ static __always_inline int open_act_image(struct act *act)
 		return opened;
 	}
 	count(COUNT_IMAGE_MISSING);
-	act->identity->walk.components = 0;
-	conclude(act, VERDICT_UNKNOWN_BLOCK, REASON_IMAGE);
+	act->identity->decision.verdict = VERDICT_UNKNOWN_BLOCK;
+	act->identity->decision.reason = REASON_IMAGE;
+	emit_unwalked(act->identity);
 	return -1;
 }
 
@@ -126,9 +127,10 @@ static __always_inline int is_anonymous(struct object object)
 /* A file in a mount that only the kernel holds (MNT_NS_INTERNAL) and of no pseudo file system: one of overlayfs' layers. */
 static __always_inline int is_layer_file(struct file *file)
 {
-	struct mount *mount = (void *)mount_of((__u64)file->f_path.mnt);
+	const struct file *read = untrusted(struct file, file);
+	struct mount *mount = (void *)mount_of((__u64)read->f_path.mnt);
 
-	if (file->f_inode->i_sb->s_flags & (SB_KERNMOUNT | SB_NOUSER))
+	if (read->f_inode->i_sb->s_flags & (SB_KERNMOUNT | SB_NOUSER))
 		return 0;
 	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
 }
@@ -145,14 +147,15 @@ static long try_locate(__u32 index, struct locating *locating)
 {
 	struct act *act = locating->act;
 
-	locating->end = walk_named(act->identity, locating->object);
-	if (locating->end != WALK_REACHED)
-		return 1;
-	if (!find_place(&act->image, &act->identity->walk, &act->place))
-		return 1;
-	count(COUNT_WALK_RETRIES);
-	locating->end = WALK_GAVE_UP;
-	return 0;
+	__u32 end = walk_named(act->identity, locating->object), ended = 1;
+
+	if (end == WALK_REACHED && find_place(&act->image, &act->identity->walk, &act->place)) {
+		count(COUNT_WALK_RETRIES);
+		end = WALK_GAVE_UP;
+		ended = 0;
+	}
+	locating->end = forget(&act->identity->walk, end);
+	return ended;
 }
 
 /*
@@ -220,10 +223,12 @@ static __always_inline int judge(struct task_identity *identity, __u8 hook, __u3
 
 static __always_inline struct object object_of_path(const struct path *path)
 {
-	return (struct object){ (__u64)path->dentry, (__u64)path->mnt };
+	const struct path *read = untrusted(struct path, path);
+
+	return (struct object){ (__u64)read->dentry, (__u64)read->mnt };
 }
 
 static __always_inline struct object object_in(const struct path *directory, struct dentry *dentry)
 {
-	return (struct object){ (__u64)dentry, (__u64)directory->mnt };
+	return (struct object){ (__u64)dentry, (__u64)untrusted(struct path, directory)->mnt };
 }

@@ -67,26 +67,63 @@ static __always_inline void fill_header(struct event_header *header, __u16 type,
 
 /* Where a record's text is filled: `limit` is a constant at every use, as the verifier wants. */
 struct text {
+	struct task_identity *identity;
 	struct walk_result *walk;
 	char *bytes;
 	__u32 limit;
 	__u32 truncated;
 };
 
-/* Appends an object's names, leaf first. Returns the bytes written; a name that does not fit ends the list. */
+struct short_text {
+	char bytes[TEXT_SHORT];
+};
+
+struct long_text {
+	char bytes[TEXT_LONG];
+};
+
+/* Both append an object's names, leaf first, and return the bytes written; a name that does not fit ends the list. */
+VERIFIED_ONCE int write_short_names(struct short_text *text, identity_ref ref, __u64 dentry, __u64 vfsmount)
+{
+	struct task_identity *identity = identity_at(ref);
+
+	if (!text || !identity)
+		return 0;
+	struct climb climb = { .walk = &identity->walk, .text = text->bytes };
+	__u32 start = identity->walk.text_at;
+
+	identity->walk.truncated = 0;
+	start_climb(&climb, dentry, vfsmount, 0);
+	repeat(STEPS_MAX, short_text_step, &climb);
+	return identity->walk.text_at - start;
+}
+
+VERIFIED_ONCE int write_long_names(struct long_text *text, identity_ref ref, __u64 dentry, __u64 vfsmount)
+{
+	struct task_identity *identity = identity_at(ref);
+
+	if (!text || !identity)
+		return 0;
+	struct climb climb = { .walk = &identity->walk, .text = text->bytes };
+	__u32 start = identity->walk.text_at;
+
+	identity->walk.truncated = 0;
+	start_climb(&climb, dentry, vfsmount, 0);
+	repeat(STEPS_MAX, long_text_step, &climb);
+	return identity->walk.text_at - start;
+}
+
 static __always_inline __u32 write_names(struct text *text, struct object object)
 {
-	struct climb climb = { .walk = text->walk, .text = text->bytes };
-	__u32 start = text->walk->text_at;
+	identity_ref ref = ref_of(text->identity);
+	__u32 bytes;
 
-	text->walk->truncated = 0;
-	start_climb(&climb, object.dentry, object.vfsmount, 0);
 	if (text->limit == TEXT_SHORT)
-		repeat(STEPS_MAX, short_text_step, &climb);
+		bytes = write_short_names((struct short_text *)text->bytes, ref, object.dentry, object.vfsmount);
 	else
-		repeat(STEPS_MAX, long_text_step, &climb);
+		bytes = write_long_names((struct long_text *)text->bytes, ref, object.dentry, object.vfsmount);
 	text->truncated |= text->walk->truncated;
-	return text->walk->text_at - start;
+	return bytes;
 }
 
 #define ARGUMENT_BYTES_MAX 256
@@ -163,25 +200,37 @@ static __always_inline struct object working_directory(struct task_struct *task)
 	return (struct object){ (__u64)BPF_CORE_READ(task, fs, pwd.dentry), (__u64)BPF_CORE_READ(task, fs, pwd.mnt) };
 }
 
-static __always_inline void fill_decision(struct decision_event *event, char *bytes, __u32 limit,
-					  struct task_identity *identity)
+/* What a record says besides its text. */
+VERIFIED_ONCE int fill_facts(struct decision_event *event, identity_ref ref)
 {
-	struct decision *decision = &identity->decision;
-	struct task_struct *task = current_task();
-	struct text text = { .walk = &identity->walk, .bytes = bytes, .limit = limit };
+	struct task_identity *identity = identity_at(ref);
 
-	fill_header(&event->header, EVENT_DECISION, task, identity);
+	if (!event || !identity)
+		return 0;
+	struct decision *decision = &identity->decision;
+
+	fill_header(&event->header, EVENT_DECISION, current_task(), identity);
 	fill_kind(&event->kind, identity);
 	event->suppressed = decision->suppressed;
 	event->row2 = decision->row2;
 	event->open_flags = decision->open_flags;
+	if (refuses(decision->verdict))
+		event->header.flags |= EVENT_DENIED;
+	return 0;
+}
+
+static __always_inline void fill_decision(struct decision_event *event, char *bytes, __u32 limit,
+					  struct task_identity *identity)
+{
+	struct decision *decision = &identity->decision;
+	struct text text = { .identity = identity, .walk = &identity->walk, .bytes = bytes, .limit = limit };
+
+	fill_facts(event, ref_of(identity));
 	identity->walk.text_at = 0;
 	event->path_bytes = decision->object.dentry ? write_names(&text, decision->object) : 0;
 	event->path2_bytes = decision->object2.dentry ? write_names(&text, decision->object2) : 0;
-	event->cwd_bytes = write_names(&text, working_directory(task));
+	event->cwd_bytes = write_names(&text, working_directory(current_task()));
 	event->args_bytes = decision->hook == HOOK_BPRM_CHECK ? write_exec_arguments(&text) : 0;
-	if (refuses(decision->verdict))
-		event->header.flags |= EVENT_DENIED;
 	if (text.truncated)
 		event->header.flags |= EVENT_TRUNCATED;
 }
@@ -227,18 +276,48 @@ __noinline int emit_long_decision(identity_ref ref)
 	return sizeof(*record);
 }
 
+/* As emit_decision, where no path was walked: half of what the verifier follows. Global: verified once. */
+__noinline int emit_unwalked_of(identity_ref ref)
+{
+	struct task_identity *identity = identity_at(ref);
+
+	if (!identity)
+		return 0;
+	identity->walk.components = 0;
+	identity->walk.path_hash = settings.keys.a[67];
+	identity->walk.bytes = 0;
+	if (admit_decision(ref))
+		settle_decision(ref, emit_short_decision(ref));
+	return 0;
+}
+
+static __always_inline void emit_unwalked(struct task_identity *identity)
+{
+	emit_unwalked_of(ref_of(identity));
+}
+
+/* As emit_decision. Global: verified once. */
+__noinline int emit_decision_of(identity_ref ref)
+{
+	struct task_identity *identity = identity_at(ref);
+	int bytes;
+
+	if (!identity)
+		return 0;
+	hash_path(&identity->walk);
+	if (!admit_decision(ref))
+		return 0;
+	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
+	if (identity->walk.bytes <= SHORT_PATHS)
+		bytes = emit_short_decision(ref);
+	else
+		bytes = emit_long_decision(ref);
+	settle_decision(ref, bytes);
+	return 0;
+}
+
 /* Counts and reports identity->decision, which was taken. */
 static __always_inline void emit_decision(struct task_identity *identity)
 {
-	int bytes;
-
-	hash_path(&identity->walk);
-	if (!admit_decision(ref_of(identity)))
-		return;
-	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
-	if (identity->walk.bytes <= SHORT_PATHS)
-		bytes = emit_short_decision(ref_of(identity));
-	else
-		bytes = emit_long_decision(ref_of(identity));
-	settle_decision(ref_of(identity), bytes);
+	emit_decision_of(ref_of(identity));
 }

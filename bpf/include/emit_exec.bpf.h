@@ -40,7 +40,7 @@ static __always_inline __u32 write_argument_block(struct text *text, struct task
 static __always_inline void fill_exec(struct exec_event *event, char *bytes, __u32 limit,
 				      struct task_struct *task, struct task_identity *identity)
 {
-	struct text text = { .walk = &identity->walk, .bytes = bytes, .limit = limit };
+	struct text text = { .identity = identity, .walk = &identity->walk, .bytes = bytes, .limit = limit };
 
 	fill_header(&event->header, EVENT_EXEC, task, identity);
 	event->_pad0 = 0;

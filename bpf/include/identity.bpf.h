@@ -11,19 +11,35 @@
 #define ANCESTORS_MAX 32
 #define PF_EXITING 0x4
 
+struct container_search {
+	__u64 cgroup;
+	__u32 container;
+	__u32 _pad;
+};
+
+static long search_cgroup(__u32 level, struct container_search *search)
+{
+	struct cgroup *cgroup = (void *)search->cgroup;
+	__u64 id = BPF_CORE_READ(cgroup, kn, id);
+	__u32 *container = bpf_map_lookup_elem(&cgroups, &id);
+
+	if (container) {
+		search->container = *container;
+		return 1;
+	}
+	/* `self` is a cgroup's first member, so a parent's css is the parent. */
+	search->cgroup = (__u64)BPF_CORE_READ(cgroup, self.parent);
+	return !search->cgroup;
+}
+
 /* The container of a cgroup: the nearest ancestor that is one. 0: none. */
 static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
 {
-	for (int level = 0; level < ANCESTORS_MAX && cgroup; level++) {
-		__u64 id = BPF_CORE_READ(cgroup, kn, id);
-		__u32 *container = bpf_map_lookup_elem(&cgroups, &id);
+	struct container_search search = { .cgroup = (__u64)cgroup };
 
-		if (container)
-			return *container;
-		/* `self` is a cgroup's first member, so a parent's css is the parent. */
-		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
-	}
-	return 0;
+	if (cgroup)
+		repeat(ANCESTORS_MAX, search_cgroup, &search);
+	return search.container;
 }
 
 #define CONTROLLER(name)                                                         \
@@ -35,7 +51,7 @@ static __always_inline __u32 container_of_cgroup(struct cgroup *cgroup)
 static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 {
 	struct cgroup_subsys_state *state = NULL;
-	struct css_set *set = task_read(task, cgroups);
+	struct css_set *set = task_read(untrusted(struct task_struct, task), cgroups);
 	__u32 controller;
 
 	if (settings.cgroup_controller == CGROUP_UNIFIED)

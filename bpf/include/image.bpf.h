@@ -70,22 +70,18 @@ static __always_inline int open_image(__u32 container, struct image *image)
 	return -1;
 }
 
-struct rows {
-	__u32 end;
-	__u32 child;
-	__u32 desc;
-};
-
+/*
+ * All 64 bits wide, and the rest in walk->descent: stores of half a word leave the stack in one state the first time and in
+ * another the next, which the verifier would follow anew. (The stack is short, too.)
+ */
 struct descent {
 	void *map;
 	struct walk_result *walk;
 	__u64 names; /* which the next may be: as header->root_names */
-	__u32 buckets;
-	__u32 node;
-	__u32 next; /* of the last edge, with flags */
-	__u32 left; /* components that have not been consumed */
-	__u32 unread; /* a name could not be read */
-	struct rows rows;
+	__u64 buckets;
+	__u64 node;
+	__u64 next; /* of the last edge, with flags */
+	__u64 left; /* components that have not been consumed */
 };
 
 /*
@@ -145,7 +141,7 @@ static long descend_step(__u32 step, struct descent *descent)
 	__u64 component = hash_dentry(*dentry_at(descent->walk, descent->left - 1));
 
 	if (!component) {
-		descent->unread = 1;
+		descent->walk->descent.unread = 1;
 		return 1;
 	}
 	if (!(descent->names >> (component & 63) & 1))
@@ -156,9 +152,9 @@ static long descend_step(__u32 step, struct descent *descent)
 	descent->left--;
 	descent->next = slot.next;
 	descent->node = slot.next & NEXT_NODE;
-	descent->rows.end = slot.v_end;
-	descent->rows.child = slot.v_child;
-	descent->rows.desc = slot.v_desc;
+	descent->walk->descent.end = slot.v_end;
+	descent->walk->descent.child = slot.v_child;
+	descent->walk->descent.desc = slot.v_desc;
 	return 0;
 }
 
@@ -183,21 +179,22 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 		.node = header->root_next & NEXT_NODE,
 		.next = header->root_next,
 		.left = walk->components,
-		.rows = { header->root_end, header->root_child, header->root_desc },
 	};
 
+	walk->descent = (struct descent_rows){ header->root_end, header->root_child, header->root_desc };
 	/* Most paths have left the trie by their first name. */
 	if (!descend_step(0, &descent))
 		repeat(COMPONENTS_MAX - 1, descend_step, &descent);
-	if (descent.unread || !walk_holds(walk))
+	if (walk->descent.unread || !walk_holds(walk))
 		return -1;
-	place->guard = 0;
+	__u32 guard = 0, row = descent.left == 1 ? walk->descent.child : walk->descent.desc;
+
 	if (!descent.left) {
-		place->row = descent.rows.end;
-		place->guard = descent.next & (NEXT_GUARD | NEXT_GUARD_END);
-	} else {
-		place->row = descent.left == 1 ? descent.rows.child : descent.rows.desc;
+		row = walk->descent.end;
+		guard = descent.next & (NEXT_GUARD | NEXT_GUARD_END);
 	}
+	place->row = row;
+	place->guard = forget(walk, guard);
 	return 0;
 }
 

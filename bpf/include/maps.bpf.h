@@ -67,6 +67,14 @@ struct sequences {
 	__u32 mount;
 };
 
+/* Where a descent of the image's trie has come to. */
+struct descent_rows {
+	__u32 end;
+	__u32 child;
+	__u32 desc;
+	__u32 unread; /* a name could not be read */
+};
+
 /* Scratch of one walk, and what it leaves behind. */
 struct walk_result {
 	struct dentry_head head; /* of the name that is being written */
@@ -78,6 +86,9 @@ struct walk_result {
 	__u32 bytes; /* of all names, with one NUL each; set by hash_path() */
 	__u32 text_at; /* write position while a record's text is filled */
 	__u32 truncated;
+	struct descent_rows descent;
+	__u32 forgotten; /* see forget() */
+	__u32 _pad;
 #ifdef KERNEL_5_10
 	__u64 owner; /* identity_ref of the identity that this is the scratch of */
 #endif
@@ -274,11 +285,13 @@ struct {
 /* Set by the agent between open and load. */
 const volatile struct agent_settings settings = {};
 
-static __always_inline void count(__u32 counter)
+/* Global: there are many uses, at each of which the verifier would follow two ways. */
+__noinline int count(__u32 counter)
 {
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	/* Atomic, as another task's program may interrupt this one on the same CPU. */
 	if (value)
 		__sync_fetch_and_add(value, 1);
+	return 0;
 }

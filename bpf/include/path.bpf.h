@@ -52,6 +52,18 @@ static __always_inline __u64 keep_bytes(__u64 word, __u32 left)
 	return word & ((1ULL << ((8 * left) & 63)) - 1);
 }
 
+/*
+ * The value, of which the verifier knows nothing afterwards: it then follows one way behind a loop, and not one for each
+ * value that the loop may leave.
+ */
+static __always_inline __u32 forget(struct walk_result *walk, __u32 value)
+{
+	volatile __u32 *memory = &walk->forgotten;
+
+	*memory = value;
+	return *memory;
+}
+
 struct sums {
 	__u64 a;
 	__u64 b;
@@ -207,7 +219,7 @@ static __always_inline int leave_mount(struct climb *climb, int casts)
 	struct mount *parent = read_of(casts, struct mount, mount, mnt_parent);
 
 	if (parent == mount) {
-		climb->end = climb->mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE;
+		climb->end = forget(climb->walk, climb->mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE);
 		return 1;
 	}
 	climb->dentry = (__u64)read_of(casts, struct mount, mount, mnt_mountpoint);
@@ -280,8 +292,10 @@ static long long_text_step(__u32 index, struct climb *climb)
 
 static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount, int casts)
 {
-	climb->dentry = dentry;
-	climb->mount = mount_of(vfsmount);
+	/* Of the types that the loop will leave there, so that the verifier need not follow it anew. */
+	climb->dentry = casts ? (__u64)cast(struct dentry, dentry) : dentry;
+	climb->mount = casts ? (__u64)cast(struct mount, mount_of(vfsmount)) : mount_of(vfsmount);
+	climb->left = climb->dentry;
 	climb->mount_root = (__u64)read_of(casts, struct vfsmount, vfsmount, mnt_root);
 	climb->end = WALK_GAVE_UP;
 }
@@ -383,7 +397,7 @@ __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 
 static __always_inline struct mnt_namespace *mounts_of(struct task_struct *task)
 {
-	struct nsproxy *namespaces = task_read(task, nsproxy);
+	struct nsproxy *namespaces = task_read(untrusted(struct task_struct, task), nsproxy);
 
 	return task_read(namespaces, mnt_ns);
 }

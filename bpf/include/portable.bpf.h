@@ -53,6 +53,9 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 /* The next of a series of numbers. */
 #define take_next(place) ((*(volatile typeof(*(place)) *)(place))++)
 
+/* A function of pointers to memory can't be a global one. */
+#define VERIFIED_ONCE static __always_inline
+
 #else
 
 #define repeat(count, step, context) bpf_loop(count, step, context, 0)
@@ -73,5 +76,8 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 }
 
 #define take_next(place) __sync_fetch_and_add(place, 1)
+
+/* A global function, which the verifier looks at once in a program, and not at each call. */
+#define VERIFIED_ONCE __noinline
 
 #endif

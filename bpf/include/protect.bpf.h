@@ -33,6 +33,19 @@ static __always_inline int is_process(struct task_struct *task, struct process_r
 	       process->start_ns == BPF_CORE_READ(task, group_leader, start_boottime);
 }
 
+static __always_inline struct process_ref process_of(struct task_struct *task)
+{
+	return (struct process_ref){
+		.start_ns = BPF_CORE_READ(task, group_leader, start_boottime),
+		.pid = BPF_CORE_READ(task, tgid),
+	};
+}
+
+static __always_inline int same_process(struct process_ref *process, struct process_ref *other)
+{
+	return process->pid == other->pid && process->start_ns == other->start_ns;
+}
+
 static __always_inline int is_agent(struct task_struct *task)
 {
 	struct protection *own = the_protection();
@@ -40,22 +53,38 @@ static __always_inline int is_agent(struct task_struct *task)
 	return own && is_process(task, &own->agent);
 }
 
+struct ancestor_search {
+	struct process_ref process;
+	struct protection *own;
+	__u64 found;
+};
+
+static long try_ancestor(__u32 index, struct ancestor_search *search)
+{
+	if (index >= PROTECTED_ANCESTORS_MAX)
+		return 1;
+	search->found = same_process(&search->process, &search->own->ancestors[index]);
+	return search->found;
+}
+
 /* Under `protect: host`: whether a host task may touch the agent all the same. */
 static __always_inline int is_trusted(struct protection *own, struct task_struct *task)
 {
-	if (BPF_CORE_READ(task, tgid) == 1 || BPF_CORE_READ(task, flags) & PF_KTHREAD || is_process(task, &own->agent))
+	struct process_ref process = process_of(task);
+
+	if (process.pid == 1 || BPF_CORE_READ(task, flags) & PF_KTHREAD || same_process(&process, &own->agent))
 		return 1;
-	for (int i = 0; i < PROTECTED_ANCESTORS_MAX; i++)
-		if (is_process(task, &own->ancestors[i]))
-			return 1;
-	return 0;
+	struct ancestor_search search = { .process = process, .own = own };
+
+	repeat(PROTECTED_ANCESTORS_MAX, try_ancestor, &search);
+	return search.found;
 }
 
 /*
  * Whether the running task may not touch the agent. A runtime at work in a container is the host's. A container's task whose
- * identity can't be read for a moment (see without_identity) is told by its cgroup.
+ * identity can't be read for a moment (see without_identity) is told by its cgroup. Global: verified once.
  */
-static __always_inline int is_suspect(void)
+__noinline int is_suspect(void)
 {
 	struct task_struct *task = current_task();
 	struct task_identity *identity = current_identity();
@@ -82,8 +111,7 @@ static __always_inline void tell_refusal(struct task_identity *identity, __u32 h
 	decision->reason = REASON_PROTECTED;
 	decision->open_flags = detail;
 	decision->object = object;
-	identity->walk.components = 0;
-	emit_decision(identity);
+	emit_unwalked(identity);
 }
 
 /*
@@ -294,6 +322,7 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 
 	if (!own || (!writes && !own->secrets))
 		return 0;
+	file = untrusted(struct file, file);
 	__u32 flags = protection_of(file->f_path.dentry);
 
 	/* Before 6.7 overlayfs opens the layer's inode under the user's own name. */
@@ -354,6 +383,7 @@ static __always_inline int moves_hosts_mounts(__u32 hook, __u32 detail, const st
 {
 	if (!is_in_host_mounts(current_task()) || !is_suspect())
 		return 0;
+	path = untrusted(struct path, path);
 	report_refusal(hook, detail, path->dentry, path->mnt);
 	return 1;
 }

@@ -20,6 +20,13 @@ extern void *bpf_rdonly_cast(const void *object, __u32 type) __ksym __weak;
 
 #endif
 
+/*
+ * What the verifier trusts, as an address like any other. For each pointer that is loaded from a trusted structure the kernel
+ * searches all its types four times (btf_nested_type_is_trusted in kernel/bpf/btf.c): a quarter of what loading the
+ * programs cost.
+ */
+#define untrusted(type, pointer) (CAN_CAST ? cast(type, pointer) : (type *)(pointer))
+
 /* A member of the structure at `address`. `casts`, a constant: whether this code runs only where CAN_CAST. */
 #define read_of(casts, type, address, member)                  \
 	((casts) ? (typeof(((type *)0)->member))cast(type, address)->member : \

@@ -66,7 +66,9 @@ export const ROWS: readonly Row[] = [
     30_000,
     "310,000",
   ),
-  instructions("start", "agent start to enforcing", 2_000_000_000, "16.5 G"),
+  instructions("start", "agent start to enforcing, nothing in the kernel", 2_000_000_000, "16.5 G"),
+  instructions("start.first", "… the first of a version, which unpacks itself", 2_600_000_000),
+  instructions("start.again", "restart to ready, the programs in the kernel", 1_000_000_000),
   {
     id: "policy.change",
     what: "policy change to first denial",

@@ -41,12 +41,23 @@ change_cost() {
   wait_until agent_is_quiet
 }
 
-# The agent's processor time until its first refusal, with the policies that a container has then.
+# start_enforcing NAME: puts the agent's processor time until its first refusal, with the policies that a container has then.
+start_enforcing() {
+  start_agent --visibility none
+  $bench ask ten "until-denied /data/blocked/secret 5" >/dev/null
+  put "$1" "$($bench cpu $agent)"
+  await_agent
+}
+
 publish ten
+start_enforcing start.first
+stop_agent
 start_agent --visibility none
-$bench ask ten "until-denied /data/blocked/secret 5" >/dev/null
-put start "$($bench cpu $agent)"
-await_agent
+wait_until agent_is_ready || fatal "the agent is not ready"
+put start.again "$($bench cpu $agent)"
+stop_agent
+ankylo uninstall >/dev/null || fatal "uninstall"
+start_enforcing start
 for ((i = 0; i < rounds; i++)); do change_cost; done
 publish many
 $bench ask many "until-denied /data/blocked/secret 20" >/dev/null
