@@ -7,11 +7,9 @@
 //                                          on one CPU
 //   race flip SECONDS RULED FREE           opens a path that another thread changes from one to the other and back; both
 //                                          have the same length
-//   race storage POLICY                    updates the kernel's storage of this task on the first CPU, with the scheduling
-//                                          policy "idle" or "same"; prints how often when it is told to end
 //   race unseen SECONDS RULED PID          opens the path and traces the process, which must both be refused, waking into
-//                                          the former
-//   race sources SECONDS PROGRAM FILE      runs PROGRAM, a copy of this one, which must not open FILE, beside it
+//                                          a task that uses the kernel's storage of tasks on the same CPU
+//   race sources SECONDS PROGRAM FILE      runs PROGRAM, a copy of this one, which must not open FILE, beside such a task
 //   race renames FROM TO [FROM TO]...      renames to and fro, prints how often when it is told to end (SIGTERM)
 //   race moves FROM TO [FROM TO]...        the same with mounts
 //   race mounts DIRECTORY                  the same with mounting and unmounting a tmpfs, in a namespace of its own
@@ -280,7 +278,7 @@ static int make_storage(void)
 }
 
 /* Interrupted in the middle, it leaves the CPU with its storage closed until 6.1: others' look-ups there find nothing. */
-static int storage(char **args)
+static int use_storage(int policy)
 {
 	int task = must("pidfd_open", syscall(SYS_pidfd_open, getpid(), 0)), value = 1;
 	union bpf_attr update = { .key = (uintptr_t)&task, .value = (uintptr_t)&value };
@@ -288,11 +286,26 @@ static int storage(char **args)
 
 	update.map_fd = make_storage();
 	stay_on_first_cpu();
-	if (!strcmp(args[0], "idle"))
-		must("scheduling policy", sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }));
+	must("scheduling policy", sched_setscheduler(0, policy, &(struct sched_param){ 0 }));
 	for (; !is_ending; count++)
 		must("update", bpf(BPF_MAP_UPDATE_ELEM, &update));
 	return tell("updates", count);
+}
+
+static pid_t start_storage(int policy)
+{
+	pid_t pid = must("fork", fork());
+
+	if (!pid)
+		exit(use_storage(policy));
+	return pid;
+}
+
+static void stop_storage(pid_t pid)
+{
+	kill(pid, SIGTERM);
+	while (waitpid(pid, NULL, 0) < 0)
+		;
 }
 
 static int unseen(char **args)
@@ -300,6 +313,7 @@ static int unseen(char **args)
 	struct tally opens = { 0 }, traces = { 0 };
 	struct target target = { .directory = AT_FDCWD, .path = args[1], .is_refused = 1 };
 	unsigned seed = 1;
+	pid_t disturber = start_storage(SCHED_IDLE);
 
 	stay_on_first_cpu();
 	end_on(SIGALRM);
@@ -311,6 +325,7 @@ static int unseen(char **args)
 		if (!ptrace(PTRACE_SEIZE, atoi(args[2]), NULL, NULL) || errno != EPERM)
 			traces.wrong++;
 	}
+	stop_storage(disturber);
 	return !!(report("ruled", "escapes", &opens, 1) + report("traced", "escapes", &traces, 1));
 }
 
@@ -327,23 +342,30 @@ static int sources(char **args)
 	struct tally runs = { 0 };
 	uint64_t refused = 0;
 	int status;
+	pid_t disturber = start_storage(SCHED_OTHER);
 
 	stay_on_first_cpu();
 	end_on(SIGALRM);
 	alarm(atoi(args[0]));
 	while (!is_ending) {
-		pid_t pid = must("fork", fork());
+		pid_t pid = fork();
 
+		/* Refused, too, where the identity can't be read. */
+		if (pid < 0) {
+			refused++;
+			continue;
+		}
 		if (!pid) {
 			execl(args[1], args[1], "probe", args[2], NULL);
 			_exit(NOT_RUN);
 		}
 		while (waitpid(pid, &status, 0) < 0)
 			;
-		runs.opens++;
+		runs.opens += status != W_EXITCODE(NOT_RUN, 0);
 		runs.wrong += status == W_EXITCODE(GOT_IN, 0);
 		refused += status == W_EXITCODE(NOT_RUN, 0);
 	}
+	stop_storage(disturber);
 	printf("%lu programs refused\n", refused);
 	return !!report("sources", "escapes", &runs, 1);
 }
@@ -394,7 +416,6 @@ static const struct {
 	{ "opens", opens, 4 },
 	{ "preempt", preempt, 3 },
 	{ "flip", flip, 3 },
-	{ "storage", storage, 1 },
 	{ "unseen", unseen, 3 },
 	{ "sources", sources, 3 },
 	{ "probe", probe, 1 },
