@@ -34,6 +34,9 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** Begins with the name by which self-protection knows maps without a pin (bpf/protect.bpf.c). */
 const IMAGE_NAME = "ankylo_image";
 
+/** Images lie in the lowest free slots: behind so many empty ones there are hardly any that no word names. */
+const EMPTY_SLOTS_MAX = 16;
+
 /** 8 KiB, for some 270 names: most policies' images are smaller. */
 const SPARE_ENTRIES = 64;
 
@@ -169,10 +172,13 @@ export class EngineMaps implements KernelMaps {
     this.#maps.cgroups.delete(u64Bytes(cgroupId));
   }
 
-  slots(): number[] {
+  slots(named?: ReadonlySet<number>): number[] {
     const slots: number[] = [];
-    for (let slot = 0; slot < IMAGES_MAX; slot++) {
-      if (this.#maps.images.lookup(u32Bytes(slot)) !== undefined) slots.push(slot);
+    for (let slot = 0, empty = 0; slot < IMAGES_MAX; slot++) {
+      const isFull = named?.has(slot) || this.#maps.images.lookup(u32Bytes(slot)) !== undefined;
+      if (isFull) slots.push(slot);
+      empty = isFull ? 0 : empty + 1;
+      if (named !== undefined && empty === EMPTY_SLOTS_MAX) break;
     }
     return slots;
   }

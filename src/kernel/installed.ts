@@ -34,11 +34,11 @@ export class Installed {
   /** The whole state. @throws {BpfError} */
   static read(maps: KernelMaps): Installed {
     const installed = new Installed(maps.words(), maps.cgroups());
-    for (const slot of maps.slots()) installed.slots.set(slot, 0);
-    for (const word of installed.words.values()) {
-      const named = readWord(word);
-      if (named !== undefined) installed.slots.set(named.slot, named.generation);
+    const named = [...installed.words.values()].flatMap((word) => readWord(word) ?? []);
+    for (const slot of maps.slots(new Set(named.map(({ slot }) => slot)))) {
+      installed.slots.set(slot, 0);
     }
+    for (const { slot, generation } of named) installed.slots.set(slot, generation);
     const alive = new Set(installed.cgroups.values());
     for (const index of installed.words.keys()) if (!alive.has(index)) installed.gone.add(index);
     return installed;

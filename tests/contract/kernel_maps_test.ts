@@ -180,6 +180,7 @@ Deno.test("EngineMaps.prepare() is no obstacle to another slot, a larger image, 
   engine.prepare(1);
   publish(2, IMAGE);
   assert.deepEqual(engine.slots(), [1, 2]);
+  assert.deepEqual(engine.slots(new Set([2])), [1, 2]);
   publish(1, new Uint8Array(1_000 * IMAGE_ENTRY_BYTES).fill(7));
   using large = real.maps.images.innerMap(1)!;
   assert.equal(large.info.entriesMax, 1_000);

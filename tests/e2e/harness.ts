@@ -11,7 +11,6 @@ import {
 import { outputDir } from "../../scripts/vm/store.ts";
 import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
 import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
-
 import { setting } from "./settings.ts";
 
 export type { Act, AlertPattern, ContainerSpec, Expectation, Scenario } from "./scenario.ts";
