@@ -36,8 +36,11 @@ struct act {
  * Declares the identity of the task under judgement; ends the hook for any other: with `otherwise` where there is none that
  * could be read. Allows: a runtime that sets its container up.
  */
-#define IDENTITY_OR(identity, otherwise)                             \
-	struct task_identity *identity = current_identity();         \
+#define IDENTITY_OR(identity, otherwise) IDENTITY_FROM(current_identity(), identity, otherwise)
+
+/* The same, of the identity that `current` reads. */
+#define IDENTITY_FROM(current, identity, otherwise)                  \
+	struct task_identity *identity = current;                    \
 	do {                                                         \
 		if (!identity || identity->state == TASK_RESERVED)   \
 			return otherwise;                            \
@@ -127,10 +130,9 @@ static __always_inline int is_anonymous(struct object object)
 /* A file in a mount that only the kernel holds (MNT_NS_INTERNAL) and of no pseudo file system: one of overlayfs' layers. */
 static __always_inline int is_layer_file(struct file *file)
 {
-	const struct file *read = untrusted(struct file, file);
-	struct mount *mount = (void *)mount_of((__u64)read->f_path.mnt);
+	struct mount *mount = (void *)mount_of((__u64)file->f_path.mnt);
 
-	if (read->f_inode->i_sb->s_flags & (SB_KERNMOUNT | SB_NOUSER))
+	if (file->f_inode->i_sb->s_flags & (SB_KERNMOUNT | SB_NOUSER))
 		return 0;
 	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
 }

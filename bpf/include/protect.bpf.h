@@ -322,7 +322,6 @@ static __always_inline int opens_protected(struct file *file, __u32 writes)
 
 	if (!own || (!writes && !own->secrets))
 		return 0;
-	file = untrusted(struct file, file);
 	__u32 flags = protection_of(file->f_path.dentry);
 
 	/* Before 6.7 overlayfs opens the layer's inode under the user's own name. */

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "maps.bpf.h"
+#include "read.bpf.h"
 
 #ifdef KERNEL_5_10
 
@@ -96,6 +97,11 @@ static __always_inline struct task_identity *current_identity(void)
 	return identity_of(current_task());
 }
 
+static __always_inline struct task_identity *current_identity_quickly(void)
+{
+	return current_identity();
+}
+
 #else
 
 /* key: task. Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges, always the task itself. */
@@ -163,7 +169,7 @@ static __always_inline struct task_identity *borrowed_identity(void)
 /* Whether some program has stored something with the running task. One load, so it is asked before the storage itself. */
 static __always_inline int has_storage(struct task_struct *task)
 {
-	return task_read(task, bpf_storage) != NULL;
+	return untrusted(struct task_struct, task)->bpf_storage != NULL;
 }
 
 /* The identity of the running task, or NULL: not in a container. */
@@ -172,6 +178,14 @@ static __always_inline struct task_identity *current_identity(void)
 	struct task_struct *task = current_task();
 
 	return has_storage(task) ? identity_of(task) : NULL;
+}
+
+/* The same for what runs most often: some 20 instructions less each time, and several million more when it is loaded. */
+static __always_inline struct task_identity *current_identity_quickly(void)
+{
+	struct task_struct *task = current_task();
+
+	return task_read(task, bpf_storage) ? identity_of(task) : NULL;
 }
 
 #endif
