@@ -152,7 +152,7 @@ static int release_pages(unsigned long long start, unsigned long long end)
 int ankylo_release_memory(void)
 {
 	FILE *file = fopen("/proc/self/smaps", "re");
-	unsigned long long start, end, inode, written, code_start = 0, code_end = 0;
+	unsigned long long start, end, inode, kb, written = 0, code_start = 0, code_end = 0;
 	char line[4200], mode[5];
 	int error = 0;
 
@@ -160,12 +160,17 @@ int ankylo_release_memory(void)
 	if (!file)
 		return -errno;
 	while (!error && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Anonymous: %llu kB", &written) == 1) {
+		/* Pages that were written to are anonymous, or in the swap and then not counted as such. */
+		if (sscanf(line, "Anonymous: %llu kB", &kb) == 1 || sscanf(line, "Swap: %llu kB", &kb) == 1) {
+			written += kb;
+		} else if (!strncmp(line, "VmFlags:", 8)) {
 			if (code_end && !written)
 				error = release_pages(code_start, code_end);
+			code_end = 0;
 		} else if (sscanf(line, "%llx-%llx %4s %*s %*s %llu", &start, &end, mode, &inode) == 4) {
 			code_start = start;
 			code_end = inode && (!strcmp(mode, "r-xp") || !strcmp(mode, "r--p")) ? end : 0;
+			written = 0;
 		}
 	}
 	fclose(file);
