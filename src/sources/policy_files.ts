@@ -104,11 +104,15 @@ export class PolicyFolder {
    * Not asynchronous: the files are small and near, and a turn through the thread pool costs more than reading one.
    */
   read(watchFailure?: string): PolicySet {
-    const findings: Diagnostic[] = [];
-    if (watchFailure !== undefined) findings.push(watchFinding(this.#folder, watchFailure));
-    const names = this.#list(findings);
-    if (names !== undefined) this.#files = this.#readAll(names, findings);
-    return this.#set(findings);
+    for (;;) {
+      const version = versionOf(this.#folder);
+      const findings: Diagnostic[] = [];
+      if (watchFailure !== undefined) findings.push(watchFinding(this.#folder, watchFailure));
+      const names = this.#list(findings);
+      if (names !== undefined) this.#files = this.#readAll(names, findings);
+      // Half of one version and half of the next is nobody's policy.
+      if (versionOf(this.#folder) === version) return this.#set(findings);
+    }
   }
 
   #readAll(names: readonly string[], findings: Diagnostic[]): Map<string, PolicyFile> {
@@ -191,6 +195,18 @@ function fileOf(text: string, path: string, known: boolean, before?: Parsed): Po
 function read({ last, good }: PolicyFile): PolicyFile {
   const seen = { ...last, known: false };
   return { last: seen, good: good === last ? seen : good };
+}
+
+/** Tells versions apart that are exchanged as a whole: by renaming the folder, or a ConfigMap's `..data` in it. */
+function versionOf(folder: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(folder);
+    return `${dev}:${ino}:${Deno.lstatSync(join(folder, "..data")).ino}`;
+  } catch (error) {
+    // A folder of plain files, or none; #list tells of what is wrong with it.
+    if (error instanceof Error) return "";
+    throw error;
+  }
 }
 
 /** Names of the policy files in a folder, sorted. @throws {Deno.errors.NotFound} and others of `Deno.readDirSync` */

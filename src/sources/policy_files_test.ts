@@ -171,6 +171,35 @@ Deno.test("watchPolicies() sees every swap of a ConfigMap", () =>
     }
   }));
 
+/** Does something once, right after the next file was read; the result undoes that. */
+function afterNextRead(act: () => void): Disposable {
+  const readFileSync = Deno.readFileSync;
+  const restore = () => void (Deno.readFileSync = readFileSync);
+  Deno.readFileSync = (path) => {
+    const bytes = readFileSync(path);
+    restore();
+    act();
+    return bytes;
+  };
+  return { [Symbol.dispose]: restore };
+}
+
+Deno.test("a ConfigMap that is swapped between two of its files is read anew", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await swap(folder, 1, { "a.yaml": "", "b.yaml": policy("moved") });
+    for (const name of ["a.yaml", "b.yaml"]) {
+      await Deno.symlink(`..data/${name}`, `${folder}/${name}`);
+    }
+    await withFiles(`${folder}/..v2`, { "a.yaml": policy("moved"), "b.yaml": "" });
+    await Deno.symlink("..v2", `${folder}/..data_tmp`);
+    using _swap = afterNextRead(() => Deno.renameSync(`${folder}/..data_tmp`, `${folder}/..data`));
+    assert.deepEqual(inForce(new PolicyFolder(folder).read()), ["moved:/etc/shadow"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("watchPolicies() waits for a folder, and for the folders above it", () =>
   watching(async () => {}, async ({ folder, next, until }) => {
     const first = await next();
