@@ -280,7 +280,7 @@ class Agent implements AsyncDisposable {
       }
       this.#maintain(() => {
         this.#pending.survey();
-        const lost = enforcer.counters()["notices_lost"] ?? 0n;
+        const lost = enforcer.noticesLost();
         if (lost === this.#noticesLost) return enforcer.sweep();
         this.#noticesLost = lost;
         enforcer.resync();

@@ -5,6 +5,7 @@ import {
   type AlertLimits,
   COUNT_ALERTS_LOST,
   COUNT_LIMITED,
+  COUNT_NOTICES_LOST,
   IMAGES_MAX,
   type Numbering,
   type TaskSurvey,
@@ -346,6 +347,11 @@ export class Enforcer {
   counters(): Record<string, bigint> {
     const { maps } = this.#installation;
     return { ...maps.counters(), recursion_misses: this.#installation.misses() };
+  }
+
+  /** Containers and held processes that the kernel had no room to tell of, since the installation. */
+  noticesLost(): bigint {
+    return this.#installation.maps.counter(COUNT_NOTICES_LOST);
   }
 
   /** What is used of the kernel's tables. */

@@ -8,7 +8,9 @@
 
 import { BpfMap, type BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
 import type { AgentSettings } from "../../ffi/generated/agent_api.ts";
+import { BpfError } from "../../ffi/errors.ts";
 import { missesOfLink } from "../../ffi/program.ts";
+import { ENOENT } from "../lib/errno.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
@@ -224,10 +226,17 @@ export class Installation {
 
   /** How often the kernel left a program out because it was running on that CPU already, of all together. */
   misses(): bigint {
-    return this.pins.links().reduce(
-      (sum, stub) => sum + missesOfLink(this.#shim, this.pins.path("links", stub)),
-      0n,
-    );
+    return this.pins.links().reduce((sum, stub) => sum + this.#missesOf(stub), 0n);
+  }
+
+  /** 0 for a link that someone removes meanwhile: checkLinks() tells of that. */
+  #missesOf(stub: string): bigint {
+    try {
+      return missesOfLink(this.#shim, this.pins.path("links", stub));
+    } catch (error) {
+      if (error instanceof BpfError && error.errno === ENOENT) return 0n;
+      throw error;
+    }
   }
 
   /** Leaves everything in the kernel that is pinned. */
