@@ -58,7 +58,7 @@ put start.again "$($bench cpu $agent)"
 stop_agent
 ankylo uninstall >/dev/null || fatal "uninstall"
 start_enforcing start
-for ((i = 0; i < rounds; i++)); do change_cost; done
+for ((i = 0; i < 5; i++)); do change_cost; done
 publish many
 $bench ask many "until-denied /data/blocked/secret 20" >/dev/null
 await_agent
