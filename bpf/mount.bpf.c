@@ -176,7 +176,7 @@ DECIDING_HOOK(sb_kern_mount)
 
 /*
  * Mounting what is mounted already shows the same files at a second place, as a bind mount does. Every mount of proc is a
- * super block of its own since 5.8, with the same objects behind it.
+ * super block of its own since 5.8, and so is one of sysfs in each network namespace, with the same objects behind them.
  */
 static __always_inline int shows_known_files(struct super_block *sb)
 {
@@ -185,10 +185,10 @@ static __always_inline int shows_known_files(struct super_block *sb)
 	if (has_mounts(sb))
 		return 1;
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(sb, s_type, name));
-	return same_name(name, "proc", 5);
+	return same_name(name, "proc", 5) || same_name(name, "sysfs", 6);
 }
 
-/* Called for mount(2) and fsopen alike, before a mount of this super block is made (fs/namespace.c, fs/fsopen.c). */
+/* Called for mount(2) and fsopen alike, before the mount can be used; since 6.17 mount(2) has made it (see has_mounts). */
 SEC("lsm/sb_kern_mount")
 int BPF_PROG(decide_sb_kern_mount, const struct super_block *sb, int ret)
 {

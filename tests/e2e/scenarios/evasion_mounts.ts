@@ -184,6 +184,11 @@ const aliases: Act[] = [
     `${own} fresh sysfs /mnt/m /mnt/m/kernel/fscaps`,
     refused("SB_KERN_MOUNT"),
   ),
+  refusal(
+    "O25 the same file in sysfs of an own network namespace",
+    "unshare -mn /files/mounts fresh sysfs /mnt/m /mnt/m/kernel/fscaps",
+    refused("SB_KERN_MOUNT"),
+  ),
 ];
 
 const stacking = refused("SB_KERN_MOUNT");
