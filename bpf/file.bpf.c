@@ -49,6 +49,9 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 	begin_act(&act, identity, hook, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
 	act.identity->decision.open_flags = file->f_flags;
 	act.identity->decision.object = object;
+	int told = file->f_flags & O_CREAT && act.identity->refused_create == object.dentry;
+
+	act.identity->refused_create = 0;
 	NEED_IMAGE(&act);
 	__u32 reason = locate(&act, object, &row);
 	__u32 read = VERDICT_NONE, write = VERDICT_NONE;
@@ -61,10 +64,8 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 
 	act.identity->decision.op = write > read ? OP_WRITE : OP_READ;
 	/* Denies: making it was refused, and told, before the kernel looked whether it is there. It is still one open. */
-	if (file->f_flags & O_CREAT && act.identity->refused_create == object.dentry && refuses(verdict)) {
-		act.identity->refused_create = 0;
+	if (told && refuses(verdict))
 		return -EACCES;
-	}
 	if (conclude(&act, verdict, reason))
 		return -EACCES;
 	return 0;

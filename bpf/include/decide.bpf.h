@@ -66,6 +66,9 @@ static __always_inline void begin_act(struct act *act, struct task_identity *ide
 	__builtin_memset(decision, 0, sizeof(*decision));
 	decision->hook = hook;
 	decision->op = op;
+	/* What was told of a name that was not made counts for the open that asked for it, which comes next. */
+	if (hook != HOOK_FILE_OPEN)
+		identity->refused_create = 0;
 	act->identity = identity;
 	act->place.row = 0;
 	act->place.guard = 0;

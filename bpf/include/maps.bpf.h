@@ -126,7 +126,7 @@ struct task_identity {
 	__u64 shown_by[SHOWN_MAX]; /* vfsmounts that show the dentry under judgement */
 	__u32 shown; /* how many do, more than fit among them; here, as it changes in a loop */
 	__u32 is_layered; /* 1: its file system has a mount that only the kernel holds */
-	__u64 refused_create; /* dentry of a name that it was last refused to make */
+	__u64 refused_create; /* dentry of the name that its last act was refused to make; 0: none */
 	__u32 next; /* NEXT_*: what is known of its exec under way */
 	__u32 _pad;
 	struct decision decision;
