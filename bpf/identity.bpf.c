@@ -343,7 +343,7 @@ static __always_inline int find_program(struct task_struct *task, struct task_id
 	};
 	identity->parent = found->parent;
 	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
-		emit_exec(task, found, program, 0);
+		emit_exec(task, found, program, walked_bytes(&found->walk, end), 0);
 	return end;
 }
 

@@ -18,7 +18,7 @@ int BPF_PROG(monitor_exec, struct task_struct *task, pid_t old_pid, struct linux
 	struct object program = object_of_file(BPF_CORE_READ(bprm, file));
 	__u64 arguments = BPF_CORE_READ(task, mm, arg_end) - BPF_CORE_READ(task, mm, arg_start);
 
-	emit_exec(task, identity, program, arguments);
+	emit_exec(task, identity, program, identity->next_bytes, arguments);
 	return 0;
 }
 

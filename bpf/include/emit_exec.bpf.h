@@ -76,14 +76,14 @@ static __noinline int emit_long_exec(struct task_struct *task, struct task_ident
 	return 0;
 }
 
-/* identity->walk holds the program's path, just walked. */
+/* The bytes are those of the program's path and of its argument block: they choose the record's size. */
 static __always_inline void emit_exec(struct task_struct *task, struct task_identity *identity, struct object program,
-				      __u64 argument_bytes)
+				      __u32 path_bytes, __u64 argument_bytes)
 {
 	int lost;
 
 	identity->decision.object = program;
-	if (identity->walk.bytes <= SHORT_PATHS && argument_bytes < TEXT_SHORT - ARGS_BYTES_MAX)
+	if (path_bytes <= SHORT_PATHS && argument_bytes < TEXT_SHORT - ARGS_BYTES_MAX)
 		lost = emit_short_exec(task, identity);
 	else
 		lost = emit_long_exec(task, identity);

@@ -373,5 +373,6 @@ static __always_inline void remember_exec(struct task_identity *identity, struct
 	int end = walk_named_hashed(identity, object_of_file(program));
 
 	identity->next_exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
+	identity->next_bytes = walked_bytes(&identity->walk, end);
 	identity->next = is_loader(program) ? NEXT_LOADER : NEXT_PROGRAM;
 }

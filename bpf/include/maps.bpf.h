@@ -128,7 +128,7 @@ struct task_identity {
 	__u32 is_layered; /* 1: its file system has a mount that only the kernel holds */
 	__u64 refused_create; /* dentry of the name that its last act was refused to make; 0: none */
 	__u32 next; /* NEXT_*: what is known of its exec under way */
-	__u32 _pad;
+	__u32 next_bytes; /* of the path of what its exec under way, or its last one, executes */
 	struct decision decision;
 	struct walk_result walk;
 };

@@ -473,6 +473,13 @@ static __always_inline int walk_hashed(struct task_identity *identity, struct ob
 	return try.end;
 }
 
+/* How long the names of what was walked and hashed last may be. */
+static __always_inline __u32 walked_bytes(struct walk_result *walk, int end)
+{
+	/* Without a path nothing was counted. */
+	return end == WALK_REACHED ? walk->bytes : PATH_BYTES_MAX;
+}
+
 static __always_inline struct object object_of_file(struct file *file)
 {
 	return (struct object){ (__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt) };
