@@ -20,6 +20,12 @@
 
 FOLLOWING_HOOK("lsm/task_alloc", identity_task_alloc)
 
+/* For a task of which none was read. Where look-ups can't fail, one in a container is not found by the iterator yet. */
+static __always_inline int may_have_identity(struct task_struct *task)
+{
+	return has_storage(task) && (reads_may_fail() || container_by_cgroup(task));
+}
+
 /* The child's identity, while fork can still fail. */
 SEC("lsm/task_alloc")
 int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
@@ -29,7 +35,7 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 	struct task_identity *parent = process_identity();
 
 	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
-	if (!parent && !container_by_cgroup(current_task()))
+	if (!parent && !may_have_identity(current_task()))
 		return 0;
 	struct task_identity *child = make_identity(task);
 
@@ -37,14 +43,35 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 		count(COUNT_IDENTITY_FAILED);
 		return -ENOMEM;
 	}
-	/* From a parent that can't be read for the moment identity_newtask tries again; what stays reserved is refused. */
+	/* What could be made can most likely be read by now. */
+	if (!parent)
+		parent = process_identity();
 	if (parent)
 		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
+	else if (!container_by_cgroup(current_task()))
+		/* Another program's storage. In a container the child stays reserved, and identity_newtask tries again. */
+		drop_identity(task);
 	return 0;
 }
 
-/* For the child of a task that has something stored, which identity_task_alloc could not read (see without_identity). */
-static __always_inline void inherit_late(struct task_struct *child, struct cgroup *cgroup, int is_thread)
+/* What a new task runs, which is what its parent runs, whose identity can't be read. */
+static __always_inline void read_program(struct task_struct *child, struct task_identity *identity, int is_thread)
+{
+	struct file *exe = BPF_CORE_READ(child, mm, exe_file);
+
+	if (!exe || walk_hashed(identity, object_of_file(exe), child) != WALK_REACHED)
+		return;
+	identity->exe = identity->walk.path_hash;
+	identity->loader = is_loader(exe);
+	if (!is_thread)
+		identity->parent_exe = identity->exe;
+}
+
+/*
+ * For the child of a task that has something stored, which identity_task_alloc could not read (see without_identity). Returns
+ * whether it could be told what the child is.
+ */
+static __always_inline int inherit_late(struct task_struct *child, struct cgroup *cgroup, int is_thread)
 {
 	struct task_identity *parent = process_identity();
 	struct task_identity *identity;
@@ -57,24 +84,27 @@ static __always_inline void inherit_late(struct task_struct *child, struct cgrou
 		} else {
 			count(COUNT_IDENTITY_FAILED);
 		}
-		return;
+		return 1;
 	}
+	if (!reads_may_fail() || !container_by_cgroup(current_task()))
+		return 0;
 	/* In a container's cgroup, so most likely one of ours. */
 	identity = stage(child, cgroup);
-	if (identity)
-		identity->state = TASK_ARMED;
+	if (identity && identity->state == TASK_STAGING) {
+		read_program(child, identity, is_thread);
+		arm(identity, child);
+	}
+	return 1;
 }
 
-/* For the child of a task that has none. */
+/* For a child that identity_task_alloc could give none: the parent has none, or it could not be read. */
 static __always_inline void begin_identity(struct task_struct *child, int is_thread)
 {
 	struct task_struct *parent = current_task();
 	struct cgroup *cgroup = cgroup_of(child);
 
-	if (has_storage(parent)) {
-		inherit_late(child, cgroup, is_thread);
+	if (has_storage(parent) && inherit_late(child, cgroup, is_thread))
 		return;
-	}
 	__u32 container = container_of_cgroup(cgroup);
 
 	if (!container)
@@ -415,6 +445,11 @@ int identity_iterate(struct bpf_iter__task *ctx)
 		survey_task(task, known);
 		return 0;
 	}
+	struct task_identity *leader = identity_of(task_read(task, group_leader));
+
+	/* A runtime's thread: no event came with it, and it is the runtime's until its process is armed. */
+	if (leader && leader->state == TASK_STAGING)
+		return 0;
 	struct task_identity *identity = stage(task, cgroup_of(task));
 
 	if (!identity || identity->state != TASK_STAGING)

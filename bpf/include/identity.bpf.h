@@ -231,6 +231,11 @@ static __always_inline int without_identity(void)
 	/* Allows: the task is in no container, or its policy only passes. */
 	if (!container || !ops_live_of(word_of(container)))
 		return 0;
+	struct task_identity *process = process_identity();
+
+	/* Allows: a thread of a runtime at work, which only other programs have stored something with. */
+	if (process && process->state == TASK_STAGING)
+		return 0;
 	count(COUNT_IDENTITY_FAILED);
 	return -EACCES;
 }
@@ -355,7 +360,8 @@ static __always_inline int exec_arms(struct task_identity *identity, struct linu
 		return 1;
 	if (BPF_CORE_READ(bprm, file, f_inode) == BPF_CORE_READ(task, mm, exe_file, f_inode))
 		return 0;
-	return walk_hashed(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) == WALK_REACHED;
+	/* A walk that gave up ends it too: better a runtime's program judged than the container's first one not. */
+	return walk_hashed(identity, object_of_file(BPF_CORE_READ(bprm, file)), task) != WALK_UNREACHABLE;
 }
 
 /* A dynamic loader by its name: ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, ld.so. */

@@ -73,6 +73,13 @@ static __always_inline struct task_identity *make_identity(struct task_struct *t
 	return make_identity_at((__u64)task);
 }
 
+static __always_inline void drop_identity(struct task_struct *task)
+{
+	__u64 ref = (__u64)task;
+
+	bpf_map_delete_elem(&tasks, &ref);
+}
+
 /* Scratch of the iterator, of which one runs at a time: no task_struct lies at this address. */
 static __always_inline struct task_identity *found_identity(void)
 {
@@ -86,6 +93,11 @@ static __always_inline struct task_identity *borrowed_identity(void)
 }
 
 /* An identity can always be read. */
+static __always_inline int reads_may_fail(void)
+{
+	return 0;
+}
+
 static __always_inline int has_storage(struct task_struct *task)
 {
 	return 0;
@@ -144,6 +156,11 @@ static __always_inline struct task_identity *make_identity(struct task_struct *t
 	return bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
+static __always_inline void drop_identity(struct task_struct *task)
+{
+	bpf_task_storage_delete(&tasks, task);
+}
+
 static __always_inline struct task_identity *found_identity(void)
 {
 	__u32 first = 0;
@@ -164,6 +181,15 @@ static __always_inline struct task_identity *borrowed_identity(void)
 	__u32 first = 0;
 
 	return bpf_map_lookup_elem(&borrowed_task, &first);
+}
+
+/* Came with 6.2, as did look-ups that never fail (__bpf_task_storage_get in kernel/bpf/bpf_task_storage.c). */
+enum bpf_func_id___6_2 { BPF_FUNC_cgrp_storage_get___6_2 = 210 };
+
+/* Whether "none" may also mean that another task uses storage on this CPU. */
+static __always_inline int reads_may_fail(void)
+{
+	return !bpf_core_enum_value_exists(enum bpf_func_id___6_2, BPF_FUNC_cgrp_storage_get___6_2);
 }
 
 /* Whether some program has stored something with the running task. One load, so it is asked before the storage itself. */
