@@ -29,7 +29,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   no_window: onOne("6.1"),
   evasion_names: onMatrix,
   self_protection: onMatrix,
-  evasion_mounts: only(...ENFORCING),
+  evasion_mounts: { usual: [...MATRIX, "7.x"], full: ENFORCING },
   evasion_programs: onMatrix,
   agent_restart: onOne("6.12"),
   file_rules: onMatrix,
