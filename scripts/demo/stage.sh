@@ -55,7 +55,8 @@ get() {
   answer=""
   { exec 5<>"/dev/tcp/127.0.0.1/$DEMO_PORT"; } 2>/dev/null || return 1
   printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$1" >&5
-  IFS= read -r -d '' answer <&5
+  # An agent that does not listen yet may reset the connection.
+  IFS= read -r -d '' answer <&5 2>/dev/null
   exec 5>&-
   [[ $answer == HTTP/1.?\ 200* ]]
 }
