@@ -31,6 +31,9 @@ const USUAL_KERNELS = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios
 /** A scenario that takes longer than this hangs; one that is made longer by its variables may need more. */
 const TIMEOUT_S = setting("ANKYLO_E2E_TIMEOUT", 1_200);
 
+/** An act that takes longer never ends: see patience in guest/driver.sh. */
+const PATIENCE_S = setting("ANKYLO_E2E_PATIENCE", 60);
+
 /** Registers a scenario's tests. The VM runs when the first of them does, so a filter also saves the VM. */
 export function scenario(scenario: Scenario): void {
   const acts = planActs(scenario.acts);
@@ -105,7 +108,8 @@ async function writeJob(scenario: Scenario, acts: readonly PlannedAct[], dir: st
     await Deno.copyFile(path, `${dir}/files/${path.split("/").at(-1)}`);
   }
   const driver = await Deno.readTextFile(new URL("guest/driver.sh", import.meta.url));
-  await Deno.writeTextFile(`${dir}/run.sh`, `${driver}\n${planScript(scenario, acts)}`);
+  const script = [`PATIENCE=${PATIENCE_S}`, driver, planScript(scenario, acts)].join("\n");
+  await Deno.writeTextFile(`${dir}/run.sh`, script);
 }
 
 function checkAct(act: PlannedAct, acts: readonly PlannedAct[], outcome: Outcome): void {

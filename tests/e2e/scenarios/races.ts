@@ -2,7 +2,7 @@
  * Names that change while files are opened. Whatever a ruled file is called at any instant, a rule blocks it; whatever a
  * free one is called, no rule does; only a path read half before and half after a change would be another verdict.
  *
- * ANKYLO_RACE_SECONDS makes each race longer: 60 by hand.
+ * ANKYLO_RACE_SECONDS makes each race longer: 60 by hand, with ANKYLO_E2E_PATIENCE=90.
  */
 
 import { type Act, scenario } from "../harness.ts";
