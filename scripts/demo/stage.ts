@@ -47,6 +47,7 @@ export async function whyNotHere(): Promise<string | undefined> {
   const modules = await Deno.readTextFile("/sys/kernel/security/lsm").catch(() => "");
   if (!modules.split(",").includes("bpf")) return "this machine's own kernel has no BPF LSM";
   if (Deno.uid() !== 0) return "enforcing on this machine itself needs root";
+  // Without ctr, or a containerd that answers it, there is nothing to enforce on here.
   const running = await containersHere().catch(() => undefined);
   if (running === undefined) return "no containerd runs on this machine";
   return running > 0 ? `${running} containers run on this machine, and are left alone` : undefined;

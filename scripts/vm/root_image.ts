@@ -72,6 +72,7 @@ async function configure(root: string): Promise<void> {
   for (const name of DIRECTORIES) await Deno.mkdir(`${root}/${name}`, { recursive: true });
   for (const name of ["tmp", "var/tmp"]) await Deno.chmod(`${root}/${name}`, 0o1777);
   for (const [path, target] of Object.entries(LINKS)) {
+    // Only some packages bring it; what can't be removed makes the link fail, which is told.
     await Deno.remove(`${root}/${path}`).catch(() => {});
     await Deno.symlink(target, `${root}/${path}`);
   }
