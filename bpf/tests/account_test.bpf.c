@@ -18,6 +18,7 @@ struct decide_args {
 	__u32 container;
 	__u32 verdict;
 	__u32 kinds; /* the row goes round: so many kinds in turn */
+	__u32 first_row;
 };
 
 /* As long as a record of emit.bpf.h. */
@@ -36,7 +37,7 @@ static long decide_once(__u32 index, struct decide_args *args)
 	identity->container = args->container;
 	identity->decision.verdict = args->verdict;
 	identity->decision.hook = HOOK_FILE_OPEN;
-	identity->decision.row = index % args->kinds;
+	identity->decision.row = args->first_row + index % args->kinds;
 	if (!admit_decision(ref_of(identity)))
 		return 0;
 	struct record *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);

@@ -22,6 +22,8 @@ interface Burst {
   readonly count: number;
   readonly kinds: number;
   readonly denied: boolean;
+  /** Its kinds are the rows from here on; 0 when absent. */
+  readonly firstRow?: number;
 }
 
 /** A decision's record, or a summary: how many decisions it stands for. */
@@ -59,10 +61,10 @@ class Engine implements AsyncDisposable {
     this.#maps.alert_limits.update(u32Bytes(0), api.encodeAlertLimits(limits));
   }
 
-  decide({ count, container, kinds, denied }: Burst): void {
+  decide({ count, container, kinds, denied, firstRow = 0 }: Burst): void {
     const verdict = denied ? api.VERDICT_BLOCK : api.VERDICT_AUDIT;
     using program = this.#object.program("decide");
-    program.run(new Uint8Array(Uint32Array.of(count, container, verdict, kinds).buffer));
+    program.run(new Uint8Array(Uint32Array.of(count, container, verdict, kinds, firstRow).buffer));
   }
 
   account(container: number) {
@@ -171,7 +173,7 @@ Deno.test("repetitions and audits leave room for the container's own first refus
   engine.decide({ container: 1, count: 20_000, kinds: 20_000, denied: false });
   const before = engine.account(1);
   assert(before.lost > 30_000n);
-  engine.decide({ container: 1, count: 100, kinds: 100, denied: true });
+  engine.decide({ container: 1, count: 100, kinds: 100, denied: true, firstRow: 1 });
   assert.equal(engine.account(1).sent - before.sent, 100n);
 });
 
