@@ -79,9 +79,10 @@ export class FolderChanges {
     }
   }
 
-  /** Settles after the next change and the quiet time behind it, after `relistMs`, or when the signal aborts. */
-  async next(): Promise<void> {
-    if (!this.#pending && await this.#changedWithin(this.#relistMs) === false) {
+  /** Settles after the next change and the quiet time behind it, after `withinMs` or `relistMs`, or when the signal aborts. */
+  async next(withinMs = this.#relistMs): Promise<void> {
+    const waitMs = Math.min(withinMs, this.#relistMs);
+    if (!this.#pending && await this.#changedWithin(waitMs) === false) {
       this.#stale = true;
       return;
     }

@@ -3,11 +3,16 @@ import { join } from "node:path";
 import { compareDiagnostics, type Diagnostic } from "../model/diagnostic.ts";
 import { isGood, type Parsed, parsePolicies, withoutDuplicates } from "../model/parse.ts";
 import type { Policy } from "../model/policy.ts";
+import { systemClock } from "../lib/clock.ts";
 import { type ChangeOptions, FolderChanges } from "./change.ts";
+import { Departures } from "./departures.ts";
 
 /** What the files of a folder ask for. */
 export interface PolicySet {
-  /** In force: the valid ones, and those of the last good version of files that are bad now. By file, then place. */
+  /**
+   * In force: the valid ones, and those of the last good version of files that are bad now, by file, then place; behind
+   * them those that left a moment ago.
+   */
   readonly policies: readonly Policy[];
   readonly diagnostics: readonly Diagnostic[];
   /** Paths of the files that were considered, sorted. */
@@ -21,7 +26,11 @@ export interface PolicySet {
 export interface PolicyOptions extends ChangeOptions {
   /** Texts by file name that were in force when the agent ran last. */
   readonly known?: ReadonlyMap<string, string>;
+  /** How long a policy has to be gone before it is withdrawn. Default 1 s. */
+  readonly leavingMs?: number;
 }
+
+const LEAVING_MS = 1_000;
 
 /** A ConfigMap holds at most 1 MiB in all; no one writes more by hand. */
 const FILE_BYTES_MAX = 1 << 20;
@@ -34,7 +43,7 @@ const FILES_MAX = 1_000;
  * ConfigMap's swap, a folder removed and made anew. Yields first at once, later only when the result differs.
  *
  * A file that becomes bad keeps its last good version in force, which may be one of `options.known`; one that is deleted
- * takes its policies with it. A folder that vanishes keeps its policies, because that is no way to delete one policy and a
+ * takes its policies with it after `options.leavingMs`. A folder that vanishes keeps its policies, because that is no way to delete one policy and a
  * good way to lose them all.
  *
  * Ends when the signal aborts. Never throws for what the folder holds.
@@ -45,15 +54,19 @@ export async function* watchPolicies(
 ): AsyncGenerator<PolicySet, void, void> {
   const changes = new FolderChanges(folder, options);
   const reader = new PolicyFolder(folder, options.known);
+  const departures = new Departures(options.leavingMs ?? LEAVING_MS);
+  const clock = options.clock ?? systemClock;
   let last: PolicySet | undefined;
   try {
     while (!options.signal.aborted) {
       changes.arm();
-      const set = reader.read(changes.failure);
+      const found = reader.read(changes.failure);
+      const policies = departures.inForce(found.policies, clock.nowMs());
+      const set = { ...found, policies };
       const isNew = last === undefined || !isEqual(set, last);
       if (isNew && !options.signal.aborted) yield set;
       last = set;
-      await changes.next();
+      await changes.next(departures.nextMs(clock.nowMs()));
     }
   } finally {
     changes.close();

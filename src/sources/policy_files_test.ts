@@ -49,14 +49,14 @@ interface Watched {
 async function watching(
   prepare: (folder: string) => Promise<void>,
   body: (watched: Watched) => Promise<void>,
-  { relistMs = 1 << 30, below = "policies", debounceMs = 2 } = {},
+  { relistMs = 1 << 30, below = "policies", debounceMs = 2, leavingMs = 2 } = {},
 ): Promise<void> {
   const base = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
   const folder = `${base}/${below}`;
   const stop = new AbortController();
   try {
     await prepare(folder);
-    const sets = watchPolicies(folder, { signal: stop.signal, debounceMs, relistMs });
+    const sets = watchPolicies(folder, { signal: stop.signal, debounceMs, relistMs, leavingMs });
     const next = async () => {
       const { value, done } = await sets.next();
       assert.ok(!done);
@@ -134,6 +134,23 @@ Deno.test("watchPolicies() sees a write in place, a new file and a deletion", ()
       await Deno.remove(`${folder}/a.yaml`);
       await until(has("b:/etc/shadow"));
     },
+  ));
+
+Deno.test("watchPolicies() keeps policies whose file is away, or empty, until it is written again", () =>
+  watching(
+    (folder) => withFiles(folder, { "a.yaml": policy("a"), "b.yaml": policy("b") }),
+    async ({ folder, next, until }) => {
+      await next();
+      await Deno.remove(`${folder}/a.yaml`);
+      assert.deepEqual((await next()).files, [`${folder}/b.yaml`]);
+      await Deno.truncate(`${folder}/b.yaml`);
+      await Deno.writeTextFile(`${folder}/c.yaml`, policy("c"));
+      await until(has("c:/etc/shadow", "b:/etc/shadow", "a:/etc/shadow"));
+      await Deno.writeTextFile(`${folder}/b.yaml`, policy("b", "/x"));
+      await Deno.writeTextFile(`${folder}/moved.yaml`, policy("a", "/y"));
+      await until(has("b:/x", "c:/etc/shadow", "a:/y"));
+    },
+    { leavingMs: 1 << 30 },
   ));
 
 Deno.test("watchPolicies() sees an atomic rename, from outside too", () =>

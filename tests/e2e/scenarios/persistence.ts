@@ -9,7 +9,10 @@ import { type Act, scenario } from "../harness.ts";
 import { setting } from "../settings.ts";
 import { compileTool } from "../tools/compile.ts";
 
-/** Policies put into force one after the other, some 2 s each; a long run has 500, and ANKYLO_E2E_TIMEOUT=3000. */
+/**
+ * Policies put into force one after the other, some 2 s each; a long run has 500, and
+ * ANKYLO_E2E_TIMEOUT=5400 ANKYLO_E2E_PATIENCE=1500.
+ */
 const SWAPS = setting("ANKYLO_SWAPS", 15);
 
 /**
