@@ -43,7 +43,7 @@ Examples:
   $ sudo ankylo logs --follow             alerts as they come
   $ sudo ankylo uninstall                 take everything out of the kernel again
 
-Policies are KubeArmor's: KubeArmorPolicy as YAML files.`;
+Policies are KubeArmor's, as YAML files: KubeArmorPolicy and KubeArmorClusterPolicy.`;
 
 /**
  * Runs one command. Returns its exit status; throws nothing.

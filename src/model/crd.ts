@@ -177,7 +177,11 @@ function expressions(keys: readonly string[]): Schema {
   return list(object({
     key: text("What is compared.", { enum: keys }),
     operator: text("In or NotIn.", { enum: ["In", "NotIn"] }),
-    values: list({ type: "string" }, { description: "Labels as key=value." }),
+    values: list({ type: "string" }, {
+      description: keys.includes("namespace")
+        ? "Namespaces, or labels as key=value."
+        : "Labels as key=value.",
+    }),
   }));
 }
 

@@ -318,7 +318,50 @@ Deno.test("parsePolicies() tells equal names apart by namespace", () => {
   assert.deepEqual(policies.map((policy) => policy.namespace), ["", "shop"]);
 });
 
-Deno.test("parsePolicies() reads the other kinds and enforces none of them", () => {
+const inCluster = (expressions: string) =>
+  withSpec("process: {matchPaths: [{path: /x}]}")
+    .replace("KubeArmorPolicy", "KubeArmorClusterPolicy")
+    .replace("matchLabels:\n      app: web", `matchExpressions: [${expressions}]`);
+
+Deno.test("parsePolicies() reads a cluster policy", () => {
+  const { policy, warnings } = parseOne(inCluster(
+    "{key: namespace, operator: In, values: [shop, bank]}, {key: label, operator: NotIn, values: [app=db]}",
+  ));
+  assert.deepEqual(warnings, []);
+  assert.equal(policy.notEnforced, undefined);
+  assert.equal(policy.rules[0]?.notEnforced, undefined);
+  assert.deepEqual(policy.selector.matchExpressions, [
+    { key: "namespace", operator: "In", values: ["shop", "bank"] },
+    { key: "label", operator: "NotIn", values: ["app=db"] },
+  ]);
+});
+
+const BAD_EXPRESSIONS: [expression: string, message: RegExp][] = [
+  ['{key: namespace, operator: In, values: ["*"]}', /must consist of .*: current value is "\*"/],
+  ['{key: namespace, operator: In, values: ["a,b"]}', /must consist of .*: current value is "a,b"/],
+  ["{key: label, operator: In, values: [shop]}", /must be a label as key=value/],
+  ["{key: image, operator: In, values: [a]}", /must be one of "namespace", "label"/],
+  ["{key: namespace, operator: Exists, values: [a]}", /must be one of "In", "NotIn"/],
+  ["{key: namespace, operator: In}", /it has no values/],
+];
+
+for (const [expression, message] of BAD_EXPRESSIONS) {
+  Deno.test(`parsePolicies() refuses ${expression}`, () => {
+    const [first, ...others] = errorsOf(inCluster(expression));
+    assert.match(first ?? "", message);
+    assert.deepEqual(others, []);
+  });
+}
+
+Deno.test("parsePolicies() refuses namespaces in the selector of a policy for one", () => {
+  const text = withSpec("").replace(
+    "matchLabels:\n      app: web",
+    "matchExpressions: [{key: namespace, operator: In, values: [a]}]",
+  );
+  assert.match(errorsOf(text)[0] ?? "", /must be one of "label"/);
+});
+
+Deno.test("parsePolicies() reads the host's and the network's kind and enforces neither", () => {
   const host = withSpec("process: {matchPaths: [{path: /x}]}")
     .replace("KubeArmorPolicy", "KubeArmorHostPolicy").replace("selector", "nodeSelector");
   const { policy } = parseOne(host);

@@ -33,7 +33,7 @@ const METADATA: ObjectSchema = {
 const KIND_NOT_ENFORCED: Readonly<Record<PolicyKind, string | undefined>> = {
   KubeArmorPolicy: undefined,
   KubeArmorHostPolicy: "this engine protects containers, not yet the host",
-  KubeArmorClusterPolicy: "this engine does not support policies for all namespaces yet",
+  KubeArmorClusterPolicy: undefined,
   KubeArmorNetworkPolicy: "this engine does not support network policies yet",
 };
 
@@ -81,7 +81,9 @@ function readPolicy(document: Tree, report: Report): Policy | undefined {
   const rules = readRules(definition.kind, spec, collect);
   // What has an error is missing here, and "no rules" or "no label" would mislead.
   if (!hasErrors(findings)) {
-    if (definition.kind === "KubeArmorPolicy") warnUnconditional(document, selector, collect);
+    if (KIND_NOT_ENFORCED[definition.kind] === undefined) {
+      warnUnconditional(definition.kind, document, selector, collect);
+    }
     warnEmpty(document, rules, collect);
   }
   findings.forEach(report);
@@ -153,14 +155,22 @@ function findKind(document: MapTree, report: Report): (typeof KINDS)[number] | u
   return definition;
 }
 
-function warnUnconditional(document: MapTree, selector: Selector, report: Report): void {
+function warnUnconditional(
+  kind: PolicyKind,
+  document: MapTree,
+  selector: Selector,
+  report: Report,
+): void {
   if (hasCondition(selector)) return;
+  const [wanted, hint] = kind === "KubeArmorClusterPolicy"
+    ? ["namespace or label", 'add matchExpressions with "key: namespace" or "key: label"']
+    : ["label", `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`];
   report({
     severity: "warning",
     where: whereOf(child(document, "spec")!, "selector"),
     field: "spec.selector",
-    message: "Found no label to select by: outside Kubernetes the policy selects no container",
-    hint: `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`,
+    message: `Found no ${wanted} to select by: outside Kubernetes the policy selects no container`,
+    hint,
   });
 }
 

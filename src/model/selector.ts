@@ -12,13 +12,15 @@ export interface Selector {
   /** From the same key: a POSIX extended regular expression that the whole name must match. */
   readonly containerPattern?: string;
   /** All must hold. */
-  readonly matchExpressions?: readonly LabelExpression[];
+  readonly matchExpressions?: readonly MatchExpression[];
 }
 
-/** `In`: one of the labels is among the workload's; `NotIn`: none is. */
-export interface LabelExpression {
+/** `In`: one of the values is the workload's; `NotIn`: none is. */
+export interface MatchExpression {
+  /** `namespace` stands in cluster policies only. */
+  readonly key: "label" | "namespace";
   readonly operator: "In" | "NotIn";
-  /** `key=value`. */
+  /** `key=value` for labels, else namespaces. */
   readonly values: readonly string[];
 }
 
@@ -34,23 +36,35 @@ const CONTAINER_NAMESPACE = "container_namespace";
 const DEFAULT_NAMESPACE = "default";
 
 /**
+ * What a cluster policy leaves alone unless it names it: the cluster's own pods, without which there is no cluster to
+ * guard, and KubeArmor's. KubeArmor's untrackedNs has the same by default.
+ */
+export const SYSTEM_NAMESPACES: readonly string[] = ["kube-system", "kubearmor"];
+
+/**
  * Whether the policy applies to the workload: a container policy, in its namespace, with all its labels, expressions and
  * one of its container names. A policy that is not enforced selects nothing.
  *
  * Namespaces: a pod's container is selected by policies of the pod's namespace, where a policy without one is in
  * `default`, as kubectl has it. Outside Kubernetes the policy's namespace counts only for containers that carry a
- * `kubearmor.io/namespace` label, and a policy without one selects those too.
+ * `kubearmor.io/namespace` label, and a policy without one selects those too. A cluster policy has no namespace: its
+ * expressions name those that it selects, and without any it selects all but `SYSTEM_NAMESPACES`.
  *
  * Without any condition a policy selects all pods of its namespace and, as in KubeArmor, nothing outside Kubernetes.
  */
 export function selects(policy: Policy, workload: Workload): boolean {
-  if (policy.kind !== "KubeArmorPolicy" || policy.notEnforced !== undefined) return false;
+  if (!isContainerPolicy(policy) || policy.notEnforced !== undefined) return false;
   const { selector } = policy;
   return inNamespace(policy, workload) &&
     (isPod(workload) || hasCondition(selector)) &&
     hasLabels(workload, selector.matchLabels) &&
     (selector.matchExpressions ?? []).every((expression) => holds(expression, workload)) &&
     hasContainerName(workload, selector);
+}
+
+/** Whether the policy is of a kind that selects containers. */
+export function isContainerPolicy({ kind }: Policy): boolean {
+  return kind === "KubeArmorPolicy" || kind === "KubeArmorClusterPolicy";
 }
 
 /** Whether the selector asks for anything. */
@@ -64,11 +78,27 @@ function isPod(workload: Workload): boolean {
 }
 
 function inNamespace(policy: Policy, workload: Workload): boolean {
+  if (policy.kind === "KubeArmorClusterPolicy") {
+    const namespace = namespaceOf(workload);
+    return !SYSTEM_NAMESPACES.includes(namespace) || namesNamespace(policy.selector, namespace);
+  }
   if (isPod(workload)) {
     return (policy.namespace || DEFAULT_NAMESPACE) === workload.labels[POD_NAMESPACE_KEY];
   }
   return workload.namespace === CONTAINER_NAMESPACE || policy.namespace === "" ||
     policy.namespace === workload.namespace;
+}
+
+/** The pod's; outside Kubernetes what alerts call the container's. */
+function namespaceOf(workload: Workload): string {
+  return workload.labels[POD_NAMESPACE_KEY] ?? workload.namespace;
+}
+
+/** Whether an expression asks for the namespace by name. */
+export function namesNamespace({ matchExpressions = [] }: Selector, namespace: string): boolean {
+  return matchExpressions.some(({ key, operator, values }) =>
+    key === "namespace" && operator === "In" && values.includes(namespace)
+  );
 }
 
 function hasLabels(workload: Workload, wanted: Readonly<Record<string, string>>): boolean {
@@ -77,12 +107,17 @@ function hasLabels(workload: Workload, wanted: Readonly<Record<string, string>>)
   );
 }
 
-function holds({ operator, values }: LabelExpression, workload: Workload): boolean {
-  const some = values.some((pair) => {
-    const equals = pair.indexOf("=");
-    return hasLabels(workload, { [pair.slice(0, equals)]: pair.slice(equals + 1) });
-  });
+function holds({ key, operator, values }: MatchExpression, workload: Workload): boolean {
+  const some = key === "namespace"
+    ? values.includes(namespaceOf(workload))
+    : values.some((pair) => hasLabels(workload, labelOf(pair)));
   return operator === "In" ? some : !some;
+}
+
+/** `key=value` as a label. */
+export function labelOf(pair: string): Record<string, string> {
+  const equals = pair.indexOf("=");
+  return { [pair.slice(0, equals)]: pair.slice(equals + 1) };
 }
 
 /**

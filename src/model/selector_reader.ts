@@ -1,13 +1,14 @@
 /** Reads `spec.selector` (and `spec.nodeSelector`) of a document that its schema has been compared with. */
 import type { Report } from "./diagnostic.ts";
+import { grammarOf, NAMESPACE_NAME } from "./grammars.ts";
 import {
   CONTAINER_NAME_KEY,
   type ContainerNames,
-  type LabelExpression,
+  type MatchExpression,
   parseContainerNames,
   type Selector,
 } from "./selector.ts";
-import { child, childItems, childText, childTextMap, type Tree } from "./tree.ts";
+import { child, childItems, childText, childTextMap, type ScalarTree, type Tree } from "./tree.ts";
 import { shorten, whereOf } from "./validate.ts";
 
 /** The selector of one policy; of a node selector only the labels. */
@@ -53,26 +54,50 @@ function lowerFirst(message: string): string {
   return reason.charAt(0).toLowerCase() + reason.slice(1);
 }
 
-function readExpressions(selector: Tree | undefined, report: Report): LabelExpression[] {
+function readExpressions(selector: Tree | undefined, report: Report): MatchExpression[] {
   return childItems(selector, "matchExpressions").map((item, index) => {
+    const written = childText(item, "key");
+    const key = written === "namespace" ? "namespace" : "label";
+    const operator = childText(item, "operator") === "NotIn" ? "NotIn" : "In";
     const values = childItems(item, "values").flatMap((value) => {
       if (value.kind !== "scalar" || typeof value.value !== "string") return [];
-      if (childText(item, "key") === "label" && !value.value.includes("=")) {
-        report({
-          severity: "error",
-          where: value.where,
-          field: `spec.selector.matchExpressions[${index}].values`,
-          message: `Cannot use value: must be a label as key=value: current value is "${
-            shorten(value.value)
-          }"`,
-          hint: `for example "app=${shorten(value.value)}"`,
-        });
-      }
+      const field = `spec.selector.matchExpressions[${index}].values`;
+      // Of another key the schema has complained, and of one that is missing the report below does.
+      if (written === key) checkValue(key, value, field, report);
       return [value.value];
     });
     reportMissing(item, index, report);
-    return { operator: childText(item, "operator") === "NotIn" ? "NotIn" : "In", values };
+    return { key, operator, values };
   });
+}
+
+function checkValue(
+  key: MatchExpression["key"],
+  { value, where }: ScalarTree,
+  field: string,
+  report: Report,
+): void {
+  const text = shorten(String(value));
+  const complain = (wanted: string, hint: string) =>
+    report({
+      severity: "error",
+      where,
+      field,
+      message: `Cannot use value: must ${wanted}: current value is "${text}"`,
+      hint,
+    });
+  if (key === "label") {
+    if (!String(value).includes("=")) {
+      complain("be a label as key=value", `for example "app=${text}"`);
+    }
+  } else if (!isNamespace(String(value))) {
+    const { wanted } = NAMESPACE_NAME;
+    complain(wanted, "write one namespace in each value; there are no wildcards");
+  }
+}
+
+function isNamespace(value: string): boolean {
+  return grammarOf(NAMESPACE_NAME.pattern).test(value);
 }
 
 /** The schema asks for none of them, as KubeArmor's does, but without them the expression says nothing. */

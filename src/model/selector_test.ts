@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Policy } from "./policy.ts";
-import { parseContainerNames, type Selector, selects } from "./selector.ts";
+import { type MatchExpression, parseContainerNames, type Selector, selects } from "./selector.ts";
 import type { Workload } from "./workload.ts";
 
 const PLAIN: Workload = {
@@ -24,6 +24,12 @@ const POD: Workload = {
   labels: { app: "web", "io.kubernetes.pod.namespace": "shop" },
 };
 
+const SYSTEM: Workload = {
+  ...POD,
+  namespace: "kube-system",
+  labels: { app: "web", "io.kubernetes.pod.namespace": "kube-system" },
+};
+
 const NAMED: Workload = { ...PLAIN, namespace: "blue" };
 
 function policy(selector: Partial<Selector>, more: Partial<Policy> = {}): Policy {
@@ -39,6 +45,12 @@ function policy(selector: Partial<Selector>, more: Partial<Policy> = {}): Policy
 }
 
 const labels = (matchLabels: Record<string, string>) => ({ matchLabels });
+const cluster = (...matchExpressions: MatchExpression[]) =>
+  policy({ matchExpressions }, { kind: "KubeArmorClusterPolicy" });
+const namespaces = (operator: "In" | "NotIn", ...values: string[]) =>
+  ({ key: "namespace", operator, values }) as const;
+const labelled = (operator: "In" | "NotIn", ...values: string[]) =>
+  ({ key: "label", operator, values }) as const;
 const SHOP = { namespace: "shop" };
 
 const CASES: [claim: string, policy: Policy, workload: Workload, selected: boolean][] = [
@@ -82,28 +94,83 @@ const CASES: [claim: string, policy: Policy, workload: Workload, selected: boole
   ],
   [
     "In",
-    policy({ matchExpressions: [{ operator: "In", values: ["app=db", "app=web"] }] }),
+    policy({ matchExpressions: [{ key: "label", operator: "In", values: ["app=db", "app=web"] }] }),
     PLAIN,
     true,
   ],
   [
     "In, none",
-    policy({ matchExpressions: [{ operator: "In", values: ["app=db"] }] }),
+    policy({ matchExpressions: [{ key: "label", operator: "In", values: ["app=db"] }] }),
     PLAIN,
     false,
   ],
-  ["NotIn", policy({ matchExpressions: [{ operator: "NotIn", values: ["app=db"] }] }), PLAIN, true],
+  [
+    "NotIn",
+    policy({ matchExpressions: [{ key: "label", operator: "NotIn", values: ["app=db"] }] }),
+    PLAIN,
+    true,
+  ],
   [
     "NotIn after In still counts",
     policy({
       matchExpressions: [
-        { operator: "In", values: ["app=web"] },
-        { operator: "NotIn", values: ["tier=front"] },
+        { key: "label", operator: "In", values: ["app=web"] },
+        { key: "label", operator: "NotIn", values: ["tier=front"] },
       ],
     }),
     PLAIN,
     false,
   ],
+  ["cluster: its namespace", cluster(namespaces("In", "shop", "bank")), POD, true],
+  ["cluster: another namespace", cluster(namespaces("In", "bank")), POD, false],
+  ["cluster: no prefix of a namespace", cluster(namespaces("In", "sho")), POD, false],
+  ["cluster: NotIn another namespace", cluster(namespaces("NotIn", "bank")), POD, true],
+  ["cluster: NotIn its namespace", cluster(namespaces("NotIn", "bank", "shop")), POD, false],
+  ["cluster: a label in every namespace", cluster(labelled("In", "app=web")), POD, true],
+  ["cluster: another label", cluster(labelled("In", "app=db")), POD, false],
+  [
+    "cluster: namespace and label",
+    cluster(namespaces("In", "shop"), labelled("NotIn", "app=db")),
+    POD,
+    true,
+  ],
+  [
+    "cluster: namespace without the label",
+    cluster(namespaces("In", "shop"), labelled("In", "app=db")),
+    POD,
+    false,
+  ],
+  [
+    "cluster: In and NotIn of namespaces are ANDed",
+    cluster(namespaces("In", "shop", "bank"), namespaces("NotIn", "shop")),
+    POD,
+    false,
+  ],
+  [
+    "cluster: two In of namespaces are ANDed",
+    cluster(namespaces("In", "shop", "bank"), namespaces("In", "bank")),
+    POD,
+    false,
+  ],
+  ["cluster: nothing to select by, any pod", cluster(), POD, true],
+  ["cluster: nothing to select by, outside Kubernetes", cluster(), PLAIN, false],
+  ["cluster: a label outside Kubernetes", cluster(labelled("In", "app=web")), PLAIN, true],
+  [
+    "cluster: outside Kubernetes by the namespace of alerts",
+    cluster(namespaces("In", "container_namespace")),
+    PLAIN,
+    true,
+  ],
+  ["cluster: a container's own namespace", cluster(namespaces("In", "blue")), NAMED, true],
+  [
+    "cluster: its own namespace does not matter",
+    { ...cluster(namespaces("In", "shop")), namespace: "bank" },
+    POD,
+    true,
+  ],
+  ["cluster: a system pod by a label", cluster(labelled("In", "app=web")), SYSTEM, false],
+  ["cluster: a system pod by NotIn", cluster(namespaces("NotIn", "shop")), SYSTEM, false],
+  ["cluster: a system pod by name", cluster(namespaces("In", "kube-system")), SYSTEM, true],
   ["another kind", policy(labels({ app: "web" }), { kind: "KubeArmorHostPolicy" }), PLAIN, false],
   ["not enforced", policy(labels({ app: "web" }), { notEnforced: "why" }), PLAIN, false],
 ];

@@ -38,6 +38,29 @@ spec:
   action: Block
 `;
 
+/** For every namespace but one; that of the cluster's own pods is left alone without being named, too. */
+const everywhere = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorClusterPolicy
+metadata:
+  name: deny-id
+spec:
+  severity: 4
+  selector:
+    matchExpressions:
+      - key: namespace
+        operator: NotIn
+        values: [bank]
+  process:
+    matchPaths:
+      - path: /bin/id
+`;
+
+/** A container of a pod, as the kubelet labels it. */
+const inNamespace = (namespace: string) => ({
+  labels: { "io.kubernetes.pod.namespace": namespace },
+});
+
 /** Changes files in the agent's folder, and waits until that is in force. */
 const change = (command: string) =>
   "generation() { curl -s $agent_url/v1/status | grep -o '\"generation\":[0-9]*' | head -n 1; }; " +
@@ -61,12 +84,19 @@ scenario({
   policies: {
     "date.yaml": block("deny-date", "/bin/date"),
     "not-yet.yaml": ownerOnly,
+    "everywhere.yaml": everywhere,
     "spare": block("deny-uname", "/bin/uname"),
     "spare-pwd": block("deny-pwd", "/bin/pwd"),
     "spare-arch": block("deny-arch", "/bin/arch"),
     "broken": "kind: KubeArmorPolicy\nspec: [",
   },
-  containers: { web: {}, free: {} },
+  containers: {
+    web: {},
+    free: {},
+    shop: { ...inNamespace("shop"), start: "after" },
+    bank: inNamespace("bank"),
+    system: inNamespace("kube-system"),
+  },
   acts: [
     refused("a policy that was there at the start is in force", "/bin/date", "deny-date"),
 
@@ -94,6 +124,21 @@ scenario({
       "curl -s $agent_url/v1/policies/deny-date",
       /"workloads":\[\{"id":"web","name":"web"\}\]/,
     ),
+
+    {
+      claim:
+        "a cluster policy holds for a container that came later, in a namespace that it does not except",
+      ...{ in: "shop", run: "/bin/id -u", expect: "EACCES" },
+      control: "bank",
+      alert: {
+        ...DENIED,
+        ...{ PolicyName: "deny-id", Severity: "4", NamespaceName: "shop", Resource: "/bin/id -u" },
+      },
+    },
+    {
+      claim: "a cluster policy leaves pods of the cluster's own namespace alone",
+      ...{ in: "system", run: "/bin/id -u", expect: "ok" },
+    },
 
     onHost("a new file is applied", change("cp spare uname.yaml"), "ok"),
     refused("a new file is in force", "/bin/uname", "deny-uname"),
