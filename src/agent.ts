@@ -583,6 +583,7 @@ class Agent implements AsyncDisposable {
             decisions: place && enforcement.enforcer?.accountOf(place.index),
           };
         }),
+      explain: (workload, ask) => reconciler.explain(workload, ask),
       counters: () => enforcement.enforcer?.counters() ?? {},
       pipeline: () => this.#pipeline.counts,
       processes: () => this.#tree.counts,

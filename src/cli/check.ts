@@ -1,5 +1,4 @@
 /** `ankylo check FILES…`: what is wrong with policies and what becomes of each rule, without a kernel. */
-import { join } from "node:path";
 import {
   compareDiagnostics,
   type Diagnostic,
@@ -7,23 +6,15 @@ import {
   hasErrors,
 } from "../model/diagnostic.ts";
 import { lintPolicy } from "../model/lint.ts";
-import { parsePolicies, withoutDuplicates } from "../model/parse.ts";
 import type { Policy } from "../model/policy.ts";
 import { type Rule, ruleField, targetText } from "../model/rule.ts";
-import { fileFinding, listPolicyFiles, readPolicyText } from "../sources/policy_files.ts";
 import { EXIT_OK, EXIT_POLICY } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
+import { type PolicyFiles, readPolicyFiles } from "./policy_arguments.ts";
 
 export interface CheckOptions {
   /** One JSON object instead of lines. */
   readonly json: boolean;
-}
-
-/** What the files hold. */
-interface Checked {
-  readonly files: readonly string[];
-  readonly policies: readonly Policy[];
-  readonly diagnostics: readonly Diagnostic[];
 }
 
 /**
@@ -41,40 +32,14 @@ export async function runCheck(
   return hasErrors(checked.diagnostics) ? EXIT_POLICY : EXIT_OK;
 }
 
-async function checkFiles(paths: readonly string[]): Promise<Checked> {
-  const findings: Diagnostic[] = [];
-  const files = (await Promise.all(paths.map((path) => expand(path, findings)))).flat();
-  const policies: Policy[] = [];
-  for (const file of new Set(files)) {
-    try {
-      const parsed = parsePolicies(readPolicyText(file), file);
-      policies.push(...parsed.policies);
-      findings.push(...parsed.diagnostics);
-    } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      findings.push(fileFinding(file, error, "name YAML or JSON files, or folders of them"));
-    }
-  }
-  const unique = withoutDuplicates(policies, (finding) => findings.push(finding));
-  findings.push(...unique.flatMap(lintPolicy), ...unique.flatMap(notEnforcedFindings));
-  return { files, policies: unique, diagnostics: findings.sort(compareDiagnostics) };
-}
-
-/** A folder's policy files; anything else is taken for a file and reported when it is read. */
-async function expand(path: string, findings: Diagnostic[]): Promise<string[]> {
-  const info = await Deno.stat(path).catch(() => undefined);
-  if (info?.isDirectory !== true) return [path];
-  const names = listPolicyFiles(path);
-  if (names.length === 0) {
-    findings.push({
-      severity: "warning",
-      where: { file: path, line: 1, column: 1 },
-      field: "",
-      message: "Found no policy files in this folder",
-      hint: "their names end in .yaml, .yml or .json; subfolders are not read",
-    });
-  }
-  return names.map((name) => join(path, name));
+async function checkFiles(paths: readonly string[]): Promise<PolicyFiles> {
+  const { files, policies, diagnostics } = await readPolicyFiles(paths);
+  const findings = [
+    ...diagnostics,
+    ...policies.flatMap(lintPolicy),
+    ...policies.flatMap(notEnforcedFindings),
+  ];
+  return { files, policies, diagnostics: findings.sort(compareDiagnostics) };
 }
 
 function notEnforcedFindings(policy: Policy): Diagnostic[] {
@@ -112,11 +77,11 @@ interface Summary {
   readonly warnings: number;
 }
 
-function summaryOf({ files, policies, diagnostics }: Checked): Summary {
+function summaryOf({ files, policies, diagnostics }: PolicyFiles): Summary {
   const rules = policies.flatMap(({ rules }) => rules);
   const errors = diagnostics.filter((finding) => finding.severity === "error").length;
   return {
-    files: new Set(files).size,
+    files: files.length,
     policies: policies.length,
     rules: rules.length,
     enforced: policies.flatMap(enforcedRules).length,
@@ -130,7 +95,7 @@ function enforcedRules(policy: Policy): Rule[] {
   return policy.rules.filter((rule) => rule.notEnforced === undefined);
 }
 
-function checkText(checked: Checked): string {
+function checkText(checked: PolicyFiles): string {
   const { files, policies, rules, enforced, errors, warnings } = summaryOf(checked);
   const findings = checked.diagnostics.map(formatDiagnostic);
   const summary =
@@ -167,7 +132,7 @@ function count(number: number, one: string, many = `${one}s`): string {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-function checkJson(checked: Checked): string {
+function checkJson(checked: PolicyFiles): string {
   const policies = checked.policies.map((policy) => ({
     kind: policy.kind,
     namespace: policy.namespace,

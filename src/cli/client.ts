@@ -9,6 +9,11 @@ export class AgentUnreachableError extends Error {
   override name = "AgentUnreachableError";
 }
 
+/** The agent answers that it can't be asked so. The message has its words and its hint. */
+export class AgentRefusedError extends Error {
+  override name = "AgentRefusedError";
+}
+
 /** A connection to the agent's HTTP API. Close it. */
 export class AgentClient {
   /** For people: `unix:/run/ankylo/ankylo.sock` or `http://127.0.0.1:8420`. */
@@ -55,12 +60,17 @@ export class AgentClient {
 
   /**
    * A successful response; the caller reads its body to the end or cancels it.
+   * @throws {AgentRefusedError} the parameters name nothing that is there
    * @throws {AgentUnreachableError}
    */
   async get(path: string, headers: Record<string, string> = {}): Promise<Response> {
     const response = await this.#fetch(path, headers);
     if (response.ok) return response;
-    const problem = problemText(await response.text());
+    const body = await response.text();
+    if (response.status === 400 || response.status === 404) {
+      throw new AgentRefusedError(refusalText(body));
+    }
+    const problem = problemText(body);
     throw new AgentUnreachableError(
       `Cannot read ${path} of the agent at ${this.address}: ${response.status} ${problem}`,
     );
@@ -94,6 +104,11 @@ export class AgentClient {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** What a problem+json body says is wrong, and what to do. */
+function refusalText(body: string): string {
+  return problemText(body).replace(/^(Bad parameter|Not found): /, "");
 }
 
 /** The words of a problem+json body, or the body as it is. */

@@ -5,7 +5,7 @@ import { SETTING_NAMES, type SettingName } from "../config/config.ts";
 import { ConfigError, printSettings } from "../config/load.ts";
 import { errorText } from "../lib/log.ts";
 import { runCheck } from "./check.ts";
-import { AgentUnreachableError } from "./client.ts";
+import { AgentRefusedError, AgentUnreachableError } from "./client.ts";
 import {
   EXIT_BUSY,
   EXIT_CODES,
@@ -14,11 +14,12 @@ import {
   EXIT_UNREACHABLE,
   EXIT_USAGE,
 } from "./exit_codes.ts";
+import { ASKS, runExplain } from "./explain.ts";
 import { type CommandIo, processIo } from "./io.ts";
 import { runLogs } from "./logs.ts";
 import { runProbe } from "./probe.ts";
 import { runAgent } from "./run.ts";
-import { addSettings, settingsFrom } from "./settings.ts";
+import { addSettings, attributeOf, settingsFrom } from "./settings.ts";
 import { runStatus } from "./status.ts";
 import { runUninstall } from "./uninstall.ts";
 import { runVersion } from "./version.ts";
@@ -40,6 +41,8 @@ Examples:
   $ ankylo check policies/*.yaml          are these policies right, and what will become of each rule?
   $ sudo ankylo run --policies ./policies enforce them
   $ sudo ankylo status                    what is enforced, on which containers, and what came of it
+  $ sudo ankylo explain --container web --exec /bin/sh
+                                          may it, by which rule, and which rules lost?
   $ sudo ankylo logs --follow             alerts as they come
   $ sudo ankylo uninstall                 take everything out of the kernel again
 
@@ -65,7 +68,7 @@ export async function main(args: readonly string[], io: CommandIo = processIo): 
 }
 
 function statusOf(error: unknown): number {
-  if (error instanceof ConfigError) return EXIT_USAGE;
+  if (error instanceof ConfigError || error instanceof AgentRefusedError) return EXIT_USAGE;
   if (error instanceof AgentUnreachableError) return EXIT_UNREACHABLE;
   return error instanceof AgentRunsError ? EXIT_BUSY : EXIT_FAILURE;
 }
@@ -89,6 +92,7 @@ function buildProgram(io: CommandIo, done: (status: number) => void): Command {
     .option("--json", "the report as JSON", false)
     .option("--verify", "have the kernel verify the programs, and say how much that took", false)
     .action(async (options) => done(await runProbe(options, io)));
+  addExplain(program, io, done);
   addStatusAndLogs(program, io, done);
   addUninstall(program, io, done);
   program.command("version").description("say what this is").action(() => runVersion(io));
@@ -121,6 +125,40 @@ Examples:
   $ sudo ankylo run
   $ sudo ankylo run --policies ./policies --posture-file block --log-format json
   $ ankylo run --print-config`;
+
+function addExplain(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const explain = program.command("explain")
+    .description("say whether a container may do something, by which rule, and which rules lost")
+    .option("--container <name>", "its name, its id or the beginning of that")
+    .option(
+      "--from <program>",
+      "executable of the program that acts; without: any that no rule names",
+    )
+    .option("--parent <program>", "executable of the program that started it; without: the same")
+    .option("--write", "with --open: for writing", false)
+    .option("--policies <files...>", "ask these files or folders, not the agent")
+    .option("--labels <key=value...>", "with --policies: the container's labels")
+    .option("--namespace <name>", "with --policies: the namespace of the container's pod")
+    .option("--json", "the answer as JSON", false);
+  for (const [option, , about] of ASKS) explain.option(`--${option} <path>`, about);
+  const settings: readonly SettingName[] = [...ADDRESS, "posture.file"];
+  addSettings(explain, settings);
+  explain.addHelpText("after", EXPLAIN_HELP);
+  explain.action(async (options) => {
+    const given: Readonly<Record<string, unknown>> = options;
+    const paths = Object.fromEntries(
+      ASKS.map(([option]) => [option, given[attributeOf(option)] as string | undefined]),
+    );
+    const loaded = await settingsFrom(explain, settings);
+    done(await runExplain(loaded.settings, { ...options, paths }, io));
+  });
+}
+
+const EXPLAIN_HELP = `
+Examples:
+  $ sudo ankylo explain --container web --exec /bin/sh --from /usr/sbin/nginx
+  $ sudo ankylo explain --container web --open /etc/passwd --write --json
+  $ ankylo explain --policies ./policies --labels app=web --open /etc/shadow --posture-file block`;
 
 function addStatusAndLogs(program: Command, io: CommandIo, done: (status: number) => void): void {
   const status = program.command("status")

@@ -20,7 +20,9 @@ async function run(...args: string[]) {
 Deno.test("ankylo --help teaches: commands, examples, every exit status", async () => {
   const { status, out } = await run("--help");
   assert.equal(status, EXIT_OK);
-  for (const word of ["run", "check", "probe", "status", "logs", "uninstall", "version"]) {
+  for (
+    const word of ["run", "check", "explain", "probe", "status", "logs", "uninstall", "version"]
+  ) {
     assert.match(out, new RegExp(`^  ${word} `, "m"));
   }
   assert.match(out, /^Examples:$/m);
@@ -113,6 +115,35 @@ Deno.test("ankylo status shows a running agent, and its JSON", async () => {
     const json = await run("status", "--json", "--socket", socket);
     assert.ok("status" in JSON.parse(json.out));
   });
+});
+
+Deno.test("ankylo explain asks a running agent", async () => {
+  await withAgent(0, async (socket) => {
+    const ask = (...args: string[]) => run("explain", "--socket", socket, ...args);
+    const { status, out } = await ask(
+      "--container",
+      "web",
+      "--open",
+      "/etc/shadow",
+      "--from",
+      "/bin/cat",
+    );
+    assert.equal(status, EXIT_OK);
+    assert.match(out, /^web: \/bin\/cat opens \/etc\/shadow: REFUSED .* alert of protect-web\n/);
+    assert.match(out, /\n {4}Block \/etc\/shadow\n {8}web\.yaml:12:9 spec\.file\.matchPaths\[0\]/);
+    const unknown = await ask("--container", "wbe", "--mmap-exec", "/lib/x.so");
+    assert.equal(unknown.status, EXIT_USAGE);
+    assert.equal(unknown.err, 'No container is named "wbe"\n  hint: did you mean "web"?\n');
+  });
+});
+
+Deno.test("ankylo explain asks files without an agent", async () => {
+  const folder = new URL("../../k8s/examples", import.meta.url).pathname;
+  const { status, out } = await run(
+    ...["explain", "--policies", folder, "--labels", "app=web", "--exec", "/bin/sh"],
+  );
+  assert.equal(status, EXIT_OK);
+  assert.match(out, /executes \/bin\/sh: REFUSED .* alert of deny-shells\n/);
 });
 
 Deno.test("ankylo logs prints what the agent holds, and ends", async () => {

@@ -31,7 +31,7 @@ export async function settingsFrom(
   const options = command.opts() as Record<string, string | undefined>;
   const flags: Partial<Record<SettingName, string>> = {};
   for (const name of names) {
-    const text = options[attributeOf(name)];
+    const text = options[attributeOf(flagOf(name).slice(2))];
     if (text !== undefined) flags[name] = name === "policies" ? fromHere(text) : text;
   }
   return await loadSettings(flags, options["config"]);
@@ -42,7 +42,7 @@ function fromHere(path: string): string {
   return path === "" ? path : resolve(path);
 }
 
-/** commander's name for a flag: `--posture-file` is `postureFile`. */
-function attributeOf(name: SettingName): string {
-  return flagOf(name).slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+/** commander's name for an option: `posture-file` is `postureFile`. */
+export function attributeOf(option: string): string {
+  return option.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }

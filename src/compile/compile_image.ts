@@ -26,6 +26,8 @@ export interface CompiledImage {
   /** entries * IMAGE_ENTRY_BYTES, as bpf/agent_api.h describes. The image's own: not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly entries: number;
+  /** What it was made of, by policy name, then as written. */
+  readonly rules: readonly RuleRef[];
   /** The rule that decided, from a record's row and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
   /** A Block rule to name when a guard refuses and no row decided: the first by policy name, then as written. */
@@ -58,6 +60,7 @@ export function compileImage(
     opsLive: facts.opsLive,
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
+    rules,
     explain(row, op) {
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
       return index === NO_RULE ? undefined : rules[index];

@@ -104,7 +104,7 @@ function concerns(rule: Rule, op: number): boolean {
 }
 
 /** A directory matches itself and its children; a recursive one everything below. */
-function matches(target: RuleTarget, path: string): boolean {
+export function matches(target: RuleTarget, path: string): boolean {
   switch (target.kind) {
     case "path":
       return path === target.path;

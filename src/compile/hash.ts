@@ -6,6 +6,12 @@ export interface HashKeys {
   readonly b: BigUint64Array;
 }
 
+/** For images that no kernel holds. */
+export function randomKeys(): HashKeys {
+  const random = () => crypto.getRandomValues(new BigUint64Array(HASH_KEYS));
+  return { a: random(), b: random() };
+}
+
 /** NAME_MAX: no file system gives a longer name, and the keys reach no further. */
 export const NAME_BYTES_MAX = 255;
 

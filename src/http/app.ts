@@ -9,6 +9,7 @@ import { isLoopback } from "../lib/loopback.ts";
 import { didYouMean } from "./negotiate.ts";
 import { ProblemError, problemResponse } from "./problem.ts";
 import { addEventRoutes } from "./routes/events.ts";
+import { addExplainRoute } from "./routes/explain.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addMetricsRoute } from "./routes/metrics.ts";
 import { addPolicyRoutes } from "./routes/policies.ts";
@@ -22,6 +23,7 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/v1/policies": "loaded policies and the errors in their files",
   "/v1/policies/{name}": "one policy: what became of each rule, and what it selects",
   "/v1/workloads": "known containers and their policies",
+  "/v1/explain": "why something passes or fails: ?container= ?access= ?path= ?from= ?parent=",
   "/v1/alerts": "alerts as server-sent events; ?policy= ?container= ?action= ?operation=",
   "/v1/events": "execs and exits as server-sent events; ?container= ?operation=",
   "/metrics": "Prometheus metrics",
@@ -48,6 +50,7 @@ export function createApp(state: AgentState, options: AppOptions = {}): Hono {
   app.get("/", (c) => c.json({ name: "ankylo", version: state.about.version, paths: ROUTES }));
   addHealthRoutes(app, state);
   addPolicyRoutes(app, state);
+  addExplainRoute(app, state);
   addEventRoutes(app, state);
   addMetricsRoute(app, state);
   app.notFound((c) => problemResponse(notFound(c.req.path)));

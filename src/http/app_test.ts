@@ -23,11 +23,12 @@ Deno.test("GET / lists every path", async () => {
   assert("/v1/alerts" in body.paths);
 });
 
-Deno.test("every listed path answers 200 without parameters", async () => {
+Deno.test("every listed path answers 200, without parameters but for what it can't do without", async () => {
   const { body } = await getJson("/");
   for (const path of Object.keys(body.paths)) {
     const state = sampleState();
-    const response = await createApp(state).request(path.replace("{name}", "protect-web"));
+    const query = path === "/v1/explain" ? "?container=web&access=read&path=/etc" : "";
+    const response = await createApp(state).request(path.replace("{name}", "protect-web") + query);
     assert.equal(response.status, 200, path);
     await response.body?.cancel();
     state.alerts.close();
@@ -322,4 +323,81 @@ Deno.test("a request with a body is refused before anyone waits for it", async (
     assert.equal((await get("/v1/status", { method: "POST", headers })).status, 405);
   }
   assert.equal((await get("/healthz", { headers: { "content-length": "0" } })).status, 200);
+});
+
+Deno.test("GET /v1/explain names the rule that decides, and whether the kernel holds it", async () => {
+  const { status, body } = await getJson(
+    "/v1/explain?container=web&access=read&path=/etc/shadow&from=/bin/cat",
+  );
+  assert.equal(status, 200);
+  assert.equal(body.outcome, "refused");
+  assert.equal(body.decisions[0].winner.policy, "protect-web");
+  assert.equal(body.decisions[0].winner.where, "web.yaml:12:9");
+  assert.equal(body.notInForce, "the kernel still holds another version of its policy");
+  const [web] = sampleState().workloads();
+  const held = { ...web!, generation: body.generation };
+  const { body: again } = await getJson(
+    "/v1/explain?container=web&access=read&path=/etc/shadow",
+    { workloads: () => [held] },
+  );
+  assert.equal(again.notInForce, undefined);
+});
+
+Deno.test("GET /v1/explain says what hinders the rule that decides", async () => {
+  const asked = "/v1/explain?container=web&access=read&path=/etc/shadow";
+  const { generation } = (await getJson(asked)).body;
+  const [web] = sampleState().workloads();
+  const workloads = () => [{ ...web!, generation }];
+  const status = { policy: POLICY, rule: POLICY.rules[0]!, state: "not enforced" } as const;
+  const cases: [Partial<AgentState>, RegExp][] = [
+    [{ rules: () => [{ ...status, reason: "no hook" }] }, /^no hook$/],
+    [{ kernel: () => undefined }, /^nothing is enforced on this kernel$/],
+    [
+      { workloads: () => [{ ...web!, container: undefined, generation: undefined }] },
+      /^the kernel does not know the container yet$/,
+    ],
+  ];
+  for (const [over, why] of cases) {
+    assert.match((await getJson(asked, { workloads, ...over })).body.notInForce, why);
+  }
+});
+
+const BAD_QUESTIONS: [query: string, status: number, detail: RegExp, hint: RegExp][] = [
+  ["access=read&path=/a", 400, /^container: is missing$/, /^for example /],
+  ["container=wbe&access=read&path=/a", 404, /No container is named "wbe"/, /did you mean "web"\?/],
+  ["container=zzzzz&access=read&path=/a", 404, /"zzzzz"/, /^known are web, idle$/],
+  ["container=web&access=raed&path=/a", 400, /must be one of exec, /, /did you mean "read"\?/],
+  ["container=web&access=read&path=a", 400, /must start with "\/"/, /real path/],
+  [
+    "container=web&access=read&path=/a&form=/b",
+    400,
+    /no parameter "form"/,
+    /did you mean "from"\?/,
+  ],
+  ["container=web&access=read&path=", 400, /path: must not be empty/, /^$/],
+  ["container=web&container=idle&access=read&path=/a", 400, /stands 2 times/, /^$/],
+];
+
+for (const [query, wanted, detail, hint] of BAD_QUESTIONS) {
+  Deno.test(`GET /v1/explain?${query} is refused`, async () => {
+    const { status, body } = await getJson(`/v1/explain?${query}`);
+    assert.equal(status, wanted);
+    assert.match(body.detail, detail);
+    assert.match(body.hint ?? "", hint);
+  });
+}
+
+Deno.test("GET /v1/explain finds a container by its id, and keeps commas in paths", async () => {
+  const [web] = sampleState().workloads();
+  const begin = web!.workload.id.slice(0, 8);
+  for (const container of [web!.workload.id, begin]) {
+    const { body } = await getJson(`/v1/explain?container=${container}&access=read&path=/a,b`);
+    assert.deepEqual([body.container.name, body.path], ["web", "/a,b"]);
+  }
+  const twins = ["a", "b"].map((id) => ({ ...web!, workload: { ...web!.workload, id } }));
+  const { status, body } = await getJson("/v1/explain?container=web&access=read&path=/a", {
+    workloads: () => twins,
+  });
+  assert.equal(status, 400);
+  assert.match(body.detail, /^2 containers are named "web": container_namespace\/web a, /);
 });

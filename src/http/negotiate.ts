@@ -43,6 +43,26 @@ export function readParameters(c: Context, known: readonly string[]): Record<str
   return parameters;
 }
 
+/**
+ * The query's parameters where each has one value, in which commas are letters.
+ * @throws {ProblemError} 400 at one that is not in `known`, at an empty one and at one that stands twice.
+ */
+export function readTexts<Name extends string>(
+  c: Context,
+  known: readonly Name[],
+): Partial<Record<Name, string>> {
+  const texts: Partial<Record<string, string>> = {};
+  for (const [name, values] of Object.entries(c.req.queries())) {
+    if (!known.some((word) => word === name)) throw unknownParameter(c.req.path, name, known);
+    if (values.length > 1) {
+      throw badParameter(`${name}: must stand once: it stands ${values.length} times`);
+    }
+    if (values[0] === "") throw badParameter(`${name}: must not be empty`);
+    texts[name] = values[0]!;
+  }
+  return texts as Partial<Record<Name, string>>;
+}
+
 /** Each value as `known` spells it, letter case aside. @throws {ProblemError} 400 at any other. */
 export function oneOfEach(name: string, values: readonly string[], known: readonly string[]) {
   return values.map((value) => {

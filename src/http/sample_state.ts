@@ -1,7 +1,11 @@
 /** An agent's state for tests: two policies, two containers, a file with an error. */
 import { POLICY, RULE, WORKLOAD } from "../alerts/samples.ts";
+import { compileImage } from "../compile/compile.ts";
+import { explain } from "../compile/explain.ts";
+import { KEYS } from "../compile/test_policies.ts";
 import { ManualClock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
+import { DEFAULT_POSTURE } from "../model/posture.ts";
 import { SseHub } from "../sinks/sse_hub.ts";
 import type { AgentState } from "./state.ts";
 
@@ -80,6 +84,12 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
         decisions: undefined,
       },
     ],
+    explain: (workload, ask) => {
+      const image = workload === WORKLOAD
+        ? compileImage([POLICY], DEFAULT_POSTURE, KEYS)
+        : undefined;
+      return explain(ask, image, workload === WORKLOAD ? [POLICY] : [], KEYS);
+    },
     counters: () => ({ denied: 12n, audited: 3n, alerts_lost: 0n }),
     pipeline: () => ({ alerts: 15, logs: 40, malformed: 1, unexplained: 2 }),
     processes: () => ({ entries: 9, evicted: 0, unknown: 1 }),

@@ -4,6 +4,7 @@
  */
 import type { PipelineCounts } from "../alerts/pipeline.ts";
 import type { RuleStatus } from "../compile/compile.ts";
+import type { Answer, Ask } from "../compile/explain.ts";
 import type { ProcessTreeCounts } from "../events/process_tree.ts";
 import type { PendingCounts } from "../kernel/pending.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
@@ -29,6 +30,8 @@ export interface AgentState {
   /** Ids of the workloads that the policy selects. */
   selectedBy(policy: Policy): readonly string[];
   workloads(): readonly WorkloadStatus[];
+  /** Why something passes or fails in the workload, by the image that was compiled for it. */
+  explain(workload: Workload, ask: Ask): Answer;
   /** The kernel programs' counters by name, for example `denied`. */
   counters(): Readonly<Record<string, bigint>>;
   pipeline(): PipelineCounts;

@@ -1,8 +1,8 @@
 /** The Enforcer, or the reason why there is none: an agent on a kernel that can't enforce still runs and says so. */
 
 import { BpfError, type Shim } from "../../ffi/bpf.ts";
-import { HASH_KEYS } from "../../ffi/generated/agent_api.ts";
 import type { DesiredState, HashKeys } from "../compile/compile.ts";
+import { randomKeys } from "../compile/hash.ts";
 import { errorText } from "../lib/log.ts";
 import type { Workload } from "../model/workload.ts";
 import {
@@ -37,11 +37,7 @@ export class Enforcement implements ReconcileTarget, Disposable {
     this.why = why;
     this.missing = missing;
     // Without a kernel policies are compiled all the same, so that their rules are checked and shown.
-    const zeros = () => new BigUint64Array(HASH_KEYS);
-    this.keys = enforcer?.keys ?? {
-      a: crypto.getRandomValues(zeros()),
-      b: crypto.getRandomValues(zeros()),
-    };
+    this.keys = enforcer?.keys ?? randomKeys();
   }
 
   /** Nothing is enforced, and `why` says so. */

@@ -1,6 +1,7 @@
 /** Brings policies and workloads, as they change, into the kernel: one state at a time, the latest wins. */
 
 import { compile, type DesiredState, type HashKeys } from "../compile/compile.ts";
+import { type Answer, type Ask, explain } from "../compile/explain.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
@@ -110,6 +111,13 @@ export class Reconciler {
 
   policiesOf(workload: Workload): Policy[] {
     return this.policies.filter((policy) => selects(policy, workload));
+  }
+
+  /** Why something passes or fails in the workload, by its image in the state in force. */
+  explain(workload: Workload, ask: Ask): Answer {
+    const key = this.#desired?.workloads.get(workloadKey(workload));
+    const image = key === undefined ? undefined : this.#desired?.images.get(key);
+    return explain(ask, image, this.policiesOf(workload), this.#options.target.keys);
   }
 
   get workloads(): readonly Workload[] {

@@ -48,7 +48,7 @@ export function normalisePath(
 }
 
 /** Message and hint for a path that no file has. */
-function pathDefect(
+export function pathDefect(
   written: string,
   components: readonly string[],
 ): [message: string, hint?: string] | undefined {

@@ -27,7 +27,7 @@ export interface MatchExpression {
 export const CONTAINER_NAME_KEY = "kubearmor.io/container.name";
 
 /** The label that kubelets put on the containers of pods. */
-const POD_NAMESPACE_KEY = "io.kubernetes.pod.namespace";
+export const POD_NAMESPACE_KEY = "io.kubernetes.pod.namespace";
 
 /** KubeArmor's namespace of containers outside Kubernetes. */
 const CONTAINER_NAMESPACE = "container_namespace";

@@ -1,0 +1,185 @@
+/** `ankylo explain`: what becomes of one operation in a container, by which rule, and which rules lost against it. */
+import type { Settings } from "../config/config.ts";
+import { compileImage } from "../compile/compile.ts";
+import { type Ask, explain, readAsk } from "../compile/explain.ts";
+import { randomKeys } from "../compile/hash.ts";
+import { type ExplanationView, explanationView } from "../http/explanation_view.ts";
+import { formatDiagnostic, hasErrors } from "../model/diagnostic.ts";
+import { POD_NAMESPACE_KEY, selects } from "../model/selector.ts";
+import type { Workload } from "../model/workload.ts";
+import { AgentClient } from "./client.ts";
+import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
+import { explanationText } from "./explain_text.ts";
+import type { CommandIo } from "./io.ts";
+import { readPolicyFiles } from "./policy_arguments.ts";
+
+/** What can be asked: the option that names the path, and what it means. The options of a rule kind to come join here. */
+export const ASKS: readonly (readonly [option: string, access: string, about: string])[] = [
+  ["exec", "exec", "is this program executed?"],
+  ["open", "read", "is this file opened? with --write: for writing"],
+  ["create", "create", "is a file or directory of this name made?"],
+  ["delete", "delete", "is it deleted?"],
+  ["rename", "rename", "does it get another name?"],
+  ["link", "link", "does it get one more name?"],
+  ["attributes", "attributes", "are its mode, owner or attributes changed?"],
+  ["mount", "mount", "is something mounted over it?"],
+  ["load", "load", "is this program executed by a dynamic loader that was started by hand?"],
+  ["mmap-exec", "mmap-exec", "is it mapped as code, as libraries are?"],
+];
+
+/** As the command line gives them: the paths by their option. */
+export interface ExplainOptions {
+  readonly container?: string;
+  readonly paths: Readonly<Record<string, string | undefined>>;
+  readonly write: boolean;
+  readonly from?: string;
+  readonly parent?: string;
+  /** Files and folders to ask instead of the agent. */
+  readonly policies?: readonly string[];
+  /** Of the container that is imagined then: `key=value`, several with commas. */
+  readonly labels?: readonly string[];
+  readonly namespace?: string;
+  readonly json: boolean;
+}
+
+type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "posture">;
+
+/**
+ * Asks the running agent, or files. Writes the answer to `io.out`.
+ *
+ * @returns `EXIT_OK` whatever the answer; `EXIT_USAGE` for a question that makes no sense; `EXIT_POLICY` for files with errors
+ * @throws {AgentUnreachableError}
+ */
+export async function runExplain(
+  settings: ExplainSettings,
+  options: ExplainOptions,
+  io: CommandIo,
+): Promise<number> {
+  const ask = askOf(options);
+  const complaint = typeof ask === "string" ? ask : misplaced(options);
+  if (complaint !== undefined) {
+    io.err(`${complaint}\n`);
+    return EXIT_USAGE;
+  }
+  const view = options.policies === undefined
+    ? await askAgent(settings, options.container!, ask as Ask)
+    : await askFiles(settings, options, ask as Ask, io);
+  if (view === undefined) return EXIT_POLICY;
+  io.out(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : explanationText(view));
+  return EXIT_OK;
+}
+
+/** The question, or what is wrong with it. */
+function askOf({ paths, write, from, parent }: ExplainOptions): Ask | string {
+  const given = ASKS.filter(([option]) => paths[option] !== undefined);
+  const [first, second] = given;
+  if (first === undefined || second !== undefined) {
+    const found = given.map(([option]) => `--${option}`).join(" and ") || "none";
+    const hint = "  hint: for example --exec /bin/sh, or --open /etc/shadow --write";
+    return `Cannot explain: must have one of ${optionNames()}: found ${found}\n${hint}`;
+  }
+  const [option, access] = first;
+  if (write && option !== "open") {
+    return `Cannot use --write with --${option}: it belongs to --open`;
+  }
+  try {
+    return readAsk({
+      access: write ? "write" : access,
+      path: paths[option]!,
+      ...(from !== undefined && { from }),
+      ...(parent !== undefined && { parent }),
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return error.message;
+  }
+}
+
+function optionNames(): string {
+  return ASKS.map(([option]) => `--${option}`).join(", ");
+}
+
+/** Options that need another. */
+function misplaced({ container, policies, labels, namespace }: ExplainOptions): string | undefined {
+  if (policies !== undefined) {
+    const bad = pairsOf(labels).find((label) => !label.includes("="));
+    return bad === undefined ? undefined : `Cannot use label "${bad}": must be key=value`;
+  }
+  const lonely = labels !== undefined
+    ? "labels"
+    : namespace !== undefined
+    ? "namespace"
+    : undefined;
+  if (lonely !== undefined) {
+    return `Cannot use --${lonely} without --policies: the agent knows its containers\n` +
+      "  hint: name one with --container, or add --policies DIR to ask files instead";
+  }
+  return container !== undefined ? undefined : "Cannot explain: must have --container NAME\n" +
+    "  hint: ankylo status lists them; without an agent, ask files: --policies DIR --labels app=web";
+}
+
+async function askAgent(
+  settings: ExplainSettings,
+  container: string,
+  { access, path, from, parent }: Ask,
+): Promise<ExplanationView> {
+  const query = new URLSearchParams({
+    ...{ container, access, path },
+    ...(from !== "" && { from }),
+    ...(parent !== "" && { parent }),
+  });
+  using client = await AgentClient.open(settings);
+  return await client.getJson<ExplanationView>(`/v1/explain?${query}`);
+}
+
+/** Undefined when the files have errors, which are then on `io.err`. */
+async function askFiles(
+  { posture }: ExplainSettings,
+  options: ExplainOptions,
+  ask: Ask,
+  io: CommandIo,
+): Promise<ExplanationView | undefined> {
+  const { policies, diagnostics } = await readPolicyFiles(options.policies!);
+  if (hasErrors(diagnostics)) {
+    for (const finding of diagnostics) io.err(`${formatDiagnostic(finding)}\n`);
+    return undefined;
+  }
+  const workload = imagined(options);
+  const own = policies.filter((policy) => selects(policy, workload));
+  const keys = randomKeys();
+  const answer = explain(ask, compileImage(own, posture, keys), own, keys);
+  return explanationView(answer, workload, "compiled from the files, no agent was asked");
+}
+
+/** No label has a comma in it. */
+function pairsOf(labels: readonly string[] = []): string[] {
+  return labels.flatMap((label) => label.split(","));
+}
+
+/** The container that the options describe. With a namespace it is a pod's. */
+export function imagined(
+  { container = "", labels = [], namespace }: Pick<
+    ExplainOptions,
+    "container" | "labels" | "namespace"
+  >,
+): Workload {
+  const pairs = pairsOf(labels).map((label) => {
+    const equals = label.indexOf("=");
+    return [label.slice(0, equals), label.slice(equals + 1)] as const;
+  });
+  return {
+    id: container,
+    name: container,
+    runtimeNamespace: "",
+    namespace: namespace ?? "container_namespace",
+    podName: container,
+    image: "",
+    labels: {
+      ...Object.fromEntries(pairs),
+      ...(namespace !== undefined && { [POD_NAMESPACE_KEY]: namespace }),
+    },
+    pid: 0,
+    cgroupPath: "",
+    cgroupId: 0n,
+  };
+}

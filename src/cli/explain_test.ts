@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { ACCESSES } from "../compile/explain.ts";
+import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
+import { ASKS, type ExplainOptions, runExplain } from "./explain.ts";
+import { explanationText } from "./explain_text.ts";
+
+const POLICY = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: shells}
+spec:
+  selector: {matchLabels: {app: web}}
+  process:
+    matchPaths:
+      - path: /bin/sh
+      - path: /bin/sh
+        fromSource: [{path: /bin/su}]
+        action: Allow
+    matchDirectories:
+      - {dir: /bin/, action: Audit}
+  file:
+    matchPaths: [{path: /etc/hosts, readOnly: true, action: Allow}]
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorClusterPolicy
+metadata: {name: everywhere}
+spec:
+  selector: {matchExpressions: [{key: namespace, operator: In, values: [shop]}]}
+  process: {matchPaths: [{path: /bin/sh, ownerOnly: true}]}
+  file: {matchPaths: [{path: /etc/shadow}]}
+`;
+
+const SETTINGS = {
+  socket: undefined,
+  listen: undefined,
+  http: { tokenFile: undefined, certificate: undefined, key: undefined, clientCa: undefined },
+  posture: { file: "block", network: "audit", capabilities: "audit" },
+} as const;
+
+/** Asks a file with that text, or nothing; its folder is cut from what comes, and the image's number. */
+async function ask(
+  options: Partial<ExplainOptions>,
+  text: string | undefined = POLICY,
+): Promise<{ status: number; out: string; err: string }> {
+  const folder = await Deno.makeTempDir({ prefix: "ankylo-explain-" });
+  try {
+    await Deno.writeTextFile(`${folder}/a.yaml`, text);
+    let [out, err] = ["", ""];
+    const status = await runExplain(SETTINGS, {
+      ...{ paths: {}, write: false, json: false, policies: [folder] },
+      ...options,
+    }, { out: (text) => void (out += text), err: (text) => void (err += text) });
+    const cut = (text: string) =>
+      text.replaceAll(`${folder}/`, "").replace(/image [0-9a-f]{8}/, "image N");
+    return { status, out: cut(out), err: cut(err) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("runExplain() says what happens, by which rule, and which rules lost", async () => {
+  const { status, out } = await ask({
+    ...{ container: "web", labels: ["app=web"] },
+    ...{ paths: { exec: "/bin/sh" }, from: "/usr/sbin/nginx" },
+  });
+  assert.equal(status, EXIT_OK);
+  assert.equal(
+    out,
+    `web: /usr/sbin/nginx executes /bin/sh: REFUSED with "Permission denied", and an alert of shells
+
+As to exec, process rules:
+  decides:
+    Block /bin/sh
+        a.yaml:8:9 spec.process.matchPaths[0] of shells
+  would be next, in this order:
+    Audit /bin/
+        a.yaml:13:9 spec.process.matchDirectories[0] of shells
+        lost: an exact path decides before a directory
+
+As to read, file rules:
+  no file rule names it, and the posture (posture.file) is block for what an allow-list leaves out
+  the allow-list has
+    Allow /etc/hosts (read only)
+        a.yaml:15:18 spec.file.matchPaths[0] of shells
+
+Names it too, and says nothing here:
+  Allow /bin/sh by /bin/su
+      a.yaml:9:9 spec.process.matchPaths[1] of shells
+      holds for other programs only: /bin/su
+
+It keeps its name: renaming, linking or covering it is refused, because a Block rule names it or something below it.
+
+Policy image N. Not in force: compiled from the files, no agent was asked.
+`,
+  );
+});
+
+Deno.test("runExplain() says why a read-only entry of an allow-list refuses", async () => {
+  const { out } = await ask({
+    ...{ labels: ["app=web,tier=front"], paths: { open: "/etc/hosts" }, write: true },
+  });
+  assert.equal(
+    out,
+    `a program that no rule names opens for writing /etc/hosts: REFUSED with "Permission denied", and an alert of DefaultPosture
+
+  decides:
+    Allow /etc/hosts (read only)
+        a.yaml:15:18 spec.file.matchPaths[0] of shells
+        a readOnly entry of an allow-list is not changed, whatever the posture
+
+Policy image N. Not in force: compiled from the files, no agent was asked.
+`,
+  );
+});
+
+Deno.test("runExplain() imagines a pod, and tells what is not enforced", async () => {
+  const { out } = await ask({ namespace: "shop", paths: { exec: "/bin/sh" } });
+  assert.equal(
+    out,
+    `a program that no rule names executes /bin/sh: passes, without an alert
+
+  no process rule of a policy that selects it decides
+
+Names it too, and says nothing here:
+  Block /bin/sh
+      a.yaml:22:26 spec.process.matchPaths[0] of everywhere
+      not enforced: this engine does not support ownerOnly yet
+
+Policy image N. Not in force: compiled from the files, no agent was asked.
+`,
+  );
+});
+
+Deno.test("runExplain() says that no policy selects the container", async () => {
+  const { out } = await ask({ labels: ["app=db"], paths: { delete: "/etc/shadow" } });
+  assert.match(
+    out,
+    /^a program that no rule names deletes \/etc\/shadow: passes, without an alert\n/,
+  );
+  assert.match(out, /\nNo policy with an enforced rule selects the container\.\n$/);
+});
+
+Deno.test("runExplain() gives the same as JSON", async () => {
+  const { out } = await ask({ labels: ["app=web"], paths: { exec: "/bin/sh" }, json: true });
+  const view = JSON.parse(out);
+  assert.equal(view.outcome, "refused");
+  assert.deepEqual(view.decisions[0].winner, {
+    kind: "KubeArmorPolicy",
+    namespace: "",
+    policy: "shells",
+    rule: "spec.process.matchPaths[0]",
+    where: "a.yaml:8:9",
+    action: "Block",
+    target: "/bin/sh",
+    readOnly: false,
+    fromSource: [],
+    severity: 0,
+    message: "",
+  });
+  assert.equal(view.decisions[0].runnersUp[0].why, "an exact path decides before a directory");
+});
+
+Deno.test("runExplain() shows the findings of files with errors, and explains nothing", async () => {
+  const { status, out, err } = await ask({ paths: { exec: "/bin/sh" } }, "kind: X\n");
+  assert.deepEqual([status, out], [EXIT_POLICY, ""]);
+  assert.match(err, /^a\.yaml:1:1: Cannot read policy: it has no apiVersion/);
+});
+
+const noFiles = (options: Partial<ExplainOptions>) => {
+  const { policies: _, ...rest } = { policies: undefined, ...options };
+  return rest;
+};
+
+const REFUSED: [claim: string, options: Partial<ExplainOptions>, message: RegExp][] = [
+  [
+    "a question without a path",
+    {},
+    /must have one of --exec, --open, .*: found none\n {2}hint: for/,
+  ],
+  [
+    "two questions at once",
+    { paths: { exec: "/a", open: "/b" } },
+    /found --exec and --open\n/,
+  ],
+  [
+    "a relative path",
+    { paths: { exec: "sh" } },
+    /must start with "\/": current value is "sh"\n {2}hint/,
+  ],
+  [
+    "writing what is executed",
+    { paths: { exec: "/a" }, write: true },
+    /--write with --exec: it belongs/,
+  ],
+  ["a relative program", { paths: { exec: "/a" }, from: "nginx" }, /current value is "nginx"/],
+  [
+    "a label without a value",
+    { paths: { exec: "/a" }, labels: ["web"] },
+    /label "web": must be key=value/,
+  ],
+];
+
+for (const [claim, options, message] of REFUSED) {
+  Deno.test(`runExplain() refuses ${claim}`, async () => {
+    const { status, out, err } = await ask(options);
+    assert.deepEqual([status, out], [EXIT_USAGE, ""]);
+    assert.match(err, message);
+  });
+}
+
+Deno.test("runExplain() needs a container of the agent's, or files", async () => {
+  const complaints = await Promise.all([
+    { paths: { exec: "/a" } },
+    { paths: { exec: "/a" }, container: "web", labels: ["a=b"] },
+    { paths: { exec: "/a" }, container: "web", namespace: "shop" },
+  ].map(async (options) => {
+    let err = "";
+    const io = { out: assert.fail, err: (text: string) => void (err += text) };
+    const all = { write: false, json: false, ...noFiles(options) } as ExplainOptions;
+    assert.equal(await runExplain(SETTINGS, all, io), EXIT_USAGE);
+    return err;
+  }));
+  assert.match(complaints[0]!, /must have --container NAME\n {2}hint: ankylo status lists them/);
+  assert.match(complaints[1]!, /--labels without --policies/);
+  assert.match(complaints[2]!, /--namespace without --policies/);
+});
+
+Deno.test("every access has an option, and words of its own", async () => {
+  const withOption = [...ASKS.map(([, access]) => access), "write"];
+  assert.deepEqual(withOption.toSorted(), Object.keys(ACCESSES).toSorted());
+  for (const [option] of ASKS) {
+    const { out } = await ask({ labels: ["app=web"], paths: { [option]: "/x" } });
+    assert.doesNotMatch(out, /undefined/, option);
+  }
+});
+
+Deno.test("explanationText() lets no name move the cursor", async () => {
+  const { out } = await ask({ container: "\x1b[2Jweb", paths: { exec: "/x" }, json: true });
+  assert.match(explanationText(JSON.parse(out)), /^\\u\{1b\}\[2Jweb: /);
+});

@@ -1,0 +1,120 @@
+/** An explanation for people. */
+import type { DecisionView, ExplanationView, RuleView } from "../http/explanation_view.ts";
+import { printable } from "./printable.ts";
+
+/** What the program does, as a sentence with the path behind it. */
+const DEEDS: Readonly<Record<string, string>> = {
+  exec: "executes",
+  load: "has a loader execute",
+  "mmap-exec": "maps as code",
+  read: "opens",
+  write: "opens for writing",
+  create: "makes",
+  delete: "deletes",
+  rename: "renames",
+  link: "links",
+  attributes: "changes attributes of",
+  mount: "mounts over",
+};
+
+/** Allow rules that are named as makers of an allow-list. */
+const ALLOWS_SHOWN = 3;
+
+/** Several lines: what happens and by which rule, the rules that lost, and those that name the path in vain. */
+export function explanationText(view: ExplanationView): string {
+  const decisions = view.decisions.filter((decision, index) => index === 0 || says(decision));
+  const lines = [
+    headline(view),
+    ...decisions.flatMap((decision) => [
+      "",
+      ...(decisions.length > 1 ? [`As to ${decision.access}, ${decision.group} rules:`] : []),
+      ...decisionLines(decision),
+    ]),
+    ...otherLines(view),
+    ...(view.guarded ? ["", GUARDED] : []),
+    "",
+    footer(view),
+  ];
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+const GUARDED =
+  "It keeps its name: renaming, linking or covering it is refused, because a Block rule names it or something below it.";
+
+/** Whether a group of rules has anything to do with it. */
+function says({ verdict, winner }: DecisionView): boolean {
+  return verdict !== "none" || winner !== null;
+}
+
+function headline(view: ExplanationView): string {
+  const { container, access, path, from, parent, outcome, decisions } = view;
+  const who = from === "" ? "a program that no rule names" : from;
+  const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
+  const place = container.name === "" ? "" : `${container.name}: `;
+  return `${place}${who}${child} ${DEEDS[access]} ${path}: ${OUTCOMES[outcome]}${
+    outcome === "passes" ? "" : decider(decisions, outcome)
+  }`;
+}
+
+const OUTCOMES: Readonly<Record<ExplanationView["outcome"], string>> = {
+  refused: 'REFUSED with "Permission denied", and an alert of ',
+  reported: "passes, and raises an alert of ",
+  passes: "passes, without an alert",
+};
+
+/** Whose name the alert has. A read-only entry of an allow-list is told as the posture's, as in KubeArmor. */
+function decider(decisions: readonly DecisionView[], outcome: string): string {
+  const { verdict, winner } = decisions.find((decision) => decision.outcome === outcome)!;
+  return verdict.startsWith("posture") ? "DefaultPosture" : winner!.policy;
+}
+
+function decisionLines({ verdict, group, winner, runnersUp, allowList }: DecisionView): string[] {
+  if (winner === null) {
+    if (allowList.length === 0) return [`  no ${group} rule of a policy that selects it decides`];
+    const shown = allowList.slice(0, ALLOWS_SHOWN);
+    const more = allowList.length - shown.length;
+    return [
+      `  no ${group} rule names it, and the posture (posture.file) is ${
+        verdict === "posture-block" ? "block" : "audit"
+      } for what an allow-list leaves out`,
+      "  the allow-list has",
+      ...shown.flatMap((rule) => ruleLines(rule, [], "    ")),
+      ...(more > 0 ? [`    and ${more} more`] : []),
+    ];
+  }
+  return [
+    "  decides:",
+    ...ruleLines(winner, verdict === "posture-block" ? [READ_ONLY] : [], "    "),
+    ...(runnersUp.length > 0 ? ["  would be next, in this order:"] : []),
+    ...runnersUp.flatMap((rule) => ruleLines(rule, [`lost: ${rule.why}`], "    ")),
+  ];
+}
+
+const READ_ONLY = "a readOnly entry of an allow-list is not changed, whatever the posture";
+
+function otherLines({ others }: ExplanationView): string[] {
+  if (others.length === 0) return [];
+  return [
+    "",
+    "Names it too, and says nothing here:",
+    ...others.flatMap((rule) => ruleLines(rule, [rule.why], "  ")),
+  ];
+}
+
+function ruleLines(rule: RuleView, notes: readonly string[], indent: string): string[] {
+  const { action, target, readOnly, fromSource, where, policy } = rule;
+  const by = fromSource.length === 0 ? "" : ` by ${fromSource.join(", ")}`;
+  return [
+    `${indent}${action} ${target}${readOnly ? " (read only)" : ""}${by}`,
+    `${indent}    ${where} ${rule.rule} of ${policy}`,
+    ...notes.map((note) => `${indent}    ${note}`),
+  ];
+}
+
+function footer({ generation, notInForce }: ExplanationView): string {
+  if (generation === null) return "No policy with an enforced rule selects the container.";
+  const image = `Policy image ${generation.toString(16).padStart(8, "0")}`;
+  return notInForce === undefined
+    ? `${image}, which the kernel holds for the container.`
+    : `${image}. Not in force: ${notInForce}.`;
+}

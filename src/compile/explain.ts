@@ -1,0 +1,276 @@
+/** Why an operation passes or fails: the rule that decides it, and those that would have. */
+import {
+  OP_ATTR,
+  OP_CREATE,
+  OP_DELETE,
+  OP_EXEC,
+  OP_LINK,
+  OP_LOAD,
+  OP_MMAP_EXEC,
+  OP_MOUNT,
+  OP_READ,
+  OP_RENAME,
+  OP_WRITE,
+  VERDICT_NONE,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+  VERDICT_SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import { pathDefect } from "../model/paths.ts";
+import type { Rule, RuleTarget } from "../model/rule.ts";
+import type { CompiledImage } from "./compile_image.ts";
+import { isParentJudged, matches, type Question } from "./evaluate.ts";
+import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
+import { ImageReader, lookup } from "./lookup.ts";
+import { comparePrecedence, criterionBetween } from "./precedence.ts";
+import { groupOf, type RuleRef, verdictOf, whyNotEnforced } from "./rules.ts";
+
+/** What may be asked about a path, in the words of alerts, with the op classes that the kernel judges for it. */
+export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
+  // A program is opened before it is executed.
+  exec: [OP_EXEC, OP_READ],
+  load: [OP_LOAD],
+  "mmap-exec": [OP_MMAP_EXEC],
+  read: [OP_READ],
+  write: [OP_WRITE],
+  create: [OP_CREATE],
+  delete: [OP_DELETE],
+  rename: [OP_RENAME],
+  link: [OP_LINK],
+  attributes: [OP_ATTR],
+  mount: [OP_MOUNT],
+};
+
+/** What the user wants to know about. */
+export interface Ask {
+  /** A key of `ACCESSES`. */
+  readonly access: string;
+  /** Absolute, without superfluous slashes. */
+  readonly path: string;
+  /** Executable of the acting program; empty: one that no rule names. */
+  readonly from: string;
+  /** Executable of the program that it was forked from. */
+  readonly parent: string;
+}
+
+/** A rule that did not decide, and why. */
+export interface Loser {
+  readonly ref: RuleRef;
+  readonly why: string;
+}
+
+/** The answer about one op class. */
+export interface Explanation {
+  readonly op: number;
+  /** VERDICT_*, without its source bit, as the kernel finds it in the image. */
+  readonly verdict: number;
+  /** The rule that decides; undefined where none matches. */
+  readonly winner?: RuleRef;
+  /** Rules that match as well, in the order of precedence. */
+  readonly runnersUp: readonly Loser[];
+  /** Where the posture decides: the Allow rules that make the allow-list. */
+  readonly allowList: readonly RuleRef[];
+}
+
+export interface Answer {
+  readonly ask: Ask;
+  /** One for each op class of the access. */
+  readonly explanations: readonly Explanation[];
+  /** Rules of the container that name the path and say nothing here. */
+  readonly others: readonly Loser[];
+  /** The path can't be renamed, linked or covered: a Block rule names it or something below it. */
+  readonly guarded: boolean;
+  /** Of the image that was asked; undefined: the container has none. */
+  readonly generation?: number;
+}
+
+/**
+ * Reads a question. `parent` is `from` where it is not given: a shell that nginx starts is executed by nginx's own child.
+ *
+ * @throws {RangeError} an unknown access, or a path that no file has: what, found against wanted, and a hint
+ */
+export function readAsk(
+  texts: { access: string; path: string; from?: string; parent?: string },
+): Ask {
+  const { access } = texts;
+  if (!Object.hasOwn(ACCESSES, access)) {
+    throw new RangeError(
+      `Cannot explain access "${access}": must be one of ${Object.keys(ACCESSES).join(", ")}`,
+    );
+  }
+  const from = texts.from === undefined ? "" : questionPath(texts.from);
+  const parent = texts.parent === undefined ? from : questionPath(texts.parent);
+  return { access, path: questionPath(texts.path), from, parent };
+}
+
+/** @throws {RangeError} */
+function questionPath(written: string): string {
+  const components = componentsOf(written);
+  const defect = written.startsWith("/") ? pathDefect(written, components) : [
+    `Cannot use path: must start with "/": current value is "${written}"`,
+    "write the real path as the container sees it",
+  ];
+  if (defect === undefined) {
+    return `/${components.filter((name) => name !== ".").join("/")}`;
+  }
+  const [message, hint] = defect;
+  throw new RangeError(hint === undefined ? message : `${message}\n  hint: ${hint}`);
+}
+
+/**
+ * Answers from the image, which the kernel reads the same way, and says why from the rules that it was made of.
+ *
+ * @param policies that select the container, those without an enforced rule too
+ * @throws {Error} when the image and its rules disagree: a fault of the compiler's
+ */
+export function explain(
+  ask: Ask,
+  image: CompiledImage | undefined,
+  policies: readonly Policy[],
+  keys: HashKeys,
+): Answer {
+  const reader = image && new ImageReader(image.bytes, PathHasher.of(keys));
+  const questions = ACCESSES[ask.access]!.map((op) => (
+    { op, path: ask.path, caller: ask.from, parent: ask.parent }
+  ));
+  const explanations = questions.map((question) =>
+    reader === undefined
+      ? { op: question.op, verdict: VERDICT_NONE, runnersUp: [], allowList: [] }
+      : explainQuestion(question, image!, reader)
+  );
+  const told = new Set(explanations.flatMap(({ winner, runnersUp }) => [
+    winner?.rule,
+    ...runnersUp.map(({ ref }) => ref.rule),
+  ]));
+  return {
+    ask,
+    explanations,
+    others: silentRules(ask, policies).filter(({ ref }) => !told.has(ref.rule)),
+    guarded: reader?.walk(ask.path).guard ?? false,
+    ...(image !== undefined && { generation: image.generation }),
+  };
+}
+
+function explainQuestion(
+  question: Question,
+  image: CompiledImage,
+  reader: ImageReader,
+): Explanation {
+  const { op } = question;
+  const { rules } = image;
+  const decision = lookup(reader, question);
+  const verdict = decision.verdict & ~VERDICT_SOURCE;
+  const [winner, ...losers] = rankRules(question, rules);
+  const named = image.explain(decision.row, op);
+  if (named?.rule !== winner?.rule && !isPosture(verdict)) {
+    throw new Error(
+      `The image decides ${ruleName(named)} where its rules decide ${ruleName(winner)}`,
+    );
+  }
+  return {
+    op,
+    verdict,
+    ...(winner !== undefined && { winner }),
+    runnersUp: losers.map((ref) => ({ ref, why: whyLost(question, winner!, ref) })),
+    allowList: isPosture(verdict) && winner === undefined ? allowListOf(op, rules) : [],
+  };
+}
+
+function ruleName(ref: RuleRef | undefined): string {
+  return ref === undefined ? "nothing" : JSON.stringify(ref.rule.where);
+}
+
+function isPosture(verdict: number): boolean {
+  return verdict === VERDICT_POSTURE_AUDIT || verdict === VERDICT_POSTURE_BLOCK;
+}
+
+function allowListOf(op: number, rules: readonly RuleRef[]): RuleRef[] {
+  return rules.filter(({ rule }) => rule.group === groupOf(op) && rule.action === "Allow");
+}
+
+// ---- order -------------------------------------------------------------------------------------------------------------
+
+/**
+ * The rules that match, in the order in which they would decide if those before were not there. Where the parent counts as
+ * a source too, each program's rules are in order, and the larger of two verdicts comes first.
+ *
+ * @param rules in the order of enforcedRules()
+ */
+export function rankRules(question: Question, rules: readonly RuleRef[]): RuleRef[] {
+  const { op, caller, parent } = question;
+  const own = rankFor(question, caller, rules);
+  if (!isParentJudged(op) || parent === caller) return own;
+  const inherited = rankFor(question, parent, rules);
+  const ranked = new Set<RuleRef>();
+  for (;;) {
+    const [first, second] = [own, inherited].map((list) => list.find((ref) => !ranked.has(ref)));
+    const next = weight(second, op) > weight(first, op) ? second : first;
+    if (next === undefined) return [...ranked];
+    ranked.add(next);
+  }
+}
+
+/** Sorting keeps equals as they were given. */
+function rankFor({ op, path }: Question, source: string, rules: readonly RuleRef[]): RuleRef[] {
+  return rules.filter(({ rule }) =>
+    groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE &&
+    matches(rule.target, path) && (rule.fromSource.length === 0 || rule.fromSource.includes(source))
+  ).sort((a, b) => comparePrecedence(a.rule, b.rule, op));
+}
+
+/** As the kernel compares the verdicts of caller and parent. */
+function weight(ref: RuleRef | undefined, op: number): number {
+  if (ref === undefined) return -1;
+  const { rule } = ref;
+  return verdictOf(rule, op) | (rule.fromSource.length > 0 ? VERDICT_SOURCE : 0);
+}
+
+function whyLost({ op, caller, parent }: Question, winner: RuleRef, loser: RuleRef): string {
+  const between = criterionBetween(winner.rule, loser.rule, op);
+  if (between === undefined) return "says the same: of equals the first policy by name is named";
+  const { criterion, difference } = between;
+  if (difference < 0) return `${criterion.decides} decides before ${criterion.before}`;
+  // The other program's order had this rule further up, and its verdict is smaller.
+  const names = winner.rule.fromSource.includes(caller) ? caller : parent;
+  return `the rule for ${names} refuses more: of a program's and its parent's verdict the larger stands`;
+}
+
+// ---- rules that say nothing here -----------------------------------------------------------------------------------------
+
+function silentRules(ask: Ask, policies: readonly Policy[]): Loser[] {
+  return policies.flatMap((policy) =>
+    policy.rules.flatMap((rule) => {
+      const why = whySilent(ask, policy, rule);
+      return why === undefined ? [] : [{ ref: { policy, rule }, why }];
+    })
+  );
+}
+
+/** Why a rule that names the path does not matter; undefined when it names another path. */
+function whySilent({ access, path, from, parent }: Ask, policy: Policy, rule: Rule) {
+  const isCovered = matches(rule.target, path);
+  if (!isCovered && !isTooDeep(rule.target, path)) return undefined;
+  const missing = whyNotEnforced(policy, rule);
+  if (missing !== undefined) return `not enforced: ${missing}`;
+  if (!isCovered) return "not recursive: it names the directory and what lies directly in it";
+  const ops = ACCESSES[access]!;
+  if (ops.every((op) => groupOf(op) !== rule.group)) {
+    return rule.group === "process"
+      ? "process rules are about executing"
+      : "file rules are not about executing";
+  }
+  const spoken = ops.filter((op) => verdictOf(rule, op) !== VERDICT_NONE);
+  if (spoken.length === 0) return "directories say nothing about mapping code";
+  const programs = [from, ...(spoken.some(isParentJudged) ? [parent] : [])];
+  if (rule.fromSource.length > 0 && !programs.some((name) => rule.fromSource.includes(name))) {
+    return `holds for other programs only: ${rule.fromSource.join(", ")}`;
+  }
+  return undefined;
+}
+
+/** Below a directory that is not recursive, too deep to be its business. */
+function isTooDeep(target: RuleTarget, path: string): boolean {
+  return target.kind === "directory" && !target.recursive &&
+    matches({ ...target, recursive: true }, path);
+}

@@ -1,0 +1,112 @@
+/** An answer of `explain` as JSON, the same from the agent and from `ankylo explain` by itself. */
+import {
+  OP_ATTR,
+  OP_CREATE,
+  OP_DELETE,
+  OP_EXEC,
+  OP_LINK,
+  OP_LOAD,
+  OP_MMAP_EXEC,
+  OP_MOUNT,
+  OP_READ,
+  OP_RENAME,
+  OP_WRITE,
+  VERDICT_ALLOW,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_NONE,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+} from "../../ffi/generated/agent_api.ts";
+import type { Answer, Explanation, Loser } from "../compile/explain.ts";
+import { groupOf, type RuleRef } from "../compile/rules.ts";
+import { formatPosition } from "../model/diagnostic.ts";
+import { ruleField, targetText } from "../model/rule.ts";
+import type { Workload } from "../model/workload.ts";
+
+/** What happens to the operation. */
+type Outcome = "refused" | "reported" | "passes";
+
+/** By op class, in the words of alerts. */
+const ACCESS_NAMES: Readonly<Record<number, string>> = {
+  [OP_EXEC]: "exec",
+  [OP_LOAD]: "load",
+  [OP_MMAP_EXEC]: "mmap-exec",
+  [OP_READ]: "read",
+  [OP_WRITE]: "write",
+  [OP_CREATE]: "create",
+  [OP_DELETE]: "delete",
+  [OP_RENAME]: "rename",
+  [OP_LINK]: "link",
+  [OP_ATTR]: "attributes",
+  [OP_MOUNT]: "mount",
+};
+
+const VERDICTS: Readonly<Record<number, readonly [name: string, outcome: Outcome]>> = {
+  [VERDICT_NONE]: ["none", "passes"],
+  [VERDICT_ALLOW]: ["allow", "passes"],
+  [VERDICT_AUDIT]: ["audit", "reported"],
+  [VERDICT_BLOCK]: ["block", "refused"],
+  [VERDICT_POSTURE_AUDIT]: ["posture-audit", "reported"],
+  [VERDICT_POSTURE_BLOCK]: ["posture-block", "refused"],
+};
+
+/** Worst last. */
+const OUTCOMES: readonly Outcome[] = ["passes", "reported", "refused"];
+
+export type ExplanationView = ReturnType<typeof explanationView>;
+export type DecisionView = ExplanationView["decisions"][number];
+export type RuleView = ReturnType<typeof ruleView>;
+
+/** `notInForce`: why the kernel does not decide so for this container; undefined: it does. */
+export function explanationView(
+  answer: Answer,
+  { id, name, namespace }: Pick<Workload, "id" | "name" | "namespace">,
+  notInForce?: string,
+) {
+  const decisions = answer.explanations.map(decisionView);
+  const worst = Math.max(...decisions.map(({ outcome }) => OUTCOMES.indexOf(outcome)));
+  return {
+    container: { id, name, namespace },
+    ...answer.ask,
+    outcome: OUTCOMES[worst]!,
+    decisions,
+    others: answer.others.map(loserView),
+    guarded: answer.guarded,
+    generation: answer.generation ?? null,
+    ...(notInForce !== undefined && { notInForce }),
+  };
+}
+
+function decisionView({ op, verdict, winner, runnersUp, allowList }: Explanation) {
+  const [name, outcome] = VERDICTS[verdict]!;
+  return {
+    access: ACCESS_NAMES[op]!,
+    group: groupOf(op)!,
+    verdict: name,
+    outcome,
+    winner: winner === undefined ? null : ruleView(winner),
+    runnersUp: runnersUp.map(loserView),
+    allowList: allowList.map(ruleView),
+  };
+}
+
+function loserView({ ref, why }: Loser) {
+  return { ...ruleView(ref), why };
+}
+
+function ruleView({ policy, rule }: RuleRef) {
+  return {
+    kind: policy.kind,
+    namespace: policy.namespace,
+    policy: policy.name,
+    rule: ruleField(rule),
+    where: formatPosition(rule.where),
+    action: rule.action,
+    target: targetText(rule.target),
+    readOnly: rule.readOnly,
+    fromSource: rule.fromSource,
+    severity: rule.severity,
+    message: rule.message,
+  };
+}

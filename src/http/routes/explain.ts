@@ -1,0 +1,101 @@
+/** Why something passes or fails in a container: `ankylo explain` asks this. */
+import type { Hono } from "hono";
+import { ACCESSES, type Answer, type Ask, readAsk } from "../../compile/explain.ts";
+import { explanationView } from "../explanation_view.ts";
+import { badParameter, didYouMean, readTexts, requireAccept } from "../negotiate.ts";
+import { ProblemError } from "../problem.ts";
+import type { AgentState, WorkloadStatus } from "../state.ts";
+
+const PARAMETERS = ["container", "access", "path", "from", "parent"] as const;
+
+export function addExplainRoute(app: Hono, state: AgentState): void {
+  app.get("/v1/explain", (c) => {
+    requireAccept(c, "application/json");
+    const texts = readTexts(c, PARAMETERS);
+    const status = findWorkload(required(texts, "container"), state.workloads());
+    const ask = askOf(texts);
+    const answer = state.explain(status.workload, ask);
+    const why = whyNotInForce(state, status, answer) ?? whatIsLost(state, answer);
+    return c.json(explanationView(answer, status.workload, why));
+  });
+}
+
+type Texts = Partial<Record<(typeof PARAMETERS)[number], string>>;
+
+function required(texts: Texts, name: (typeof PARAMETERS)[number]): string {
+  const text = texts[name];
+  if (text !== undefined) return text;
+  throw badParameter(
+    `${name}: is missing`,
+    `for example /v1/explain?container=web&access=exec&path=/bin/sh; access is one of ${
+      Object.keys(ACCESSES).join(", ")
+    }`,
+  );
+}
+
+function askOf(texts: Texts): Ask {
+  const [access, path] = [required(texts, "access"), required(texts, "path")];
+  try {
+    return readAsk({ ...texts, access, path });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const [message, hint] = error.message.split("\n  hint: ");
+    throw badParameter(message!, hint ?? didYouMean(access, Object.keys(ACCESSES)));
+  }
+}
+
+/** By id, by name, or by the beginning of an id. */
+function findWorkload(wanted: string, all: readonly WorkloadStatus[]): WorkloadStatus {
+  const by = (test: (workload: WorkloadStatus["workload"]) => boolean) =>
+    all.filter(({ workload }) => test(workload));
+  const tries = [
+    by(({ id }) => id === wanted),
+    by(({ name }) => name === wanted),
+    by(({ id }) => wanted.length >= ID_DIGITS_MIN && id.startsWith(wanted)),
+  ];
+  const found = tries.find((some) => some.length > 0) ?? [];
+  if (found.length === 1) return found[0]!;
+  throw found.length === 0 ? unknown(wanted, all) : ambiguous(wanted, found);
+}
+
+/** Fewer would rather be somebody's short name. */
+const ID_DIGITS_MIN = 6;
+
+function unknown(wanted: string, all: readonly WorkloadStatus[]): ProblemError {
+  const names = all.map(({ workload }) => workload.name);
+  const hint = didYouMean(wanted, names) ??
+    (names.length === 0
+      ? "no containers are known"
+      : `known are ${names.slice(0, 10).join(", ")}${names.length > 10 ? ", …" : ""}`);
+  const detail = `No container is named "${wanted}"`;
+  return new ProblemError({ status: 404, title: "Not found", detail, hint });
+}
+
+function ambiguous(wanted: string, found: readonly WorkloadStatus[]): ProblemError {
+  const ids = found.map(({ workload }) =>
+    `${workload.namespace}/${workload.podName} ${workload.id}`
+  );
+  return badParameter(
+    `${found.length} containers are named "${wanted}": ${ids.join(", ")}`,
+    "give the id, or its beginning",
+  );
+}
+
+function whyNotInForce(
+  state: AgentState,
+  { container, generation }: WorkloadStatus,
+  answer: Answer,
+): string | undefined {
+  if (state.kernel() === undefined) return "nothing is enforced on this kernel";
+  if (container === undefined) return "the kernel does not know the container yet";
+  return generation === answer.generation
+    ? undefined
+    : "the kernel still holds another version of its policy";
+}
+
+/** What this kernel lacks for the rules that decide. */
+function whatIsLost(state: AgentState, { explanations }: Answer): string | undefined {
+  const winners = new Set(explanations.map(({ winner }) => winner?.rule));
+  return state.rules().find(({ rule, state }) => state === "not enforced" && winners.has(rule))
+    ?.reason;
+}
