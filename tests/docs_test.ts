@@ -8,7 +8,7 @@ import { EXIT_CODES } from "../src/cli/exit_codes.ts";
 import { DEFINITIONS, flagOf, SETTING_NAMES, variableOf } from "../src/config/config.ts";
 import { createApp } from "../src/http/app.ts";
 import { sampleState } from "../src/http/sample_state.ts";
-import { hasErrors } from "../src/model/diagnostic.ts";
+import { DIAGNOSTIC_CODES, hasErrors } from "../src/model/diagnostic.ts";
 import { parsePolicies } from "../src/model/parse.ts";
 
 const repository = new URL("../", import.meta.url);
@@ -66,6 +66,13 @@ Deno.test("README.md has every exit status", async () => {
   const text = await Deno.readTextFile(README);
   const commands = text.slice(text.indexOf("## Command line"), text.indexOf("## Settings"));
   const missing = EXIT_CODES.filter(([code]) => !new RegExp(`\\b${code}\\b`).test(commands));
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("k8s/POLICY.md has every word for what check finds", async () => {
+  const text = await Deno.readTextFile(new URL("k8s/POLICY.md", repository));
+  const words = [...text.matchAll(/^\| `([a-z-]+)` +\| /gm)].map(([, word]) => word!);
+  const missing = Object.keys(DIAGNOSTIC_CODES).filter((code) => !words.includes(code));
   assert.deepEqual(missing, []);
 });
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { runCheck } from "./check.ts";
-import { EXIT_OK, EXIT_POLICY } from "./exit_codes.ts";
+import { type CheckOptions, runCheck } from "./check.ts";
+import { elfFile } from "./elf_samples.ts";
+import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 
 const HEAD = `apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
@@ -13,7 +14,7 @@ const GOOD = `${HEAD}  file: {matchPaths: [{path: /etc/shadow}]}\n`;
 /** Checks these files of a temporary folder; its name is cut from the output. */
 async function check(
   files: Record<string, string>,
-  { paths = Object.keys(files), json = false }: { paths?: string[]; json?: boolean } = {},
+  { paths = Object.keys(files), ...options }: Partial<CheckOptions> & { paths?: string[] } = {},
 ): Promise<{ status: number; out: string }> {
   const folder = await Deno.makeTempDir({ prefix: "ankylo-check-" });
   try {
@@ -22,7 +23,11 @@ async function check(
     }
     let out = "";
     const io = { out: (text: string) => void (out += text), err: assert.fail };
-    const status = await runCheck(paths.map((path) => `${folder}/${path}`), { json }, io);
+    const status = await runCheck(
+      paths.map((path) => `${folder}/${path}`),
+      { format: "text", ...options },
+      io,
+    );
     return { status, out: out.replaceAll(`${folder}/`, "") };
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -103,7 +108,7 @@ Deno.test("runCheck() reports a file that does not exist, and an empty folder", 
 });
 
 Deno.test("runCheck() gives the same as JSON", async () => {
-  const { status, out } = await check({ "a.yaml": GOOD, "b.yaml": "x: [" }, { json: true });
+  const { status, out } = await check({ "a.yaml": GOOD, "b.yaml": "x: [" }, { format: "json" });
   assert.equal(status, EXIT_POLICY);
   const value = JSON.parse(out);
   assert.deepEqual(value.summary, {
@@ -126,7 +131,7 @@ Deno.test("runCheck() gives the same as JSON", async () => {
 Deno.test("runCheck() finds nothing wrong with k8s/examples", async () => {
   const folder = new URL("../../k8s/examples", import.meta.url).pathname;
   let out = "";
-  const status = await runCheck([folder], { json: false }, {
+  const status = await runCheck([folder], { format: "text" }, {
     out: (text) => void (out += text),
     err: assert.fail,
   });
@@ -134,3 +139,123 @@ Deno.test("runCheck() finds nothing wrong with k8s/examples", async () => {
   const warnings = out.split("\n").filter((line) => line.includes(": warning: "));
   assert.ok(warnings.every((line) => line.includes("is not enforced")), out);
 });
+
+const WARNED = `${HEAD}  file: {matchPaths: [{path: /etc/shadow}, {path: /etc/shadow}]}\n`;
+
+Deno.test("runCheck() takes warnings for errors when it is strict", async () => {
+  const relaxed = await check({ "a.yaml": WARNED });
+  assert.equal(relaxed.status, EXIT_OK);
+  assert.match(relaxed.out, /^a\.yaml:6:44: warning: /);
+  const strict = await check({ "a.yaml": WARNED }, { strict: true });
+  assert.equal(strict.status, EXIT_POLICY);
+  assert.match(
+    strict.out,
+    /^a\.yaml:6:44: spec\.file\.matchPaths\[1\]: Block \/etc\/shadow stands twice/,
+  );
+  assert.match(strict.out, /: 1 error, 0 warnings\n$/);
+  assert.equal((await check({ "a.yaml": GOOD }, { strict: true })).status, EXIT_OK);
+});
+
+Deno.test("runCheck() writes SARIF with the same findings", async () => {
+  const { status, out } = await check({ "a.yaml": WARNED }, { format: "sarif", strict: true });
+  assert.equal(status, EXIT_POLICY);
+  const [{ results }] = JSON.parse(out).runs;
+  assert.equal(results.length, 1);
+  assert.deepEqual([results[0].ruleId, results[0].level], ["duplicate", "error"]);
+});
+
+const IN_ROOT = `${HEAD}  process:
+    matchPaths:
+      - {path: /bin/sh, fromSource: [{path: /bin/su}]}
+      - {path: /usr/bin/dash}
+      - {path: /usr/bin}
+    matchDirectories: [{dir: /entry.sh/}, {dir: /usr/bin/}]
+`;
+
+Deno.test("runCheck() looks paths up in the container's file system", async () => {
+  await withRoot(async (root) => {
+    const { status, out } = await check({ "a.yaml": IN_ROOT }, { root });
+    assert.equal(status, EXIT_OK);
+    assert.equal(
+      out,
+      `a.yaml:8:9: warning: spec.process.matchPaths[0].fromSource[0]: Found a path that leads through a link: "/bin/su": it never matches
+  hint: the kernel compares real paths: write "/usr/bin/su"
+a.yaml:10:9: warning: spec.process.matchPaths[2]: Found a directory in matchPaths: "/usr/bin"
+  hint: the rule is about the directory itself: use matchDirectories with "dir"
+a.yaml:11:24: warning: spec.process.matchDirectories[0]: Found a file in matchDirectories: "/entry.sh/"
+  hint: use matchPaths with "path"
+
+web  5 Block
+1 file, 1 valid policy, 5 rules (5 enforced): 0 errors, 3 warnings
+`,
+    );
+  });
+});
+
+Deno.test("runCheck() says whether the container's first program would be refused", async () => {
+  await withRoot(async (root) => {
+    const found = async (policy: string, options: Partial<CheckOptions>) => {
+      const { out } = await check({ "a.yaml": HEAD + policy }, { root, ...options });
+      return out.split("\n").filter((line) => line.includes("first program"))
+        .map((line) => line.replace(/^a\.yaml:\S+ warning: /, ""));
+    };
+    const entrypoint = "/entry.sh";
+    const blocked = "  process: {matchPaths: [{path: /usr/bin/dash}]}\n";
+    assert.deepEqual(await found(blocked, { entrypoint }), [
+      'spec.process.matchPaths[0]: Block /usr/bin/dash refuses "/usr/bin/dash", the interpreter of the container\'s first program: it does not start',
+    ]);
+    const listed = "  process: {matchPaths: [{path: /usr/bin/dash, action: Allow}]}\n";
+    assert.deepEqual(await found(listed, { entrypoint }), []);
+    assert.deepEqual(await found(listed, { entrypoint, posture: BLOCK }), [
+      'spec.process.matchPaths[0]: The process allow-list refuses the container\'s first program "/entry.sh", which no rule of it names: with posture.file block it does not start',
+    ]);
+    const files = "  file: {matchPaths: [{path: /usr/lib/libc.so, action: Allow}]}\n";
+    assert.deepEqual(await found(files, { entrypoint, posture: BLOCK }), [
+      'spec.file.matchPaths[0]: The file allow-list refuses the library "/usr/lib/ld.so" of the container\'s first program, which no rule of it names: with posture.file block it does not start',
+    ]);
+  });
+});
+
+const BAD_CONTAINERS: [options: Partial<CheckOptions>, message: RegExp][] = [
+  [{ root: "/nonexistent" }, /^Cannot use --root: .*\n {2}hint: name a folder/],
+  [
+    { root: "/etc", entrypoint: "/gone" },
+    /Cannot find entrypoint "\/gone" in "\/etc": nothing is there/,
+  ],
+  [
+    { entrypoint: "nginx" },
+    /^Cannot use --entrypoint: must start with "\/": current value is "nginx"/,
+  ],
+];
+
+for (const [options, message] of BAD_CONTAINERS) {
+  Deno.test(`runCheck() refuses ${JSON.stringify(options)}`, async () => {
+    let err = "";
+    const io = { out: assert.fail, err: (text: string) => void (err += text) };
+    assert.equal(await runCheck(["x.yaml"], { format: "text", ...options }, io), EXIT_USAGE);
+    assert.match(err, message);
+  });
+}
+
+const BLOCK = { file: "block", network: "audit", capabilities: "audit" } as const;
+
+/** A script and its shell, in a root with a merged /usr. */
+async function withRoot(use: (root: string) => Promise<void>) {
+  const root = await Deno.makeTempDir({ prefix: "ankylo-root-" });
+  try {
+    for (const folder of ["usr/bin", "usr/lib"]) {
+      await Deno.mkdir(`${root}/${folder}`, { recursive: true });
+    }
+    await Deno.symlink("usr/bin", `${root}/bin`);
+    await Deno.symlink("usr/lib", `${root}/lib`);
+    await Deno.symlink("dash", `${root}/usr/bin/sh`);
+    const shell = elfFile({ interpreter: "/lib/ld.so", needed: ["libc.so"] });
+    await Deno.writeFile(`${root}/usr/bin/dash`, shell);
+    await Deno.writeFile(`${root}/usr/lib/ld.so`, elfFile({}));
+    await Deno.writeFile(`${root}/usr/lib/libc.so`, elfFile({}));
+    await Deno.writeTextFile(`${root}/entry.sh`, "#!/bin/sh\n");
+    await use(root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}

@@ -1,10 +1,10 @@
 /** The command line: what there is, how it is called, and which exit status comes of it. */
 
-import { Command, CommanderError } from "@commander-js/extra-typings";
+import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { SETTING_NAMES, type SettingName } from "../config/config.ts";
 import { ConfigError, printSettings } from "../config/load.ts";
 import { errorText } from "../lib/log.ts";
-import { runCheck } from "./check.ts";
+import { CHECK_FORMATS, runCheck } from "./check.ts";
 import { AgentRefusedError, AgentUnreachableError } from "./client.ts";
 import {
   EXIT_BUSY,
@@ -80,13 +80,7 @@ function buildProgram(io: CommandIo, done: (status: number) => void): Command {
     )
     .addHelpText("after", `${EXAMPLES}\n\n${exitCodesText()}`);
   addRun(program, io, done);
-  program.command("check")
-    .description(
-      "read policy files and report what is wrong, and what becomes of each rule; changes nothing",
-    )
-    .argument("<files...>", "policy files")
-    .option("--json", "findings as JSON", false)
-    .action(async (files, options) => done(await runCheck(files, options, io)));
+  addCheck(program, io, done);
   program.command("probe")
     .description("say what this kernel can enforce, what it lacks and what to do about it")
     .option("--json", "the report as JSON", false)
@@ -102,6 +96,36 @@ function buildProgram(io: CommandIo, done: (status: number) => void): Command {
   }
   return program;
 }
+
+function addCheck(program: Command, io: CommandIo, done: (status: number) => void): void {
+  const check = program.command("check")
+    .description(
+      "read policy files and report what is wrong, and what becomes of each rule; changes nothing",
+    )
+    .argument("<files...>", "policy files, or folders of them")
+    .addOption(
+      new Option("--format <format>", "how findings are written").choices(CHECK_FORMATS)
+        .default("text" as const),
+    )
+    .option("--json", "the same as --format json", false)
+    .option("--strict", "warnings are errors, for pull requests", false)
+    .option("--root <folder>", "the container's file system: paths are looked up in it")
+    .option("--entrypoint <path>", "the program that the container starts with: is it refused?");
+  addSettings(check, ["posture.file"]);
+  check.addHelpText("after", CHECK_HELP);
+  check.action(async (files, { json, format, strict, root, entrypoint }) => {
+    const { settings: { posture } } = await settingsFrom(check, ["posture.file"]);
+    const container = { ...(root && { root }), ...(entrypoint && { entrypoint }) };
+    const options = { format: json ? "json" as const : format, strict, posture, ...container };
+    done(await runCheck(files, options, io));
+  });
+}
+
+const CHECK_HELP = `
+Examples:
+  $ ankylo check policies
+  $ ankylo check --strict --format sarif policies >findings.sarif
+  $ ankylo check --posture-file block --root ./rootfs --entrypoint /usr/sbin/nginx web.yaml`;
 
 function addRun(program: Command, io: CommandIo, done: (status: number) => void): void {
   const run = program.command("run")

@@ -71,6 +71,15 @@ Deno.test("ankylo check fails for a policy with errors", async () => {
   }
 });
 
+Deno.test("ankylo check is strict, and writes SARIF", async () => {
+  const folder = new URL("../../k8s/examples", import.meta.url).pathname;
+  const { status, out } = await run("check", "--strict", "--format", "sarif", folder);
+  assert.equal(status, EXIT_POLICY);
+  assert.ok(JSON.parse(out).runs[0].results.length > 0);
+  assert.equal((await run("check", "--format", "xml", folder)).status, EXIT_USAGE);
+  assert.ok("summary" in JSON.parse((await run("check", "--json", folder)).out));
+});
+
 Deno.test("ankylo version says what this is", async () => {
   assert.match((await run("version")).out, /^ankylo \d+\.\d+\.\d+ \(sources; deno /);
 });

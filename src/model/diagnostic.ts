@@ -15,7 +15,24 @@ export interface Diagnostic {
   readonly field: string;
   readonly message: string;
   readonly hint?: string;
+  /** Which check found it, for machines; absent: what the schema and the grammar of fields ask for. */
+  readonly code?: DiagnosticCode;
 }
+
+/** Checks beyond schema and grammar, with what each finds. */
+export const DIAGNOSTIC_CODES = {
+  "not-enforced": "A policy or rule that is valid and not enforced",
+  "link":
+    "A path that leads through a symbolic link, which the kernel has followed when it compares",
+  "file-type": "A path of a directory, or a directory that is a file",
+  "never-selects": "A selector that no container can fulfil",
+  "duplicate": "A rule that says what another says about the same",
+  "overruled": "A rule on whose selector a stricter one stands",
+  "shadowed": "A rule that a rule further up in the order of precedence covers",
+  "lockout": "Rules that refuse the program that the container starts with",
+} as const;
+
+export type DiagnosticCode = keyof typeof DIAGNOSTIC_CODES;
 
 /** Where findings go. Returned rather than thrown, because checking a policy reports all of them. */
 export type Report = (finding: Diagnostic) => void;

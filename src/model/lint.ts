@@ -2,6 +2,7 @@
 import type { Diagnostic } from "./diagnostic.ts";
 import type { Policy } from "./policy.ts";
 import { type Rule, ruleField, targetText } from "./rule.ts";
+import { neverSelects } from "./selector_sets.ts";
 
 /** Directories that are links in most images, with what they point to: Debian, Ubuntu and Fedora merge /usr. */
 const LINKS: readonly [link: string, real: string][] = [
@@ -13,44 +14,136 @@ const LINKS: readonly [link: string, real: string][] = [
   ["/var/lock", "/run/lock"],
 ];
 
+/** Links on every Linux, to somewhere else for each process. */
+const PROCESS_LINKS: readonly string[] = [
+  "/proc/self",
+  "/proc/thread-self",
+  "/proc/mounts",
+  "/proc/net",
+  "/dev/fd",
+  "/dev/stdin",
+  "/dev/stdout",
+  "/dev/stderr",
+];
+
+/** What a path is in a container's own file system. */
+export interface RealPath {
+  /** Without links; what is missing below the last directory that is there is kept. */
+  readonly path: string;
+  readonly kind: "file" | "directory" | "other" | "missing";
+}
+
+/** Undefined where it can't be told. */
+export type Resolve = (path: string) => RealPath | undefined;
+
 /**
- * Warnings about rules whose path leads through such a link: the kernel compares real paths, so that the rule matches
- * nothing there. A policy that names both places, or enforces nothing, is not warned about.
+ * Warnings about a selector that selects nothing, and about rules whose path leads through a link: the kernel compares
+ * real paths, so that such a rule matches nothing. A policy that names both places, or enforces nothing, is not warned
+ * about.
+ *
+ * @param resolve asks a container's file system; without it links are guessed
  */
-export function lintPolicy(policy: Policy): Diagnostic[] {
+export function lintPolicy(policy: Policy, resolve?: Resolve): Diagnostic[] {
   if (policy.notEnforced !== undefined) return [];
   const rules = policy.rules.filter((rule) => rule.notEnforced === undefined);
+  return [
+    ...(neverSelects(policy) ? [selectorWarning(policy)] : []),
+    ...targetWarnings(rules, resolve),
+    ...rules.flatMap((rule) => sourceWarnings(rule, resolve)),
+  ];
+}
+
+function selectorWarning({ where, name }: Policy): Diagnostic {
+  return {
+    severity: "warning",
+    where,
+    field: "spec.selector",
+    message: `Found conditions that exclude each other: policy "${name}" selects no container`,
+    hint: "all conditions must hold for one container; make several policies for several",
+    code: "never-selects",
+  };
+}
+
+// ---- paths -----------------------------------------------------------------------------------------------------------
+
+function targetWarnings(rules: readonly Rule[], resolve: Resolve | undefined): Diagnostic[] {
   const named = new Set(rules.map(targetKey));
   return rules.flatMap((rule) => {
-    const real = realTarget(rule);
-    return real === undefined || named.has(targetKey(real)) ? [] : [warning(rule, real)];
+    const { target } = rule;
+    if (target.kind !== "path" && target.kind !== "directory") return [];
+    const found = findLink(target.path, resolve);
+    if (found === undefined) return fileTypeWarning(rule, resolve?.(target.path)?.kind);
+    if (found.real === undefined) return [linkWarning(rule, ruleField(rule), target.path, found)];
+    const real = { ...rule, target: { ...target, path: found.real } };
+    if (named.has(targetKey(real))) return [];
+    const shown = { ...found, real: targetText(real.target) };
+    return [linkWarning(rule, ruleField(rule), targetText(target), shown)];
   });
 }
 
-/** The same rule for the place that the link points to. */
-function realTarget(rule: Rule): Rule | undefined {
-  const { target } = rule;
-  if (target.kind === "other") return undefined;
-  const found = LINKS.find(([link]) => `${target.path}/`.startsWith(`${link}/`));
-  if (found === undefined) return undefined;
-  const path = found[1] + target.path.slice(found[0].length);
-  return { ...rule, target: { ...target, path } };
+/** A program of fromSource whose real path stands beside it is not warned about. */
+function sourceWarnings(rule: Rule, resolve: Resolve | undefined): Diagnostic[] {
+  return rule.fromSource.flatMap((source, index) => {
+    const found = findLink(source, resolve);
+    if (found === undefined || rule.fromSource.includes(found.real ?? "")) return [];
+    return [linkWarning(rule, `${ruleField(rule)}.fromSource[${index}]`, source, found)];
+  });
+}
+
+interface Link {
+  /** Undefined: another one for each process. */
+  readonly real: string | undefined;
+  /** In the file system that was asked; else in many images. */
+  readonly sure: boolean;
+}
+
+function findLink(path: string, resolve: Resolve | undefined): Link | undefined {
+  if (PROCESS_LINKS.some((link) => `${path}/`.startsWith(`${link}/`))) {
+    return { real: undefined, sure: true };
+  }
+  if (resolve !== undefined) {
+    const real = resolve(path)?.path ?? path;
+    return real === path ? undefined : { real, sure: true };
+  }
+  const found = LINKS.find(([link]) => `${path}/`.startsWith(`${link}/`));
+  return found && { real: found[1] + path.slice(found[0].length), sure: false };
 }
 
 function targetKey(rule: Rule): string {
   return `${rule.group} ${targetText(rule.target)}`;
 }
 
-function warning(rule: Rule, real: Rule): Diagnostic {
+function linkWarning(rule: Rule, field: string, written: string, { real, sure }: Link): Diagnostic {
+  const which = sure ? "a link" : "a link in many images";
+  const there = sure ? "it never matches" : "matches nothing there";
   return {
     severity: "warning",
     where: rule.where,
-    field: ruleField(rule),
-    message:
-      `Found a path that leads through a link in many images: "${targetText(rule.target)}" ` +
-      "matches nothing there",
-    hint: `add a rule for "${
-      targetText(real.target)
-    }" too, or ignore this if your image has no such link`,
+    field,
+    message: `Found a path that leads through ${which}: "${written}"${sure ? ":" : ""} ${there}`,
+    hint: real === undefined
+      ? "the kernel compares real paths, and this one is another for each process: name the directory that it leads to"
+      : sure
+      ? `the kernel compares real paths: write "${real}"`
+      : `add a rule for "${real}" too, or ignore this if your image has no such link`,
+    code: "link",
   };
+}
+
+function fileTypeWarning(rule: Rule, kind: RealPath["kind"] | undefined): Diagnostic[] {
+  const { target } = rule;
+  const isWrong = (target.kind === "path" && kind === "directory") ||
+    (target.kind === "directory" && kind === "file");
+  if (!isWrong) return [];
+  const [found, hint] = target.kind === "path"
+    ? ["a directory", 'the rule is about the directory itself: use matchDirectories with "dir"']
+    : ["a file", 'use matchPaths with "path"'];
+  return [{
+    severity: "warning",
+    where: rule.where,
+    field: ruleField(rule),
+    message: `Found ${found} in ${rule.list}: "${targetText(target)}"`,
+    hint,
+    code: "file-type",
+  }];
 }

@@ -8,7 +8,9 @@ function hintsFor(spec: string): (string | undefined)[] {
       spec: {selector: {matchLabels: {a: b}}, ${spec}}}`,
     "a.yaml",
   );
-  return policies.flatMap(lintPolicy).map((finding) => finding.hint?.match(/"[^"]*"/)?.[0]);
+  return policies.flatMap((policy) => lintPolicy(policy)).map((finding) =>
+    finding.hint?.match(/"[^"]*"/)?.[0]
+  );
 }
 
 const CASES: [spec: string, named: string[]][] = [

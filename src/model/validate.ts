@@ -77,7 +77,10 @@ function validateObject(tree: Tree, schema: ObjectSchema, field: string, report:
 function explanation(schema: Schema | undefined): string {
   const { description = "" } = schema ?? {};
   const words = description.replace(/\.$/, "");
-  return words === "" ? "" : `: ${words.charAt(0).toLowerCase()}${words.slice(1)}`;
+  if (words === "") return "";
+  // "USB" is no word at the beginning of a sentence.
+  const isName = /^[A-Z]{2}/.test(words);
+  return `: ${isName ? words.charAt(0) : words.charAt(0).toLowerCase()}${words.slice(1)}`;
 }
 
 function fieldsHint(schema: ObjectSchema): string {
@@ -92,9 +95,10 @@ function unknownField(
   properties: Readonly<Record<string, Schema>>,
 ): { message: string; hint: string } {
   const message = `Cannot use field "${shorten(key)}": no such field exists here`;
-  const parent = Object.keys(properties).find((name) => hasField(properties[name]!, key));
-  if (parent !== undefined) {
-    return { message, hint: `it belongs below "${parent}": check the indentation` };
+  const parents = Object.keys(properties).filter((name) => hasField(properties[name]!, key));
+  if (parents.length > 0) {
+    const shown = parents.map((name) => `"${name}"`).join(" or ");
+    return { message, hint: `it belongs below ${shown}: check the indentation` };
   }
   const names = Object.keys(properties);
   const synonym = SYNONYMS.get(key);
