@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { EXIT_CODES } from "../src/cli/exit_codes.ts";
 import { DEFINITIONS, flagOf, SETTING_NAMES, variableOf } from "../src/config/config.ts";
+import { PRECEDENCE } from "../src/compile/precedence.ts";
 import { createApp } from "../src/http/app.ts";
 import { sampleState } from "../src/http/sample_state.ts";
 import { DIAGNOSTIC_CODES, hasErrors } from "../src/model/diagnostic.ts";
@@ -67,6 +68,20 @@ Deno.test("README.md has every exit status", async () => {
   const commands = text.slice(text.indexOf("## Command line"), text.indexOf("## Settings"));
   const missing = EXIT_CODES.filter(([code]) => !new RegExp(`\\b${code}\\b`).test(commands));
   assert.deepEqual(missing, []);
+});
+
+const PRECEDENCE_BLOCK = /(?<=<!-- precedence: begin -->\n\n).*?(?=\n*<!-- precedence: end -->)/s;
+
+Deno.test("k8s/POLICY.md has the order of precedence as explain() knows it", async () => {
+  const file = new URL("k8s/POLICY.md", repository);
+  let text = await Deno.readTextFile(file);
+  const rows = PRECEDENCE.map(({ decides, before }, index) => [`${index + 1}`, decides, before]);
+  const wanted = table([["#", "decides", "before"], ...rows]);
+  if (Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1") {
+    text = text.replace(PRECEDENCE_BLOCK, () => `${wanted}\n`);
+    await Deno.writeTextFile(file, text);
+  }
+  assert.equal(PRECEDENCE_BLOCK.exec(text)?.[0], wanted);
 });
 
 Deno.test("k8s/POLICY.md has every word for what check finds", async () => {

@@ -471,10 +471,16 @@ Deno.test(`lookup() equals evaluate() for all pairs of rules of at most ${DEPTH}
 });
 
 Deno.test("the order of policies changes nothing in the image", () => {
+  const shuffled = anyPolicies.chain((policies) =>
+    fc.tuple(
+      fc.constant(policies),
+      fc.shuffledSubarray(policies, { minLength: policies.length, maxLength: policies.length }),
+    )
+  );
   fc.assert(
-    fc.property(anyPolicies, anyPosture, (policies, posture) => {
+    fc.property(shuffled, anyPosture, ([policies, others], posture) => {
       const forth = compileImage(policies, posture, KEYS)!;
-      const back = compileImage([...policies].reverse(), posture, KEYS)!;
+      const back = compileImage(others, posture, KEYS)!;
       assert.equal(back.generation, forth.generation);
       assert.deepEqual(back.bytes, forth.bytes);
     }),

@@ -212,10 +212,11 @@ function readSyscalls({ tree, field }: Item): Reading {
   return { targets: [{ kind: "other", list, text }], lacks: ["syscall rules"] };
 }
 
+/** A preset has its own action or blocks: what the spec says about rules is not about presets. */
 function readPresets(spec: Tree | undefined, top: Header, report: Report): Rule[] {
   return childItems(spec, "presets").map((tree, index) => {
-    const header = headerOf(tree, top);
-    if (header.action === "Allow" && childText(tree, "action") !== "") {
+    const { action } = headerOf(tree, { ...top, action: "Block" });
+    if (action === "Allow") {
       report({
         severity: "error",
         where: whereOf(tree, "action"),
@@ -224,9 +225,8 @@ function readPresets(spec: Tree | undefined, top: Header, report: Report): Rule[
         hint: "a preset names what is refused; remove it to allow that",
       });
     }
-    const action = header.action === "Allow" ? "Block" : header.action;
     const name = childText(tree, "name");
-    return otherRule("presets", "presets", index, name, { ...header, action }, tree.where);
+    return otherRule("presets", "presets", index, name, { ...top, action }, tree.where);
   });
 }
 
