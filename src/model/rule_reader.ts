@@ -5,6 +5,7 @@ import type { PolicyKind } from "./policy.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
 import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
 import type { ScalarTree, Tree } from "./tree.ts";
+import { checkTraffic } from "./traffic.ts";
 import { whereOf } from "./validate.ts";
 
 /** What an item inherits: item > group > spec, each field by itself. */
@@ -241,7 +242,9 @@ function readTraffic(spec: Tree | undefined, top: Header, report: Report): Rule[
   checkNetworkPolicy(spec, report);
   return ["ingress", "egress"].flatMap((list) =>
     childItems(spec, list).map((tree, index) => {
-      const peers = childItems(tree, list === "ingress" ? "from" : "to")
+      const side = list === "ingress" ? "from" : "to";
+      checkTraffic(tree, side, `spec.${list}[${index}]`, report);
+      const peers = childItems(tree, side)
         .map((peer) => childText(child(peer, "ipBlock"), "cidr"));
       const ports = childItems(tree, "ports").map((port) => childText(port, "port"));
       const text = [peers.join(",") || "any address", ports.join(",") || "any port"].join(" ");
