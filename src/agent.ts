@@ -442,7 +442,7 @@ class Agent implements AsyncDisposable {
       this.#texts = set.texts;
       this.#memory.setKept(set.kept);
       this.#diagnostics = set.diagnostics;
-      // First of all; the lines are written while it gathers.
+      // First of all: it applies them.
       this.#reconciler.setPolicies(set.policies);
       logFindings(this.#log, set.diagnostics);
       const [files, policies] = [set.files.length, set.policies.length];

@@ -59,10 +59,15 @@ export class Reconciler {
     this.#options = options;
   }
 
-  /** All policies that should be in force. */
+  /**
+   * All policies that should be in force. They have come together already, so that they are applied before this returns,
+   * unless the state before was refused or workloads are waited for.
+   */
   setPolicies(policies: readonly Policy[]): void {
     this.#policies = policies;
-    this.#change();
+    if (!this.#mayBegin || this.#failure !== undefined) return this.#change();
+    this.#attempt();
+    this.#begin();
   }
 
   setWorkload(workload: Workload): void {
@@ -143,26 +148,40 @@ export class Reconciler {
   #change(): void {
     this.#changed = true;
     this.#retry.abort();
-    if (this.#policies === undefined || this.#closed.signal.aborted) return;
-    if (!this.#listed && this.#options.waitsForAll()) return;
+    this.#begin();
+  }
+
+  get #mayBegin(): boolean {
+    if (this.#policies === undefined || this.#closed.signal.aborted) return false;
+    return this.#listed || !this.#options.waitsForAll();
+  }
+
+  /** Applies what has changed, soon, where anything may be applied. */
+  #begin(): void {
+    if (!this.#changed || !this.#mayBegin) return;
     this.#running ??= this.#run().finally(() => this.#running = undefined);
   }
 
   async #run(): Promise<void> {
-    const { clock } = this.#options;
     while (this.#changed) {
-      await clock.sleep(GATHER_MS, this.#closed.signal);
+      if (this.#failure !== undefined) await this.#waitForRetry();
+      await this.#options.clock.sleep(GATHER_MS, this.#closed.signal);
       if (this.#closed.signal.aborted) return;
-      this.#changed = false;
-      this.#retry = new AbortController();
-      this.#failure = this.#reconcile();
-      if (this.#failure === undefined) {
-        this.#backoff.reset();
-        continue;
-      }
-      const either = AbortSignal.any([this.#closed.signal, this.#retry.signal]);
-      await clock.sleep(this.#backoff.next(), either);
+      // Policies may have taken what was gathered along.
+      if (this.#changed) this.#attempt();
     }
+  }
+
+  async #waitForRetry(): Promise<void> {
+    const either = AbortSignal.any([this.#closed.signal, this.#retry.signal]);
+    await this.#options.clock.sleep(this.#backoff.next(), either);
+  }
+
+  #attempt(): void {
+    this.#changed = false;
+    this.#retry = new AbortController();
+    this.#failure = this.#reconcile();
+    if (this.#failure === undefined) this.#backoff.reset();
   }
 
   /** Compiles and applies the present state. Returns what hindered it. */

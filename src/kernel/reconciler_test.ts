@@ -107,6 +107,21 @@ Deno.test("Reconciler applies changes that come together at once, with the lates
   await reconciler.close();
 });
 
+Deno.test("Reconciler applies policies before it returns, and what was gathered until then with them", async () => {
+  const { target, clock, reconciler, settle } = start();
+  reconciler.setPolicies([policy("old")]);
+  reconciler.setListed();
+  await settle();
+  reconciler.setWorkload(workload("a"));
+  await clock.sleeping();
+  reconciler.setPolicies([policy("new")]);
+  const state = target.states.at(-1)!;
+  assert.deepEqual([state.desired.rules[0]!.policy.name, state.workloads.length], ["new", 1]);
+  await settle();
+  assert.equal(target.states.length, 2);
+  await reconciler.close();
+});
+
 Deno.test("Reconciler tries again after a failure, tells of it once, and keeps the state before", async () => {
   const { target, clock, failures, reconciler, settle } = start();
   reconciler.setPolicies([]);
@@ -154,7 +169,6 @@ Deno.test("Reconciler.close() ends a wait and applies nothing more", async () =>
 Deno.test("Reconciler applies what it knows at once where nothing is replaced, and is complete with all workloads", async () => {
   const { target, reconciler, settle } = start({ waitsForAll: false });
   reconciler.setPolicies([policy("p")]);
-  await settle();
   assert.equal(target.states.length, 1);
   assert.equal(reconciler.complete, false);
   reconciler.setWorkload(workload("web"));
