@@ -19,7 +19,10 @@ export const RECORD_PREFIX_BYTES = 8;
 
 export interface RingOptions {
   readonly batchBytes?: number;
+  /** How long records may gather that come after a rest. */
   readonly coalesceUs?: number;
+  /** The same, if it is longer, for records that follow others within that time; asked before each read. Default 0. */
+  readonly flowUs?: () => number;
 }
 
 /** Records in the order of the ring. Valid until the next batch is asked for: then its memory is written again. */
@@ -40,15 +43,17 @@ interface Read {
 export class RingReader extends Handle implements AsyncIterable<Batch>, AsyncDisposable {
   readonly #buffers: readonly Uint8Array<ArrayBuffer>[];
   readonly #coalesceUs: number;
+  readonly #flowUs: () => number;
   /** Under way, or done and not handed over yet. */
   #read: Read | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(shim: Shim, handle: number, what: string, options: RingOptions) {
     super(shim, handle, what);
-    const { batchBytes = BATCH_BYTES, coalesceUs = COALESCE_US } = options;
+    const { batchBytes = BATCH_BYTES, coalesceUs = COALESCE_US, flowUs = () => 0 } = options;
     this.#buffers = [new Uint8Array(batchBytes), new Uint8Array(batchBytes)];
     this.#coalesceUs = coalesceUs;
+    this.#flowUs = flowUs;
   }
 
   /** Maps the ring's pages; the map may be closed afterwards. @throws {BpfError} EINVAL: not a ring */
@@ -105,8 +110,8 @@ export class RingReader extends Handle implements AsyncIterable<Batch>, AsyncDis
 
   #begin(buffer: Uint8Array<ArrayBuffer>): Read {
     const handle = this.number("Read");
-    const { symbols } = this.shim;
-    const length = symbols.ankylo_ring_read(handle, buffer, buffer.length, -1, this.#coalesceUs);
+    const { symbols: { ankylo_ring_read: read } } = this.shim;
+    const length = read(handle, buffer, buffer.length, -1, this.#coalesceUs, this.#flowUs());
     return { buffer, length };
   }
 

@@ -141,6 +141,23 @@ Deno.test("an iteration that was left can be taken up where it was", async () =>
   }
 });
 
+Deno.test("RingReader hands records of a flow over when a quarter of a batch is there, or when it is hurried", async () => {
+  using shim = openShim();
+  using source = new Source(shim);
+  // So long that the test fails at its time limit if that is waited for.
+  const hours = () => 3_600_000_000;
+  await using reader = RingReader.open(shim, source.map, { batchBytes: 40_000, flowUs: hours });
+  const batches = reader[Symbol.asyncIterator]();
+  source.emit(1, 8);
+  const first = batches.next();
+  reader.hurry();
+  assert.deepEqual(described((await first).value as Batch), [[0, 8]]);
+  const second = batches.next();
+  source.emit(100, 100);
+  const records = described((await second).value as Batch);
+  assert.ok(records.length >= 1);
+});
+
 Deno.test("RingReader says when a record exceeds the batch", async () => {
   using shim = openShim();
   using source = new Source(shim);

@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 5
+#define SHIM_VERSION 6
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -98,10 +98,12 @@ SHIM_API int ankylo_ring_open(int map_fd);
 /*
  * Drains records into a batch: each as its length (u32), 4 bytes of 0 and its bytes, padded to a multiple of 8.  When
  * the ring is empty it waits, at most timeout_ms (-1: for ever), until a record comes or ring_wake is called; then it
- * lets records gather for coalesce_us and takes all that fit.  Returns the batch's bytes; 0 after ring_wake or the
- * time-out.  -ENOBUFS: not even the first record fits; -EBUSY: a read of this ring is under way.
+ * lets records gather and takes all that fit: for coalesce_us after a rest, and for flow_us, if that is longer, where less
+ * than flow_us passed without a record.  Gathering ends as well with ring_wake, or when a quarter of the batch is there.
+ * Returns the batch's bytes; 0 after ring_wake or the time-out.  -ENOBUFS: not even the first record fits; -EBUSY: a read of this ring is under way.
  */
-SHIM_API int ankylo_ring_read(int ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us);
+SHIM_API int ankylo_ring_read(int ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us,
+			      uint32_t flow_us);
 /* Ends a read that waits, or the next one. */
 SHIM_API int ankylo_ring_wake(int ring);
 /* -EBUSY: a read is under way; wake it and let it return first. */

@@ -23,6 +23,8 @@
 
 /* Alerts, events, and what tests open. */
 #define RINGS_MAX 8
+/* How long a ring that fills quickly goes unseen while its records gather. */
+#define SLICE_US 20000u
 
 static struct ring {
 	atomic_flag taken;
@@ -206,19 +208,45 @@ static int wait_for_records(struct ring *ring, int timeout_ms)
 	return waits[1].revents != 0;
 }
 
-/* Sleeps, but not through a wake-up, which the next wait will then find. */
-static void gather(struct ring *ring, uint32_t coalesce_us)
+static uint64_t waiting_bytes(const struct ring *ring)
 {
-	struct pollfd wake = { .fd = ring->wake_fd, .events = POLLIN };
-	struct timespec time = { .tv_sec = coalesce_us / 1000000, .tv_nsec = coalesce_us % 1000000 * 1000 };
-
-	if (coalesce_us > 0)
-		ppoll(&wake, 1, &time, NULL);
+	return atomic_load_explicit(ring->producer, memory_order_relaxed) -
+	       atomic_load_explicit(ring->consumer, memory_order_relaxed);
 }
 
-static int wait_and_drain(struct ring *ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us)
+/* Sleeps until `enough` bytes are there, but not through a wake-up, which the next wait will then find. */
+static void gather(struct ring *ring, uint32_t gather_us, uint32_t enough)
+{
+	struct pollfd wake = { .fd = ring->wake_fd, .events = POLLIN };
+
+	while (gather_us > 0 && waiting_bytes(ring) < enough) {
+		uint32_t slice_us = gather_us < SLICE_US ? gather_us : SLICE_US;
+		struct timespec time = { .tv_nsec = slice_us * 1000 };
+
+		if (ppoll(&wake, 1, &time, NULL))
+			return;
+		gather_us -= slice_us;
+	}
+}
+
+/* Times of gathering: after a rest, and in a flow. */
+struct patience {
+	uint32_t coalesce_us;
+	uint32_t flow_us;
+};
+
+/* For records that came after so long without any. */
+static uint32_t gather_time(const struct patience *patience, int64_t rest_ms)
+{
+	int flows = rest_ms * 1000 < patience->flow_us && patience->flow_us > patience->coalesce_us;
+
+	return flows ? patience->flow_us : patience->coalesce_us;
+}
+
+static int wait_and_drain(struct ring *ring, uint8_t *batch, uint32_t capacity, int timeout_ms, struct patience patience)
 {
 	int filled = drain(ring, batch, capacity);
+	int64_t since = now_ms();
 	int more;
 
 	/* A quarter full is worth handing over: under load, waiting would only let the ring overflow. */
@@ -230,7 +258,7 @@ static int wait_and_drain(struct ring *ring, uint8_t *batch, uint32_t capacity, 
 		if (ready <= 0)
 			return ready;
 	}
-	gather(ring, coalesce_us);
+	gather(ring, gather_time(&patience, now_ms() - since), capacity / 4);
 	more = drain(ring, batch + filled, capacity - (uint32_t)filled);
 	/* What does not fit behind the first part will fit the next batch. */
 	if (more == -ENOBUFS && filled > 0)
@@ -238,7 +266,8 @@ static int wait_and_drain(struct ring *ring, uint8_t *batch, uint32_t capacity, 
 	return more < 0 ? more : filled + more;
 }
 
-int ankylo_ring_read(int handle, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us)
+int ankylo_ring_read(int handle, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us,
+		     uint32_t flow_us)
 {
 	struct ring *ring = ring_of(handle);
 	int result;
@@ -247,7 +276,7 @@ int ankylo_ring_read(int handle, uint8_t *batch, uint32_t capacity, int timeout_
 		return -EBADF;
 	if (atomic_flag_test_and_set(&ring->reading))
 		return -EBUSY;
-	result = wait_and_drain(ring, batch, capacity, timeout_ms, coalesce_us);
+	result = wait_and_drain(ring, batch, capacity, timeout_ms, (struct patience){ coalesce_us, flow_us });
 	atomic_flag_clear(&ring->reading);
 	return result;
 }

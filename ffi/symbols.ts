@@ -94,9 +94,9 @@ export const SYMBOLS = {
   // Rings: handles from 0.
   /** `int ankylo_ring_open(int map_fd)` */
   ankylo_ring_open: { parameters: ["i32"], result: "i32" },
-  /** `int ankylo_ring_read(int ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us)` */
+  /** `int ankylo_ring_read(int ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us, uint32_t flow_us)` */
   ankylo_ring_read: {
-    parameters: ["i32", "buffer", "u32", "i32", "u32"],
+    parameters: ["i32", "buffer", "u32", "i32", "u32", "u32"],
     result: "i32",
     nonblocking: true,
   },
@@ -152,4 +152,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 5;
+export const SHIM_VERSION = 6;

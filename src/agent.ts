@@ -7,6 +7,7 @@ import type { Settings } from "./config/config.ts";
 import type { HttpCredentials } from "./config/credentials.ts";
 import type { ContainerEvent } from "./events/event.ts";
 import { ProcessTree } from "./events/process_tree.ts";
+import { telemetryGathering } from "./gathering.ts";
 import { createApp } from "./http/app.ts";
 import { Door } from "./http/door.ts";
 import type { AgentState } from "./http/state.ts";
@@ -47,12 +48,6 @@ export interface AgentOptions {
   /** The kernel's side; a test gives one of its own. */
   readonly openEnforcement?: (shim: Shim, settings: Settings) => Promise<Enforcement>;
 }
-
-/**
- * How long telemetry may gather: a batch costs the agent ten times what a record does. The ring holds 800 MB/s for so long.
- * Alerts gather for half a millisecond, and one that needs an exec's record hurries telemetry.
- */
-const TELEMETRY_COALESCE_US = 20_000;
 
 /** Enough to tell one installation's numbers from another's. */
 const LIFE_DIGITS = 8;
@@ -399,7 +394,7 @@ class Agent implements AsyncDisposable {
     const open = (name: "ring_alerts" | "ring_events", options: RingOptions = {}) =>
       RingReader.open(this.#shim, enforcer.ring(name), options);
     const alerts = open("ring_alerts");
-    const events = open("ring_events", { coalesceUs: TELEMETRY_COALESCE_US });
+    const events = open("ring_events", telemetryGathering(() => this.#events.isWanted));
     const read = (name: string, reader: RingReader, take: (batch: Batch) => void) => {
       this.#background(name, known.then(() => reader.forEach(take)));
       this.#scope.defer(() => reader.close());
