@@ -7,7 +7,7 @@
  */
 import { EVENT_DECISION } from "../../ffi/generated/agent_api.ts";
 import { RecordCursor } from "../events/batch.ts";
-import { EventDecoder } from "../events/decode.ts";
+import { EventDecoder, exitedPid } from "../events/decode.ts";
 import { actorOf } from "../events/enrich.ts";
 import type {
   ContainerEvent,
@@ -137,11 +137,20 @@ export class EventPipeline {
   /** One batch of `ring_events`, in the form of ffi/ring.ts. Keeps nothing of its memory. */
   takeEvents(batch: Uint8Array<ArrayBuffer>): void {
     const record = new RecordCursor(batch);
+    const isRead = this.#options.wantsLogs?.() !== false;
+    const before = this.#logs;
     while (record.next()) {
+      const ended = isRead ? undefined : exitedPid(record);
+      if (ended !== undefined) {
+        this.#logs++;
+        this.#options.tree.onExit(ended);
+        continue;
+      }
       const event = this.#decoder.decode(record);
-      if (event?.type === "exec") this.#onExec(event);
+      if (event?.type === "exec") this.#onExec(event, isRead);
       else if (event?.type === "exit") this.#onExit(event);
     }
+    if (!isRead && this.#logs > before) this.#options.onLogSkipped?.(this.#logs);
     this.#release();
   }
 
@@ -151,15 +160,17 @@ export class EventPipeline {
     for (const { event } of this.#held.splice(0)) this.#publishAlert(event);
   }
 
-  #onExec(event: ExecEvent): void {
+  #onExec(event: ExecEvent, isRead: boolean): void {
     this.#options.tree.onExec(event);
     // A process that was found ran before: telling of it now would be an exec that did not happen.
-    if (!event.found) this.#publishLog(event);
+    if (event.found) return;
+    if (isRead) this.#publishLog(event);
+    else this.#logs++;
   }
 
   #onExit(event: ExitEvent): void {
     this.#publishLog(event);
-    this.#options.tree.onExit(event);
+    this.#options.tree.onExit(event.pid);
   }
 
   /** Publishes the alert of a record that repeats an earlier one; false when it does not. */
@@ -270,9 +281,8 @@ export class EventPipeline {
   }
 
   #publishLog(event: ExecEvent | ExitEvent): void {
-    const { tree, reporter, workloadOf, unixNs, onLog, wantsLogs, onLogSkipped } = this.#options;
+    const { tree, reporter, workloadOf, unixNs, onLog } = this.#options;
     const seq = ++this.#logs;
-    if (wantsLogs?.() === false) return onLogSkipped?.(seq);
     const workload = workloadOf(event.container);
     const actor = actorOf(event, tree.actor(event), tree);
     const log = buildLog({ seq, event, unixNs: unixNs(event.timeNs), actor, workload }, reporter);

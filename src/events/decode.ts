@@ -184,6 +184,13 @@ function decodeExitEvent(record: RecordView): ExitEvent | undefined {
   return { ...taskEvent(record), type: "exit", status };
 }
 
+/** The process that ended, where the record says that and is whole; else undefined. For who needs nothing more of it. */
+export function exitedPid({ view, start, length }: RecordView): number | undefined {
+  if (length < api.EXIT_EVENT_SIZE) return undefined;
+  if (view.getUint16(start + HEADER.type, true) !== api.EVENT_EXIT) return undefined;
+  return view.getUint32(start + HEADER.pid, true);
+}
+
 function decodeContainerEvent(record: RecordView): ContainerEvent | undefined {
   if (record.length < api.CONTAINER_EVENT_SIZE) return undefined;
   const { header, cgroupId, gone, pathBytes } = api.decodeContainerEvent(record.view, record.start);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import * as api from "../../ffi/generated/agent_api.ts";
-import { decodeEvent as decodeView, EventDecoder } from "./decode.ts";
+import { decodeEvent as decodeView, EventDecoder, exitedPid } from "./decode.ts";
 import {
   concat,
   containerRecord,
@@ -15,6 +15,13 @@ import {
 } from "./samples.ts";
 
 const decodeEvent = (record: Uint8Array) => decodeView(viewOf(record));
+
+Deno.test("exitedPid() tells an exit from everything else, and from half an exit", () => {
+  const exit = exitRecord({ pid: 77 });
+  assert.equal(exitedPid(viewOf(exit)), 77);
+  assert.equal(exitedPid(viewOf(exit.slice(0, -1))), undefined);
+  assert.equal(exitedPid(viewOf(execRecord({ path: "/bin/sh" }, { pid: 77 }))), undefined);
+});
 
 Deno.test("decodeEvent() gives a decision with its names, paths and flags", () => {
   const event = decodeEvent(decisionRecord(

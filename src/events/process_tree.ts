@@ -2,7 +2,7 @@
  * What each exec ran: executable, arguments, working directory, by exec reference, so that a later event of the same
  * image can be told whole. Fed by exec and exit events, bounded, and never asked for a decision.
  */
-import type { ExecEvent, ExecRef, ExitEvent, TaskEvent } from "./event.ts";
+import type { ExecEvent, ExecRef, TaskEvent } from "./event.ts";
 
 /** What /proc says about a process that runs; each undefined when it is gone or hidden. */
 export interface Procfs {
@@ -101,9 +101,9 @@ export class ProcessTree {
   }
 
   /** The image stays for a while: its last events may lie in the other ring, and its children may still run it. */
-  onExit(event: ExitEvent): void {
-    const key = this.#current.get(event.pid);
-    if (key !== undefined) this.#retire(key, event.pid);
+  onExit(pid: number): void {
+    const key = this.#current.get(pid);
+    if (key !== undefined) this.#retire(key, pid);
   }
 
   /** Whether the tree itself knows the image, without asking /proc. An unknown reference (0, 0) is never known. */

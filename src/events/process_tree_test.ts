@@ -3,7 +3,7 @@ import { decodeEvent } from "./decode.ts";
 import { actorOf } from "./enrich.ts";
 import type { AgentEvent } from "./event.ts";
 import { ProcessTree, type Procfs } from "./process_tree.ts";
-import { decisionRecord, execRecord, exitRecord, names, viewOf, words } from "./samples.ts";
+import { decisionRecord, execRecord, names, viewOf, words } from "./samples.ts";
 
 class Clock {
   ms = 0;
@@ -68,16 +68,16 @@ Deno.test("actorOf() prefers the arguments that the record carries", () => {
 Deno.test("ProcessTree keeps an image for a while after its process went", () => {
   const { tree, clock } = setUp();
   tree.onExec(exec("/bin/cat", 20, 6));
-  tree.onExit(as("exit", exitRecord({ exec: ref(20, 6), pid: 6 })));
+  tree.onExit(6);
   clock.ms = 4_999;
   assert.equal(tree.actor(open(ref(20, 6)))?.exe, "/bin/cat");
   clock.ms = 9_998; // Asked for at 4,999, so it stays until 9,999.
   tree.onExec(exec("/bin/a", 30, 7));
-  tree.onExit(as("exit", exitRecord({ exec: ref(30, 7), pid: 7 })));
+  tree.onExit(7);
   assert(tree.knows(ref(20, 6)));
   clock.ms = 20_000;
   tree.onExec(exec("/bin/b", 40, 8));
-  tree.onExit(as("exit", exitRecord({ exec: ref(40, 8), pid: 8 })));
+  tree.onExit(8);
   assert(!tree.knows(ref(20, 6)));
   assert.equal(tree.counts.evicted, 0);
 });
@@ -94,8 +94,8 @@ Deno.test("ProcessTree drops the oldest beyond its limit and counts them", () =>
   const { tree } = setUp({ entriesMax: 2, retiredMax: 1, retiredMs: 5_000 });
   for (let pid = 1; pid <= 4; pid++) tree.onExec(exec("/bin/x", pid * 10, pid));
   assert.deepEqual([tree.knows(ref(20, 2)), tree.knows(ref(30, 3))], [false, true]);
-  tree.onExit(as("exit", exitRecord({ exec: ref(30, 3), pid: 3 })));
-  tree.onExit(as("exit", exitRecord({ exec: ref(40, 4), pid: 4 })));
+  tree.onExit(3);
+  tree.onExit(4);
   assert.deepEqual([tree.knows(ref(30, 3)), tree.knows(ref(40, 4))], [false, true]);
   assert.deepEqual(tree.counts, { entries: 1, evicted: 3, unknown: 0 });
 });
@@ -136,10 +136,10 @@ Deno.test("ProcessTree keeps the parent's path although the parent went first", 
   const { tree, clock } = setUp();
   tree.onExec(exec("/bin/sh", 10, 5));
   tree.onExec(exec("/bin/cat", 20, 6, ref(10, 5)));
-  tree.onExit(as("exit", exitRecord({ exec: ref(10, 5), pid: 5 })));
+  tree.onExit(5);
   clock.ms = 60_000;
   tree.onExec(exec("/bin/x", 30, 7));
-  tree.onExit(as("exit", exitRecord({ exec: ref(30, 7), pid: 7 })));
+  tree.onExit(7);
   assert(!tree.knows(ref(10, 5)));
   assert.equal(tree.parentExe(open(ref(20, 6), 6, ref(10, 5))), "/bin/sh");
 });
