@@ -71,25 +71,13 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 	return 0;
 }
 
-/* For a task whose identity can't be read: the agent's files are not the policy's business, so they come first. */
-static __always_inline int open_without_identity(struct file *file)
-{
-	/* Allows: a host task. */
-	if (!container_by_cgroup(current_task()))
-		return 0;
-	/* Denies: the agent's own files. */
-	if (opens_protected(file, access_ops(file) & OP(OP_WRITE)))
-		return -EPERM;
-	return without_identity();
-}
-
 DECIDING_HOOK(file_open)
 
 SEC("lsm/file_open")
 int BPF_PROG(decide_file_open, struct file *file, int ret)
 {
 	KEEP_REFUSAL(ret);
-	IDENTITY_FROM(current_identity_quickly(), identity, open_without_identity(file));
+	IDENTITY_FROM(current_identity_quickly(), identity);
 
 	__u32 ops = access_ops(file);
 

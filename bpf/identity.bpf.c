@@ -9,6 +9,7 @@
  * parent has fails.
  */
 #include "emit_exec.bpf.h"
+#include "ending.bpf.h"
 #include "hold.bpf.h"
 #include "identity.bpf.h"
 #include "slot.bpf.h"
@@ -20,12 +21,6 @@
 
 FOLLOWING_HOOK("lsm/task_alloc", identity_task_alloc)
 
-/* For a task of which none was read. Where look-ups can't fail, one in a container is not found by the iterator yet. */
-static __always_inline int may_have_identity(struct task_struct *task)
-{
-	return has_storage(task) && (reads_may_fail() || container_by_cgroup(task));
-}
-
 /* The child's identity, while fork can still fail. */
 SEC("lsm/task_alloc")
 int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_flags, int ret)
@@ -34,8 +29,13 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 		return ret < 0 && ret >= -4095 ? ret : -EACCES;
 	struct task_identity *parent = process_identity();
 
+	/* Denies: it would begin as another task. */
+	if (!is_new(task)) {
+		count(COUNT_IDENTITY_FAILED);
+		return -ENOMEM;
+	}
 	/* Allows: the parent is in no container, so the child's cgroup decides, in identity_newtask. */
-	if (!parent && !may_have_identity(current_task()))
+	if (!parent)
 		return 0;
 	struct task_identity *child = make_identity(task);
 
@@ -43,91 +43,84 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 		count(COUNT_IDENTITY_FAILED);
 		return -ENOMEM;
 	}
-	/* What could be made can most likely be read by now. */
-	if (!parent)
-		parent = process_identity();
-	if (parent)
-		inherit(child, parent, !!(clone_flags & CLONE_THREAD));
-	else if (!container_by_cgroup(current_task()))
-		/* Another program's storage. In a container the child stays reserved, and identity_newtask tries again. */
-		drop_identity(task);
+	inherit(child, parent, !!(clone_flags & CLONE_THREAD));
 	return 0;
 }
 
-/* What a new task runs, which is what its parent runs, whose identity can't be read. */
-static __always_inline void read_program(struct task_struct *child, struct task_identity *identity, int is_thread)
-{
-	struct file *exe = BPF_CORE_READ(child, mm, exe_file);
-
-	if (!exe || walk_hashed(identity, object_of_file(exe), child) != WALK_REACHED)
-		return;
-	identity->exe = identity->walk.path_hash;
-	identity->loader = is_loader(exe);
-	if (!is_thread)
-		identity->parent_exe = identity->exe;
-}
+FOLLOWING_HOOK("lsm/task_free", identity_task_free)
 
 /*
- * For the child of a task that has something stored, which identity_task_alloc could not read (see without_identity). Returns
- * whether it could be told what the child is.
+ * The end of every task, also of one whose fork failed: its address may be another's from now on. Attached where identities are
+ * kept by address.
  */
-static __always_inline int inherit_late(struct task_struct *child, struct cgroup *cgroup, int is_thread)
+SEC("lsm/task_free")
+int BPF_PROG(identity_task_free, struct task_struct *task)
 {
-	struct task_identity *parent = process_identity();
-	struct task_identity *identity;
-
-	if (parent) {
-		identity = make_identity(child);
-		if (identity) {
-			inherit(identity, parent, is_thread);
-			begin_use(identity);
-		} else {
-			count(COUNT_IDENTITY_FAILED);
-		}
-		return 1;
-	}
-	if (!reads_may_fail() || !container_by_cgroup(current_task()))
-		return 0;
-	/* In a container's cgroup, so most likely one of ours. */
-	identity = stage(child, cgroup);
-	if (identity && identity->state == TASK_STAGING) {
-		read_program(child, identity, is_thread);
-		arm(identity, child);
-	}
-	return 1;
-}
-
-/* For a child that identity_task_alloc could give none: the parent has none, or it could not be read. */
-static __always_inline void begin_identity(struct task_struct *child, int is_thread)
-{
-	struct task_struct *parent = current_task();
-	struct cgroup *cgroup = cgroup_of(child);
-
-	if (has_storage(parent) && inherit_late(child, cgroup, is_thread))
-		return;
-	__u32 container = container_of_cgroup(cgroup);
-
-	if (!container)
-		return;
-	/* A container's task that the iterator has not reached yet: it will find the child as well. */
-	if (container_of_cgroup(cgroup_of(parent)) == container)
-		return;
-	stage(child, cgroup);
+	drop_identity(task);
+	return 0;
 }
 
 FOLLOWING_HOOK("tp_btf/task_newtask", identity_newtask)
 
-/* Runs in the parent, after the child joined its cgroup and before it can run. */
+/*
+ * Runs in the parent, after the child joined its cgroup and before it can run: for one that clone3 put into a container's
+ * cgroup from outside. Left out (see identity_wakeup_new), the child's exec finds out.
+ */
 SEC("tp_btf/task_newtask")
 int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
 {
-	struct task_identity *child = identity_of(task);
+	/* It has its parent's. */
+	if (process_identity())
+		return 0;
+	struct cgroup *cgroup = cgroup_of(task);
+	__u32 container = container_of_cgroup(cgroup);
 
-	/* What identity_task_alloc gave it counts from now on, as this fork can't fail any more. */
-	if (child && child->state != TASK_RESERVED)
-		begin_use(child);
-	else
-		begin_identity(task, !!(clone_flags & CLONE_THREAD));
+	if (!container)
+		return 0;
+	/* A container's task that the iterator has not reached yet: it will find the child as well. */
+	if (container_of_cgroup(cgroup_of(current_task())) == container)
+		return 0;
+	stage(task, cgroup);
+	return 0;
+}
+
+FOLLOWING_HOOK("tp_btf/sched_wakeup_new", identity_wakeup_new)
+
+/*
+ * What identity_task_alloc gave a task counts from now on, as its fork can't fail any more. The scheduler's lock is held here:
+ * no task interrupts this one. Elsewhere at tracepoints that happens since 7.0, and then the kernel leaves the program out for
+ * every other task on this CPU (__bpf_trace_run in kernel/trace/bpf_trace.c): what must not be missed is at LSM hooks, here, and
+ * in identity_free.
+ */
+SEC("tp_btf/sched_wakeup_new")
+int BPF_PROG(identity_wakeup_new, struct task_struct *task)
+{
+	struct task_identity *identity = quick_identity_of(task);
+
+	if (identity && identity->state != TASK_RESERVED)
+		begin_use(identity);
+	return 0;
+}
+
+FOLLOWING_HOOK("tp_btf/sched_process_free", identity_free)
+
+/*
+ * Nobody waits for the task any more: its use of the container ends, and what monitor_exit would have told is told here, if the
+ * kernel left that out. RCU calls this, and is not interrupted by tasks.
+ */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(identity_free, struct task_struct *task)
+{
+	struct task_identity *identity = quick_identity_of(task);
+
+	/* A process' leader is the last of it to go. */
+	if (task_read(task, pid) == task_read(task, tgid))
+		end_agent(task);
+	if (!identity || identity->state == TASK_RESERVED)
+		return 0;
+	if (task_read(task, pid) == task_read(task, tgid) && claim(&identity->exit_told, 0, 1))
+		tell_exit(task, identity);
+	end_use(identity);
 	return 0;
 }
 
@@ -156,6 +149,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 		remember_exec(identity, BPF_CORE_READ(bprm, file));
 	}
 	note_exec(ref_of(identity));
+	emit_new_exec(identity, bprm);
 	return 0;
 }
 
@@ -373,12 +367,9 @@ static __always_inline int find_program(struct task_struct *task, struct task_id
 	};
 	identity->parent = found->parent;
 	if (BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
-		emit_exec(task, found, program, walked_bytes(&found->walk, end), 0);
+		emit_exec(task, found, program, walked_bytes(&found->walk, end), (struct argument_block){});
 	return end;
 }
-
-/* The agent alone runs the iterator. */
-__u32 agent_tgid = 0;
 
 static __always_inline void begin_survey(void)
 {
@@ -403,26 +394,6 @@ static __always_inline void survey_task(struct task_struct *task, struct task_id
 		survey->held++;
 		tell_held(task, identity);
 	}
-}
-
-FOLLOWING_HOOK("tp_btf/sched_process_exit", identity_exit)
-
-/* Ends a task's use of its container; and the agent's beat, at once, when its process ends. */
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(identity_exit, struct task_struct *task)
-{
-	struct task_identity *identity = current_identity();
-	__u32 first = 0;
-
-	if (identity && identity->state != TASK_RESERVED)
-		end_use(identity);
-	if (BPF_CORE_READ(task, tgid) != agent_tgid || !is_last_thread(task))
-		return 0;
-	struct agent_pulse *pulse = bpf_map_lookup_elem(&agent_pulse, &first);
-
-	if (pulse)
-		pulse->beat_ns = 0;
-	return 0;
 }
 
 /*

@@ -42,7 +42,6 @@ __noinline int judge_mapping(identity_ref ref, __u32 hook, __u32 op)
 
 static __always_inline __u32 code_op(struct task_identity *identity)
 {
-	catch_up(identity);
 	return identity->loader ? OP_LOAD : OP_MMAP_EXEC;
 }
 

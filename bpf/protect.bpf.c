@@ -70,8 +70,7 @@ static __always_inline __u32 container_of_task(struct task_struct *task, int *st
 	if (!identity || identity->state == TASK_RESERVED)
 		identity = identity_of(task_read(task, group_leader));
 	if (!identity || identity->state == TASK_RESERVED) {
-		/* What can't be read may be a runtime's. */
-		*staging = has_storage(task);
+		*staging = 0;
 		return container_of_cgroup(cgroup_of(task));
 	}
 	*staging = identity->state == TASK_STAGING;
@@ -83,10 +82,7 @@ static __always_inline __u32 container_of_tracer(void)
 {
 	struct task_identity *identity = current_identity();
 
-	/* An identity that can't be read may be a container's own. */
-	if (!identity || identity->state == TASK_RESERVED)
-		return container_by_cgroup(current_task());
-	return is_armed(identity) ? identity->container : 0;
+	return identity && identity->state == TASK_ARMED ? identity->container : 0;
 }
 
 DECIDING_HOOK(ptrace_access_check)

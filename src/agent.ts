@@ -575,6 +575,7 @@ class Agent implements AsyncDisposable {
             container: place?.index,
             generation: place?.generation,
             policies,
+            tasks: place && enforcement.enforcer?.tasksOf(place.index),
             decisions: place && enforcement.enforcer?.accountOf(place.index),
           };
         }),

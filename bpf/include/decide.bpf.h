@@ -32,24 +32,16 @@ struct act {
 	__u32 class; /* of the caller's executable */
 };
 
-/*
- * Declares the identity of the task under judgement; ends the hook for any other: with `otherwise` where there is none that
- * could be read. Allows: a runtime that sets its container up.
- */
-#define IDENTITY_OR(identity, otherwise) IDENTITY_FROM(current_identity(), identity, otherwise)
+/* Declares the identity of the task under judgement. Ends the hook, and allows: a host task; a runtime that sets its container up. */
+#define JUDGED_IDENTITY(identity) IDENTITY_FROM(current_identity(), identity)
 
 /* The same, of the identity that `current` reads. */
-#define IDENTITY_FROM(current, identity, otherwise)                  \
-	struct task_identity *identity = current;                    \
-	do {                                                         \
-		if (!identity || identity->state == TASK_RESERVED)   \
-			return otherwise;                            \
-		if (!is_armed(identity))                             \
-			return 0;                                    \
+#define IDENTITY_FROM(current, identity)                       \
+	struct task_identity *identity = current;              \
+	do {                                                   \
+		if (!identity || identity->state != TASK_ARMED) \
+			return 0;                              \
 	} while (0)
-
-/* Allows: a host task. Denies: a container's task whose identity can't be read. */
-#define JUDGED_IDENTITY(identity) IDENTITY_OR(identity, without_identity())
 
 /* Whether any rule or posture of the container's image could say more than "pass" to one of these op classes. */
 static __always_inline int any_live(__u32 container, __u32 ops)
@@ -98,7 +90,6 @@ static __always_inline int open_act_image(struct act *act)
 	if (opened >= 0) {
 		if (!opened) {
 			act->identity->decision.generation = act->image.generation;
-			catch_up(act->identity);
 			act->class = source_class(&act->image, act->identity->exe);
 		}
 		return opened;

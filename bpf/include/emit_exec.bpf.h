@@ -13,15 +13,18 @@ struct short_exec_record {
 	char text[TEXT_SHORT];
 };
 
-/* The new image's argument block as it lies in memory, words ended by NUL; the image has not run yet. */
-static __always_inline __u32 write_argument_block(struct text *text, struct task_struct *task)
-{
-	__u64 start = BPF_CORE_READ(task, mm, arg_start), end = BPF_CORE_READ(task, mm, arg_end);
-	__u32 at = text->walk->text_at;
-	__u64 bytes = end - start;
+/* Where the new image's arguments lie in its memory, one behind the other, words ended by NUL. */
+struct argument_block {
+	__u64 start; /* 0: they can't be read */
+	__u64 bytes;
+};
 
-	/* Only the running task's memory can be read; the agent reads another's from /proc. */
-	if (task != (struct task_struct *)bpf_get_current_task())
+static __always_inline __u32 write_argument_block(struct text *text, struct argument_block arguments)
+{
+	__u32 at = text->walk->text_at;
+	__u64 bytes = arguments.bytes;
+
+	if (!arguments.start)
 		return 0;
 	if (bytes > ARGS_BYTES_MAX - 1) {
 		bytes = ARGS_BYTES_MAX - 1;
@@ -32,13 +35,14 @@ static __always_inline __u32 write_argument_block(struct text *text, struct task
 		return 0;
 	}
 	asm volatile("%0 &= 1023" : "+r"(bytes));
-	if (bpf_probe_read_user(text->bytes + at, bytes & (ARGS_BYTES_MAX - 1), (void *)start))
+	if (bpf_probe_read_user(text->bytes + at, bytes & (ARGS_BYTES_MAX - 1), (void *)arguments.start))
 		return 0;
 	return bytes;
 }
 
 static __always_inline void fill_exec(struct exec_event *event, char *bytes, __u32 limit,
-				      struct task_struct *task, struct task_identity *identity)
+				      struct task_struct *task, struct task_identity *identity,
+				      struct argument_block arguments)
 {
 	struct text text = { .identity = identity, .walk = &identity->walk, .bytes = bytes, .limit = limit };
 
@@ -47,46 +51,93 @@ static __always_inline void fill_exec(struct exec_event *event, char *bytes, __u
 	identity->walk.text_at = 0;
 	event->path_bytes = write_names(&text, identity->decision.object);
 	event->cwd_bytes = write_names(&text, working_directory(task));
-	event->args_bytes = write_argument_block(&text, task);
-	if (task != (struct task_struct *)bpf_get_current_task())
+	event->args_bytes = write_argument_block(&text, arguments);
+	if (!arguments.start)
 		event->header.flags |= EVENT_FOUND;
 	if (text.truncated)
 		event->header.flags |= EVENT_TRUNCATED;
 }
 
-static __noinline int emit_short_exec(struct task_struct *task, struct task_identity *identity)
+static __noinline int emit_short_exec(struct task_struct *task, struct task_identity *identity, __u64 start,
+				      __u64 bytes)
 {
 	struct short_exec_record *record = bpf_ringbuf_reserve(&ring_events, sizeof(*record), 0);
 
 	if (!record)
 		return -1;
-	fill_exec(&record->event, record->text, TEXT_SHORT, task, identity);
+	fill_exec(&record->event, record->text, TEXT_SHORT, task, identity, (struct argument_block){ start, bytes });
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }
 
-static __noinline int emit_long_exec(struct task_struct *task, struct task_identity *identity)
+static __noinline int emit_long_exec(struct task_struct *task, struct task_identity *identity, __u64 start,
+				     __u64 bytes)
 {
 	struct exec_record *record = bpf_ringbuf_reserve(&ring_events, sizeof(*record), 0);
 
 	if (!record)
 		return -1;
-	fill_exec(&record->event, record->text, TEXT_LONG, task, identity);
+	fill_exec(&record->event, record->text, TEXT_LONG, task, identity, (struct argument_block){ start, bytes });
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }
 
 /* The bytes are those of the program's path and of its argument block: they choose the record's size. */
 static __always_inline void emit_exec(struct task_struct *task, struct task_identity *identity, struct object program,
-				      __u32 path_bytes, __u64 argument_bytes)
+				      __u32 path_bytes, struct argument_block arguments)
 {
 	int lost;
 
 	identity->decision.object = program;
-	if (path_bytes <= SHORT_PATHS && argument_bytes < TEXT_SHORT - ARGS_BYTES_MAX)
-		lost = emit_short_exec(task, identity);
+	if (path_bytes <= SHORT_PATHS && arguments.bytes < TEXT_SHORT - ARGS_BYTES_MAX)
+		lost = emit_short_exec(task, identity, arguments.start, arguments.bytes);
 	else
-		lost = emit_long_exec(task, identity);
+		lost = emit_long_exec(task, identity, arguments.start, arguments.bytes);
 	if (lost)
 		count(COUNT_EVENTS_LOST);
+}
+
+struct argument_count {
+	struct walk_result *walk;
+	__u64 start;
+	__u64 bytes;
+	__u64 left;
+};
+
+/* One argument further. A long one takes several steps: its end is where less was read than there was room for. */
+static long measure_argument(__u32 index, struct argument_count *count)
+{
+	if (!count->left || count->bytes >= ARGS_BYTES_MAX)
+		return 1;
+	/* Where the last walk's names were: the record's text is walked anew. */
+	long length = bpf_probe_read_user_str(count->walk->dentry, sizeof(count->walk->dentry),
+					      (void *)(count->start + count->bytes));
+
+	if (length <= 0)
+		return 1;
+	if (length == sizeof(count->walk->dentry)) {
+		count->bytes += length - 1;
+		return 0;
+	}
+	count->bytes += length;
+	count->left--;
+	return 0;
+}
+
+/*
+ * Tells of the program that the running task has begun. Its arguments lie where its stack will begin; what tells their end in
+ * the new memory is set later, at a tracepoint that the kernel may leave out (see identity_wakeup_new).
+ */
+static __always_inline void emit_new_exec(struct task_identity *identity, struct linux_binprm *bprm)
+{
+	struct argument_count count = {
+		.walk = &identity->walk,
+		.start = BPF_CORE_READ(bprm, p),
+		.left = BPF_CORE_READ(bprm, argc),
+	};
+
+	/* An argument has one byte at least. */
+	repeat(ARGS_BYTES_MAX, measure_argument, &count);
+	emit_exec(current_task(), identity, object_of_file(BPF_CORE_READ(bprm, file)), identity->next_bytes,
+		  (struct argument_block){ count.start, count.bytes });
 }

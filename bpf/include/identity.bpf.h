@@ -129,23 +129,12 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 	identity->container = container;
 	identity->entered_ns = bpf_ktime_get_boot_ns();
 	identity->exec = found_exec_ref(task);
-	identity->exec_id = BPF_CORE_READ(task, self_exec_id);
 	identity->state = TASK_STAGING;
-	begin_use(identity);
-	/* It may have exited before its use was counted: once is what both may say. */
-	if (BPF_CORE_READ(task, flags) & PF_EXITING)
-		end_use(identity);
+	/* The use of one that ended already may not end again. */
+	if (!(BPF_CORE_READ(task, flags) & PF_EXITING))
+		begin_use(identity);
 	count(COUNT_STAGED);
 	return identity;
-}
-
-/*
- * The container of a task that has something stored which can't be read for the moment (see without_identity), by its cgroup. 0: in
- * none; or nothing was ever stored, so it is none of ours.
- */
-static __always_inline __u32 container_by_cgroup(struct task_struct *task)
-{
-	return has_storage(task) ? container_of_cgroup(cgroup_of(task)) : 0;
 }
 
 static __always_inline int is_hosts(struct mnt_namespace *mounts)
@@ -181,23 +170,7 @@ __noinline int note_exec(identity_ref ref)
 	identity->next = NEXT_NONE;
 	identity->exec.time_ns = bpf_ktime_get_boot_ns();
 	identity->exec.pid = bpf_get_current_pid_tgid() >> 32;
-	identity->exec_id = task_read(task, self_exec_id);
 	return 0;
-}
-
-/* Notes the running task's last exec where identity_committed_creds could not, as the identity was not to be read. */
-static __always_inline void catch_up(struct task_identity *identity)
-{
-	if (identity->exec_id != (__u32)task_read(current_task(), self_exec_id))
-		note_exec(ref_of(identity));
-}
-
-/* Whether the running task is the container's own by now. */
-static __always_inline int is_armed(struct task_identity *identity)
-{
-	if (identity->state == TASK_STAGING)
-		catch_up(identity);
-	return identity->state == TASK_ARMED;
 }
 
 /*
@@ -209,35 +182,12 @@ static __always_inline struct task_identity *process_identity(void)
 	struct task_struct *task = current_task();
 	struct task_identity *identity = current_identity();
 
-	if (identity && identity->state != TASK_RESERVED) {
-		catch_up(identity);
+	if (identity && identity->state != TASK_RESERVED)
 		return identity;
-	}
 	if (task_read(task, pid) == task_read(task, tgid))
 		return NULL;
 	identity = identity_of(task_read(task, group_leader));
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
-}
-
-/*
- * The value of a hook for a task without an identity that could be read. A host task never had one. But 6.1 also answers
- * "none" while another task was preempted inside the storage code on this CPU (bpf_task_storage_trylock): then the
- * container's word tells whether there is anything to protect.
- */
-static __always_inline int without_identity(void)
-{
-	__u32 container = container_by_cgroup(current_task());
-
-	/* Allows: the task is in no container, or its policy only passes. */
-	if (!container || !ops_live_of(word_of(container)))
-		return 0;
-	struct task_identity *process = process_identity();
-
-	/* Allows: a thread of a runtime at work, which only other programs have stored something with. */
-	if (process && process->state == TASK_STAGING)
-		return 0;
-	count(COUNT_IDENTITY_FAILED);
-	return -EACCES;
 }
 
 /*
@@ -302,8 +252,6 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->exe = parent->exe;
 	child->entered_ns = parent->entered_ns;
 	child->exec = parent->exec;
-	/* The fork copied the task's own with the rest of it. */
-	child->exec_id = parent->exec_id;
 	/* A thread is its process; a child process was forked by the image that runs now. */
 	child->parent_exe = is_thread ? parent->parent_exe : parent->exe;
 	child->parent = is_thread ? parent->parent : parent->exec;
@@ -322,10 +270,8 @@ static __always_inline struct task_identity *identity_at_exec(int *failed)
 	*failed = 0;
 	struct task_identity *identity = identity_of(task);
 
-	if (identity && identity->state != TASK_RESERVED) {
-		catch_up(identity);
+	if (identity && identity->state != TASK_RESERVED)
 		return identity;
-	}
 	struct task_identity *process = process_identity();
 
 	if (!process) {

@@ -15,7 +15,7 @@
 #define INLINE_BYTES 32
 
 /* task_identity.state */
-#define TASK_RESERVED 0 /* made before the child exists; not yet an identity */
+#define TASK_RESERVED 0 /* made, and not yet filled in */
 #define TASK_STAGING 1  /* entered from outside: the runtime setting the container up; not judged */
 #define TASK_ARMED 2    /* the container's own, for ever, and all its children */
 
@@ -111,7 +111,7 @@ struct task_identity {
 	__u32 claimed; /* whoever sets it first fills the rest */
 	__u32 counted; /* USE_*: its part in container_use */
 	__u32 exit_told; /* of a group's leader: the process's exit record is out */
-	__u32 exec_id; /* the task's self_exec_id when its last exec was noted: another now, and one was not */
+	__u32 _pad0;
 	__u64 exe;        /* path hash of its image; 0: not reachable */
 	__u64 next_exe;   /* the same of what its exec under way executes */
 	__u64 parent_exe; /* of the image that forked it */

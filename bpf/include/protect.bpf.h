@@ -81,8 +81,8 @@ static __always_inline int is_trusted(struct protection *own, struct task_struct
 }
 
 /*
- * Whether the running task may not touch the agent. A runtime at work in a container is the host's. A container's task whose
- * identity can't be read for a moment (see without_identity) is told by its cgroup. Global: verified once.
+ * Whether the running task may not touch the agent. A runtime at work is the host's, also when somebody wrote it into a
+ * container's cgroup. Global: verified once.
  */
 __noinline int is_suspect(void)
 {
@@ -92,11 +92,8 @@ __noinline int is_suspect(void)
 
 	if (!own)
 		return 0;
-	if (identity && is_armed(identity))
+	if (identity && identity->state == TASK_ARMED)
 		return task_read(task, tgid) != (pid_t)own->agent.pid || !is_process(task, &own->agent);
-	/* With an identity that is staging it is a host's process, also when somebody wrote it into a container's cgroup. */
-	if ((!identity || identity->state == TASK_RESERVED) && container_by_cgroup(task))
-		return 1;
 	return own->host && !is_trusted(own, task);
 }
 

@@ -92,15 +92,15 @@ static __always_inline struct task_identity *borrowed_identity(void)
 	return make_identity_at(2);
 }
 
-/* An identity can always be read. */
-static __always_inline int reads_may_fail(void)
+static __always_inline int is_new(struct task_struct *task)
 {
-	return 0;
+	drop_identity(task);
+	return !identity_of(task);
 }
 
-static __always_inline int has_storage(struct task_struct *task)
+static __always_inline struct task_identity *quick_identity_of(struct task_struct *task)
 {
-	return 0;
+	return identity_of(task);
 }
 
 /* The identity of the running task, or NULL: not in a container. */
@@ -124,6 +124,40 @@ struct {
 	__type(value, struct task_identity);
 } tasks SEC(".maps");
 
+/* Tasks of containers at a time, where they are kept by address. One more, and its fork fails. */
+#define TASKS_MAX 262144
+
+/*
+ * The same by the address of the task_struct, on kernels where a look-up in task storage finds nothing while another task
+ * was preempted in there on this CPU (see is_kept_by_address): what can't be read can't be judged, and look-ups here never
+ * fail. Not preallocated. Removed in lsm/task_free, which is the end of every task, one whose fork failed too. Elsewhere the
+ * agent gives it a single entry, and nothing uses it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TASKS_MAX);
+	__type(key, __u64);
+	__type(value, struct task_identity);
+} tasks_by_address SEC(".maps");
+
+/* What an entry there begins as; too large for the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_identity);
+} new_task SEC(".maps");
+
+/* Came with 6.2, as did look-ups that never fail (__bpf_task_storage_get in kernel/bpf/bpf_task_storage.c). */
+enum bpf_func_id___6_2 { BPF_FUNC_cgrp_storage_get___6_2 = 210 };
+
+/* The loader settles it, so the verifier follows one of the two ways, and only that one runs. */
+static __always_inline int is_kept_by_address(void)
+{
+	return !bpf_core_enum_value_exists(enum bpf_func_id___6_2, BPF_FUNC_cgrp_storage_get___6_2);
+}
+
 /* Scratch of the iterator, of which one runs at a time: a found task may be using its own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -144,21 +178,55 @@ static __always_inline identity_ref ref_of(struct task_identity *identity)
 	return identity;
 }
 
-/* Without making one. NULL for a host task; on 6.1 also now and then while another task uses storage on this CPU. */
+/* Without making one. NULL for a host task. */
 static __always_inline struct task_identity *identity_of(struct task_struct *task)
 {
+	__u64 address = (__u64)task;
+
+	if (is_kept_by_address())
+		return bpf_map_lookup_elem(&tasks_by_address, &address);
 	return bpf_task_storage_get(&tasks, task, NULL, 0);
 }
 
-/* The task's, made when it has none. NULL: no memory. */
+static __always_inline struct task_identity *make_identity_by_address(__u64 address)
+{
+	__u32 first = 0;
+	struct task_identity *empty = bpf_map_lookup_elem(&new_task, &first);
+
+	if (!empty)
+		return NULL;
+	/* Fails where there is one already, which is then found. */
+	bpf_map_update_elem(&tasks_by_address, &address, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tasks_by_address, &address);
+}
+
+/* The task's, made when it has none. NULL: no memory, or no room. */
 static __always_inline struct task_identity *make_identity(struct task_struct *task)
 {
+	if (is_kept_by_address())
+		return make_identity_by_address((__u64)task);
 	return bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
+/* Where identities are kept by address; what is kept with a task goes with it. */
 static __always_inline void drop_identity(struct task_struct *task)
 {
-	bpf_task_storage_delete(&tasks, task);
+	__u64 address = (__u64)task;
+
+	if (is_kept_by_address())
+		bpf_map_delete_elem(&tasks_by_address, &address);
+}
+
+/*
+ * Whether a task that is being made has no identity, as it should be. It could be one of the task that had its address: a hash map
+ * refuses to remove an entry while an interrupted program changes the same bucket.
+ */
+static __always_inline int is_new(struct task_struct *task)
+{
+	if (!is_kept_by_address() || !identity_of(task))
+		return 1;
+	drop_identity(task);
+	return !identity_of(task);
 }
 
 static __always_inline struct task_identity *found_identity(void)
@@ -183,27 +251,18 @@ static __always_inline struct task_identity *borrowed_identity(void)
 	return bpf_map_lookup_elem(&borrowed_task, &first);
 }
 
-/* Came with 6.2, as did look-ups that never fail (__bpf_task_storage_get in kernel/bpf/bpf_task_storage.c). */
-enum bpf_func_id___6_2 { BPF_FUNC_cgrp_storage_get___6_2 = 210 };
-
-/* Whether "none" may also mean that another task uses storage on this CPU. */
-static __always_inline int reads_may_fail(void)
+/* As identity_of(). A host's task has nothing stored with it, which one load tells. */
+static __always_inline struct task_identity *quick_identity_of(struct task_struct *task)
 {
-	return !bpf_core_enum_value_exists(enum bpf_func_id___6_2, BPF_FUNC_cgrp_storage_get___6_2);
-}
-
-/* Whether some program has stored something with the running task. One load, so it is asked before the storage itself. */
-static __always_inline int has_storage(struct task_struct *task)
-{
-	return untrusted(struct task_struct, task)->bpf_storage != NULL;
+	if (!is_kept_by_address() && !untrusted(struct task_struct, task)->bpf_storage)
+		return NULL;
+	return identity_of(task);
 }
 
 /* The identity of the running task, or NULL: not in a container. */
 static __always_inline struct task_identity *current_identity(void)
 {
-	struct task_struct *task = current_task();
-
-	return has_storage(task) ? identity_of(task) : NULL;
+	return quick_identity_of(current_task());
 }
 
 /* The same for what runs most often: some 20 instructions less each time, and several million more when it is loaded. */
@@ -211,7 +270,9 @@ static __always_inline struct task_identity *current_identity_quickly(void)
 {
 	struct task_struct *task = current_task();
 
-	return task_read(task, bpf_storage) ? identity_of(task) : NULL;
+	if (!is_kept_by_address() && !task_read(task, bpf_storage))
+		return NULL;
+	return identity_of(task);
 }
 
 #endif

@@ -74,6 +74,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
         container: 7,
         generation: 0x1234,
         policies: ["protect-web"],
+        tasks: 3,
         decisions: { denied: 40, audited: 2, sent: 30, limited: 11, lost: 1 },
       },
       {
@@ -81,6 +82,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
         container: undefined,
         generation: undefined,
         policies: [],
+        tasks: undefined,
         decisions: undefined,
       },
     ],

@@ -86,6 +86,8 @@ export interface WorkloadStatus {
   readonly generation: number | undefined;
   /** Names of the policies that select it. */
   readonly policies: readonly string[];
+  /** Live tasks, threads too, that the kernel knows as its own, wherever they went; undefined while it has no index. */
+  readonly tasks: number | undefined;
   /** What became of its decisions; undefined while it has no index. */
   readonly decisions: DecisionCounts | undefined;
 }

@@ -139,7 +139,7 @@ export function workloadsView(state: AgentState) {
 }
 
 function workloadView(status: WorkloadStatus) {
-  const { workload, container, generation, policies, decisions } = status;
+  const { workload, container, generation, policies, tasks, decisions } = status;
   // A cgroup's id has 64 bits, more than a JSON number keeps.
   return {
     ...workload,
@@ -147,6 +147,7 @@ function workloadView(status: WorkloadStatus) {
     container: container ?? null,
     generation: generation ?? null,
     policies,
+    tasks: tasks ?? null,
     decisions: decisions ?? null,
   };
 }

@@ -325,6 +325,11 @@ export class Enforcer {
     return this.#installation.maps.account(index);
   }
 
+  /** Live tasks of a container, by its index. */
+  tasksOf(index: number): number {
+    return this.#installation.maps.use(index).tasks;
+  }
+
   /** Has the kernel tell of what it left out, where that was the last of its kind; costs next to nothing when there is nothing. */
   flushSuppressed(): void {
     const { maps } = this.#installation;

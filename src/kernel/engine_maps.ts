@@ -43,6 +43,7 @@ const SPARE_ENTRIES = 64;
 /** Maps of an installation that the agent reads or writes, by name; all are pinned. */
 export const ENGINE_MAPS = [
   "tasks",
+  "tasks_by_address",
   "cgroups",
   "containers",
   "container_use",

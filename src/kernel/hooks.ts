@@ -71,17 +71,18 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
 /** Programs that say which container a task belongs to. All must be there before anything is decided. */
 export const IDENTITY_PROGRAMS: readonly FollowingProgram[] = [
   { program: "identity_task_alloc", lsmHook: "task_alloc" },
+  { program: "identity_task_free", lsmHook: "task_free" },
   { program: "identity_newtask" },
+  { program: "identity_wakeup_new" },
+  { program: "identity_free" },
   { program: "identity_committed_creds", lsmHook: "bprm_committed_creds" },
   { program: "identity_attach" },
   { program: "identity_cgroup_mkdir" },
   { program: "identity_cgroup_rmdir" },
-  { program: "identity_exit" },
 ];
 
 /** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */
 export const MONITOR_PROGRAMS: readonly FollowingProgram[] = [
-  { program: "monitor_exec" },
   { program: "monitor_exit" },
 ];
 

@@ -17,7 +17,7 @@ import { type CgroupHierarchy, KernelFiles } from "../../ffi/procfs.ts";
 import { ENOENT } from "../lib/errno.ts";
 import { errorText } from "../lib/log.ts";
 import { deciderOf, DECIDING_HOOKS, stubOf } from "./hooks.ts";
-import { KERNEL_SYMBOLS } from "./probe.ts";
+import { isKeptByAddress, KERNEL_SYMBOLS } from "./probe.ts";
 import type { HookState } from "./records.ts";
 
 /** More than libbpf says of one failed load. */
@@ -28,6 +28,7 @@ export interface LoadRequest {
   readonly settings: AgentSettings;
   /** Of DECIDING_HOOKS: those that the kernel has. */
   readonly hooks: ReadonlySet<string>;
+  readonly functions: ReadonlySet<string>;
   /** Maps to use instead of new ones, by name. */
   readonly maps?: ReadonlyMap<string, BpfMap>;
   /** Places that have a stub already, by name; there may be some that this build does not know. */
@@ -72,6 +73,7 @@ function openObject(shim: Shim, request: LoadRequest, refused: readonly HookStat
   const elf = BpfObject.open(shim, request.object, "ankylo");
   try {
     elf.setRodata("settings", encodeAgentSettings(request.settings));
+    if (!isKeptByAddress(request)) elf.setEntriesMax("tasks_by_address", 1);
     const isOff = (name: string) =>
       !request.hooks.has(name) || refused.some((hook) => hook.name === name);
     for (const { name } of DECIDING_HOOKS.filter(({ name }) => isOff(name))) {

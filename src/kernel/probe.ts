@@ -23,8 +23,16 @@ export interface KernelFacts {
   readonly root: boolean;
 }
 
-/** Of what the programs call: it came last, with 5.17. */
-export const KERNEL_FUNCTIONS = ["bpf_loop"] as const;
+/**
+ * Of what the programs call bpf_loop came last, with 5.17. With bpf_cgrp_storage_get, of 6.2, came look-ups in task storage that never
+ * fail.
+ */
+export const KERNEL_FUNCTIONS = ["bpf_loop", "bpf_cgrp_storage_get"] as const;
+
+/** Whether identities are kept by their tasks' addresses: what is_kept_by_address of bpf/include/tasks.bpf.h finds. */
+export function isKeptByAddress({ functions }: Pick<KernelFacts, "functions">): boolean {
+  return !functions.has("bpf_cgrp_storage_get");
+}
 
 /** Locks whose counters tell the path walker that a path changed under it. */
 export const KERNEL_SYMBOLS = ["rename_lock", "mount_lock"] as const;

@@ -37,7 +37,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   evasion_identity: { usual: MATRIX, full: ENFORCING },
   random_paths: onMatrix,
   cgroup_v1: only("6.1"),
-  races: onMatrix,
+  races: { usual: [...MATRIX, "7.x"], full: ENFORCING },
   policy_changes: onOne("6.1"),
   process_rules: onOne("6.12"),
   accounting: onOne("6.1"),

@@ -10,6 +10,8 @@
 //   race unseen SECONDS RULED PID          opens the path and traces the process, which must both be refused, waking into
 //                                          a task that uses the kernel's storage of tasks on the same CPU
 //   race sources SECONDS PROGRAM FILE      runs PROGRAM, a copy of this one, which must not open FILE, beside such a task
+//   race births SECONDS RULED              starts threads and programs that open RULED, by processes that interrupt each other
+//                                          on one CPU while the kernel tells of a task's birth, program or end
 //   race renames FROM TO [FROM TO]...      renames to and fro, prints how often when it is told to end (SIGTERM)
 //   race moves FROM TO [FROM TO]...        the same with mounts
 //   race mounts DIRECTORY                  the same with mounting and unmounting a tmpfs, in a namespace of its own
@@ -36,12 +38,15 @@
 /* Processes of each group that sleep a little and interrupt, and that never sleep. */
 #define INTERRUPTING 3
 #define BUSY 2
+/* Threads for each program that is started, which takes twenty times as long. */
+#define PROGRAM_EACH 16
 /* What the interrupting ones sleep, at most: a few times what one open takes. */
 #define NAP_NS_MAX 400000
 
 struct tally {
 	uint64_t opens;
 	uint64_t wrong;
+	uint64_t programs;
 	/* The last errno that was neither success nor EACCES, and how often there was one. */
 	uint64_t odd;
 	int odd_errno;
@@ -370,6 +375,85 @@ static int sources(char **args)
 	return !!report("sources", "escapes", &runs, 1);
 }
 
+static void *open_ruled(void *argument)
+{
+	const struct target *target = argument;
+	int fd = openat(target->directory, target->path, O_RDONLY);
+
+	if (fd >= 0)
+		close(fd);
+	return (void *)(intptr_t)(fd >= 0 || errno != EACCES);
+}
+
+/* A thread, which opens the file, and now and then a program, which does so too. */
+static void bear(struct tally *tally, struct target *target, unsigned turn)
+{
+	pthread_t thread;
+	void *escaped;
+	int status;
+
+	if (!pthread_create(&thread, NULL, open_ruled, target)) {
+		pthread_join(thread, &escaped);
+		tally->opens++;
+		tally->wrong += !!escaped;
+	}
+	if (turn % PROGRAM_EACH)
+		return;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execl("/proc/self/exe", "race", "probe", target->path, NULL);
+		_exit(NOT_RUN);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		;
+	tally->opens += pid > 0;
+	tally->programs += pid > 0;
+	tally->wrong += pid > 0 && status != W_EXITCODE(KEPT_OUT, 0);
+	tally->odd += pid < 0;
+}
+
+/* As start_opener(). */
+static pid_t start_parent(struct tally *tally, struct target *target, int naps, unsigned seed)
+{
+	pid_t pid = must("fork", fork());
+
+	if (pid > 0)
+		return pid;
+	end_on(SIGTERM);
+	if (naps)
+		must("real-time priority", sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 1 }));
+	for (unsigned turn = seed; !is_ending; turn++) {
+		bear(tally, target, turn);
+		if (naps)
+			nap(&seed);
+	}
+	exit(0);
+}
+
+static int births(char **args)
+{
+	int count = INTERRUPTING + BUSY;
+	struct tally *tallies = shared_tallies(count);
+	struct target target = { .directory = AT_FDCWD, .path = args[1] };
+	pid_t pids[count];
+
+	stay_on_first_cpu();
+	must("real-time priority", sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){ .sched_priority = 2 }));
+	for (int i = 0; i < count; i++)
+		pids[i] = start_parent(&tallies[i], &target, i < INTERRUPTING, i + 1);
+	sleep(atoi(args[0]));
+	for (int i = 0; i < count; i++)
+		kill(pids[i], SIGTERM);
+	for (int i = 0; i < count; i++)
+		must("wait", waitpid(pids[i], NULL, 0));
+	uint64_t programs = 0;
+
+	for (int i = 0; i < count; i++)
+		programs += tallies[i].programs;
+	return report("ruled", "escapes", tallies, count) || tell("programs", programs);
+}
+
 static int renames(char **args)
 {
 	uint64_t count = 0;
@@ -418,6 +502,7 @@ static const struct {
 	{ "flip", flip, 3 },
 	{ "unseen", unseen, 3 },
 	{ "sources", sources, 3 },
+	{ "births", births, 2 },
 	{ "probe", probe, 1 },
 	{ "renames", renames, 2 },
 	{ "moves", moves, 2 },
