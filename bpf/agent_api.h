@@ -51,7 +51,7 @@ enum op_class {
 	OP_ATTR = 9,      /* chmod, chown, xattrs */
 	OP_IOCTL = 10,
 	OP_MOUNT = 11,    /* something is mounted on this object, or this mount is moved or pivoted */
-	OP_CONNECT = 12,  /* connect to a unix socket's path */
+	OP_CONNECT = 12,  /* connect to a unix socket's path, send a datagram there */
 	OP_NOTIFY = 13,   /* fanotify mark of a whole file system */
 	OP_CREDS = 14,    /* io_uring personality */
 	OP_PROTECTED = 15, /* of no row: what self-protection refuses */
@@ -137,7 +137,9 @@ enum hook {
 	HOOK_FILE_MPROTECT = 50,
 	HOOK_INODE_SET_ACL = 51,
 	HOOK_INODE_REMOVE_ACL = 52,
-	HOOKS = 53,
+	HOOK_UNIX_STREAM_CONNECT = 66,
+	HOOK_UNIX_MAY_SEND = 67,
+	HOOKS = 68,
 };
 
 enum event_type {

@@ -10,6 +10,7 @@
 #include "attributes.bpf.c"
 #include "mount.bpf.c"
 #include "monitor.bpf.c"
+#include "unix.bpf.c"
 #include "account.bpf.c"
 #include "protect.bpf.c"
 #ifndef KERNEL_5_10 /* Programs that the agent runs with a context came with 5.14. */

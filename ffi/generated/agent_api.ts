@@ -188,7 +188,9 @@ export const HOOK_INODE_SETATTR = 45;
 export const HOOK_FILE_MPROTECT = 50;
 export const HOOK_INODE_SET_ACL = 51;
 export const HOOK_INODE_REMOVE_ACL = 52;
-export const HOOKS = 53;
+export const HOOK_UNIX_STREAM_CONNECT = 66;
+export const HOOK_UNIX_MAY_SEND = 67;
+export const HOOKS = 68;
 /** enum hook: the names of its values. */
 export const HOOK_NAMES: Readonly<Record<number, string>> = {
   1: "HOOK_BPRM_CHECK",
@@ -238,7 +240,9 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   50: "HOOK_FILE_MPROTECT",
   51: "HOOK_INODE_SET_ACL",
   52: "HOOK_INODE_REMOVE_ACL",
-  53: "HOOKS",
+  66: "HOOK_UNIX_STREAM_CONNECT",
+  67: "HOOK_UNIX_MAY_SEND",
+  68: "HOOKS",
 };
 
 export const EVENT_DECISION = 1;

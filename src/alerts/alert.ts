@@ -169,6 +169,8 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   file_mprotect: "FILE_MPROTECT",
   inode_set_acl: "FILE_SET_ACL",
   inode_remove_acl: "FILE_REMOVE_ACL",
+  unix_stream_connect: "UNIX_STREAM_CONNECT",
+  unix_may_send: "UNIX_MAY_SEND",
 };
 
 /** The other object comes last: its path may hold spaces. */

@@ -1,6 +1,7 @@
 /** Why an operation passes or fails: the rule that decides it, and those that would have. */
 import {
   OP_ATTR,
+  OP_CONNECT,
   OP_CREATE,
   OP_DELETE,
   OP_EXEC,
@@ -40,6 +41,7 @@ export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
   link: [OP_LINK],
   attributes: [OP_ATTR],
   mount: [OP_MOUNT],
+  connect: [OP_CONNECT],
 };
 
 /** What the user wants to know about. */

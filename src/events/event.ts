@@ -130,7 +130,9 @@ export type HookName =
   | "file_receive"
   | "file_mprotect"
   | "inode_set_acl"
-  | "inode_remove_acl";
+  | "inode_remove_acl"
+  | "unix_stream_connect"
+  | "unix_may_send";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
 export type DecisionKind = string;

@@ -123,7 +123,14 @@ export class Installation {
       using slots = openSlots(shim, pins, placesFor(facts));
       const reused = new Map<string, BpfMap>([...Object.entries(maps), ...slots.byName]);
       const stubs = new Set(pins.links().map(placeOfStub));
-      const request = { object, settings, hooks: facts.hooks, functions: facts.functions, maps: reused, stubs };
+      const request = {
+        object,
+        settings,
+        hooks: facts.hooks,
+        functions: facts.functions,
+        maps: reused,
+        stubs,
+      };
       using loaded = loadObject(shim, request);
       testWalker(shim, loaded.elf, settings.keys, pins.scratch);
       return exchange(shim, { pins, settings, maps, facts, ...loaded });
@@ -148,7 +155,12 @@ export class Installation {
   ): Installation {
     try {
       const settings = newSettings(shim, buildIdOf(object));
-      using loaded = loadObject(shim, { object, settings, hooks: facts.hooks, functions: facts.functions });
+      using loaded = loadObject(shim, {
+        object,
+        settings,
+        hooks: facts.hooks,
+        functions: facts.functions,
+      });
       const { elf, refused } = loaded;
       testWalker(shim, elf, settings.keys, pins.scratch);
       const places = placesFor(facts).filter(({ name }) => !isAmong(refused, name));
