@@ -24,6 +24,8 @@ spec:
       - path: /vol/d/key
       - path: /proc/sys/kernel/ostype
       - path: /sys/kernel/fscaps
+      - path: /proc/sys/kernel/core_pattern
+        readOnly: true
   process:
     matchPaths:
       - path: /bin/tac
@@ -190,6 +192,13 @@ const aliases: Act[] = [
     refused("SB_KERN_MOUNT"),
   ),
 ];
+
+const corePattern = "/proc/sys/kernel/core_pattern";
+aliases.push(refusal(
+  "O24 having the kernel run a helper for core dumps",
+  `p=$(cat ${corePattern}) && echo "$p" >${corePattern}`,
+  refused("FILE_OPEN", corePattern),
+));
 
 const stacking = refused("SB_KERN_MOUNT");
 const overlays: Act[] = [

@@ -253,6 +253,27 @@ const olderThanThePolicy: Act[] = [
   ),
 ];
 
+const dumpCore =
+  "(ulimit -c unlimited; sh -c 'kill -SEGV $$'); [ -e core ] && echo dumped || echo none";
+
+/** What the kernel itself opens for a task is judged as the task's. */
+const dumps: Act[] = [
+  {
+    claim: "the kernel writes core dumps to the current directory",
+    in: "host",
+    run: "echo core >/proc/sys/kernel/core_pattern",
+    expect: "ok",
+  },
+  {
+    claim: "O24 a core dump to a ruled directory is refused",
+    in: "web",
+    run: `cd /data/locked; ${dumpCore}`,
+    expect: /none/,
+    alert: refused("/data/locked/core", "FILE_MKNOD"),
+    control: { in: "free", expect: /dumped/ },
+  },
+];
+
 /** What rules on other files must leave alone; no alert is expected of any of it. */
 const undisturbed: [claim: string, run: string, expect?: Act["expect"]][] = [
   [
@@ -330,6 +351,7 @@ scenario({
     ...linksAndNames,
     ...replacements,
     ...olderThanThePolicy,
+    ...dumps,
     ...undisturbed.map(([claim, run, expect = "ok"]): Act => ({ claim, in: "web", run, expect })),
   ],
 });

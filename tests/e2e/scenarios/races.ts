@@ -76,6 +76,10 @@ const opens = (claim: string, ruled: string, free: string): Act => ({
 
 const inWeb = "nsenter -t $(ctr task ls | awk '$1 == \"web\" { print $2 }') -m";
 
+/** More than a short record has room for, of either. */
+const far = `/far${`/${"d".repeat(200)}`.repeat(4)}`;
+const word = "w".repeat(700);
+
 const misses = `ask /v1/status | grep -o '"recursion_misses":[0-9]*'`;
 
 /** Whether the agent's count of the container's live tasks is the kernel's. */
@@ -144,7 +148,31 @@ scenario({
       run: `/files/race preempt ${seconds} /data${deep}/key /free${deep}/key`,
       expect: noError,
     },
+    {
+      claim: "a task with which another program stored something is judged as any",
+      in: "web",
+      run: `/files/race stored /data${deep}/key /free${deep}/key`,
+      expect: /^ruled: Permission denied\nfree: opened\s*$/,
+      control: {
+        in: "host",
+        run: `/job/files/race stored /etc/hostname /etc/hostname`,
+        expect: /^ruled: opened\nfree: opened\s*$/,
+      },
+    },
     start("events", "curl -sN -D $work/events.headers $agent_url/v1/events"),
+    {
+      claim: "a program with a long path and long arguments runs",
+      in: "web",
+      run: `mkdir -p ${far} && cp /bin/true ${far}/true && ${far}/true ${word}`,
+      expect: "ok",
+    },
+    {
+      claim: "and is told whole",
+      in: "host",
+      run:
+        `wait_until grep -q '"ProcessName":"${far}/true".*"Resource":"${far}/true ${word}"' $work/events.out`,
+      expect: "ok",
+    },
     {
       claim:
         "P2 tasks that begin and end where others were preempted in doing so open nothing ruled",

@@ -10,6 +10,7 @@
 //   race unseen SECONDS RULED PID          opens the path and traces the process, which must both be refused, waking into
 //                                          a task that uses the kernel's storage of tasks on the same CPU
 //   race sources SECONDS PROGRAM FILE      runs PROGRAM, a copy of this one, which must not open FILE, beside such a task
+//   race stored RULED FREE                 opens both and executes itself, with another program's storage on the task
 //   race births SECONDS RULED              starts threads and programs that open RULED, by processes that interrupt each other
 //                                          on one CPU while the kernel tells of a task's birth, program or end
 //   race renames FROM TO [FROM TO]...      renames to and fro, prints how often when it is told to end (SIGTERM)
@@ -431,6 +432,28 @@ static pid_t start_parent(struct tally *tally, struct target *target, int naps, 
 	exit(0);
 }
 
+static int stored(char **args)
+{
+	int task = must("pidfd_open", syscall(SYS_pidfd_open, getpid(), 0)), value = 1, status;
+	union bpf_attr update = { .key = (uintptr_t)&task, .value = (uintptr_t)&value };
+
+	update.map_fd = make_storage();
+	must("update", bpf(BPF_MAP_UPDATE_ELEM, &update));
+	int ruled = open(args[0], O_RDONLY), why = errno;
+
+	printf("ruled: %s\n", ruled < 0 ? strerror(why) : "opened");
+	must(args[1], open(args[1], O_RDONLY));
+	pid_t pid = must("fork", fork());
+
+	if (!pid) {
+		execl("/proc/self/exe", "race", "probe", args[1], NULL);
+		_exit(NOT_RUN);
+	}
+	must("wait", waitpid(pid, &status, 0));
+	printf("free: %s\n", status == W_EXITCODE(GOT_IN, 0) ? "opened" : "refused");
+	return status != W_EXITCODE(GOT_IN, 0);
+}
+
 static int births(char **args)
 {
 	int count = INTERRUPTING + BUSY;
@@ -503,6 +526,7 @@ static const struct {
 	{ "unseen", unseen, 3 },
 	{ "sources", sources, 3 },
 	{ "births", births, 2 },
+	{ "stored", stored, 2 },
 	{ "probe", probe, 1 },
 	{ "renames", renames, 2 },
 	{ "moves", moves, 2 },
