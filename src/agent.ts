@@ -569,12 +569,11 @@ class Agent implements AsyncDisposable {
       workloads: () =>
         reconciler.workloads.map((workload) => {
           const place = enforcement.enforcer?.placeOf(workload);
-          const policies = reconciler.policiesOf(workload).map(({ name }) => name);
           return {
             workload,
             container: place?.index,
             generation: place?.generation,
-            policies,
+            policies: reconciler.policiesOf(workload).map(({ name }) => name),
             tasks: place && enforcement.enforcer?.tasksOf(place.index),
             decisions: place && enforcement.enforcer?.accountOf(place.index),
           };
