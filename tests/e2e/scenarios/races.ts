@@ -76,9 +76,9 @@ const opens = (claim: string, ruled: string, free: string): Act => ({
 
 const inWeb = "nsenter -t $(ctr task ls | awk '$1 == \"web\" { print $2 }') -m";
 
-/** More than a short record has room for, of either. */
+/** More than a short record has room for, of the path and of the arguments, of which it is one. */
 const far = `/far${`/${"d".repeat(200)}`.repeat(4)}`;
-const word = "w".repeat(700);
+const word = "w".repeat(150);
 
 const misses = `ask /v1/status | grep -o '"recursion_misses":[0-9]*'`;
 
@@ -88,7 +88,7 @@ const defineCounted = "threads=/sys/fs/cgroup/default/web/cgroup.threads; " +
 
 const defineTold = [
   `programs=$(${inWeb} awk '/programs/ { print $1 }' /tmp/births)`,
-  `told() { grep -c "race probe .*\"Event\":\"$1\"" $work/events.out; }`,
+  `told() { grep -c 'race probe .*"Event":"'"$1"'"' $work/events.out; }`,
   'tell_all() { echo "$programs programs, $(told exec) begun, $(told exit) ended"; }',
   'all_told() { [ "$(tell_all)" = "$programs programs, $programs begun, $programs ended" ]; }',
 ].join("; ");
