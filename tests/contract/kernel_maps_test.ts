@@ -34,6 +34,7 @@ function realMaps() {
   const inner = BpfMap.createInner(shim, "template", IMAGE_ENTRY_BYTES, 1);
   const maps: Record<EngineMapName, BpfMap> = {
     tasks: array("tasks", 4, 1),
+    tasks_by_address: array("tasks_by_addr", 4, 1),
     cgroups: BpfMap.create(shim, {
       type: MAP_TYPE.HASH,
       name: "cgroups",
