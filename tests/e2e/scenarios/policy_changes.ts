@@ -125,6 +125,16 @@ scenario({
       /"workloads":\[\{"id":"web","name":"web"\}\]/,
     ),
 
+    onHost(
+      "ankylo explain names the rule that decides, from the image that the kernel holds",
+      "ankylo explain --container web --exec /bin/date --from /bin/sh",
+      /REFUSED .* alert of deny-date\n[^]*date\.yaml:\d+:\d+ [^]*which the kernel holds/,
+    ),
+    onHost(
+      "ankylo explain says that no policy selects a container",
+      "ankylo explain --container bank --exec /bin/date",
+      /passes, without an alert[^]*No policy with an enforced rule selects/,
+    ),
     {
       claim:
         "a cluster policy holds for a container that came later, in a namespace that it does not except",
