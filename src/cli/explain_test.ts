@@ -89,6 +89,8 @@ Names it too, and says nothing here:
 
 It keeps its name: renaming, linking or covering it is refused, because a Block rule names it or something below it.
 
+The kernel compares real paths. Many images have a link there: then ask about /usr/bin/sh.
+
 Policy image N. Not in force: compiled from the files, no agent was asked.
 `,
   );
@@ -124,6 +126,8 @@ Names it too, and says nothing here:
   Block /bin/sh
       a.yaml:22:26 spec.process.matchPaths[0] of everywhere
       not enforced: this engine does not support ownerOnly yet
+
+The kernel compares real paths. Many images have a link there: then ask about /usr/bin/sh.
 
 Policy image N. Not in force: compiled from the files, no agent was asked.
 `,

@@ -33,6 +33,7 @@ export function explanationText(view: ExplanationView): string {
     ]),
     ...otherLines(view),
     ...(view.guarded ? ["", GUARDED] : []),
+    ...(view.behindLink === undefined ? [] : ["", linkLine(view.behindLink)]),
     "",
     footer(view),
   ];
@@ -41,6 +42,10 @@ export function explanationText(view: ExplanationView): string {
 
 const GUARDED =
   "It keeps its name: renaming, linking or covering it is refused, because a Block rule names it or something below it.";
+
+function linkLine(path: string): string {
+  return `The kernel compares real paths. Many images have a link there: then ask about ${path}.`;
+}
 
 /** Whether a group of rules has anything to do with it. */
 function says({ verdict, winner }: DecisionView): boolean {

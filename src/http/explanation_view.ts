@@ -21,6 +21,7 @@ import {
 import type { Answer, Explanation, Loser } from "../compile/explain.ts";
 import { groupOf, type RuleRef } from "../compile/rules.ts";
 import { formatPosition } from "../model/diagnostic.ts";
+import { behindUsualLink } from "../model/lint.ts";
 import { ruleField, targetText } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 
@@ -65,6 +66,7 @@ export function explanationView(
   notInForce?: string,
 ) {
   const decisions = answer.explanations.map(decisionView);
+  const behindLink = behindUsualLink(answer.ask.path);
   const worst = Math.max(...decisions.map(({ outcome }) => OUTCOMES.indexOf(outcome)));
   return {
     container: { id, name, namespace },
@@ -73,6 +75,7 @@ export function explanationView(
     decisions,
     others: answer.others.map(loserView),
     guarded: answer.guarded,
+    ...(behindLink !== undefined && { behindLink }),
     generation: answer.generation ?? null,
     ...(notInForce !== undefined && { notInForce }),
   };

@@ -105,8 +105,14 @@ function findLink(path: string, resolve: Resolve | undefined): Link | undefined 
     const real = resolve(path)?.path ?? path;
     return real === path ? undefined : { real, sure: true };
   }
+  const real = behindUsualLink(path);
+  return real === undefined ? undefined : { real, sure: false };
+}
+
+/** Where a path leads in the many images in which a directory above it is a link; undefined: nowhere else. */
+export function behindUsualLink(path: string): string | undefined {
   const found = LINKS.find(([link]) => `${path}/`.startsWith(`${link}/`));
-  return found && { real: found[1] + path.slice(found[0].length), sure: false };
+  return found && found[1] + path.slice(found[0].length);
 }
 
 function targetKey(rule: Rule): string {
