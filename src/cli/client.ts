@@ -3,6 +3,7 @@
 import type { Settings } from "../config/config.ts";
 import { readCredentials } from "../config/credentials.ts";
 import { errorText } from "../lib/log.ts";
+import { printable } from "./printable.ts";
 
 /** No agent answers, or it answers with an error. The message names the address and the next step. */
 export class AgentUnreachableError extends Error {
@@ -106,9 +107,10 @@ export class AgentClient {
   }
 }
 
-/** What a problem+json body says is wrong, and what to do. */
+/** What a problem+json body says is wrong, and what to do. It may name containers, whose names others chose. */
 function refusalText(body: string): string {
-  return problemText(body).replace(/^(Bad parameter|Not found): /, "");
+  const text = problemText(body).replace(/^(Bad parameter|Not found): /, "");
+  return text.split("\n").map(printable).join("\n");
 }
 
 /** The words of a problem+json body, or the body as it is. */
