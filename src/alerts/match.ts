@@ -1,5 +1,6 @@
 /** Which rule an event is told with. The kernel decided; nothing here changes a verdict. */
 import type { RuleRef } from "../compile/compile.ts";
+import { ruleBelow } from "../compile/rules.ts";
 import { OP_EXEC } from "../events/decode.ts";
 import type { DecisionEvent } from "../events/event.ts";
 
@@ -32,14 +33,6 @@ export function attribute(event: DecisionEvent, table: RuleTable | undefined): R
     default:
       return table.blockRules[0];
   }
-}
-
-/** The first rule about something at or below `directory`: what the guard of ancestors protects. */
-function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
-  const prefix = directory.endsWith("/") ? directory : directory + "/";
-  return rules.find(({ rule: { target } }) =>
-    target.kind !== "other" && (target.path + "/").startsWith(prefix)
-  );
 }
 
 /** The operation was not in an allow-list, and no rule named it. */

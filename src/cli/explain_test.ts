@@ -114,6 +114,27 @@ Policy image N. Not in force: compiled from the files, no agent was asked.
   );
 });
 
+Deno.test("runExplain() knows what guards of Block rules refuse", async () => {
+  const { out } = await ask({ namespace: "shop", paths: { rename: "/etc" } });
+  assert.equal(
+    out,
+    `a program that no rule names renames /etc: REFUSED with "Permission denied", and an alert of everywhere
+
+  no file rule of a policy that selects it decides
+
+It keeps its name: renaming, linking or covering it is refused, because a Block rule names it or something below it.
+  Block /etc/shadow
+      a.yaml:23:23 spec.file.matchPaths[0] of everywhere
+
+Policy image N. Not in force: compiled from the files, no agent was asked.
+`,
+  );
+  const elsewhere = await ask({ namespace: "shop", paths: { rename: "/var" } });
+  assert.match(elsewhere.out, / renames \/var: passes, without an alert\n/);
+  const opened = await ask({ namespace: "shop", paths: { open: "/etc" } });
+  assert.match(opened.out, / opens \/etc: passes, without an alert\n/);
+});
+
 Deno.test("runExplain() imagines a pod, and tells what is not enforced", async () => {
   const { out } = await ask({ namespace: "shop", paths: { exec: "/bin/sh" } });
   assert.equal(

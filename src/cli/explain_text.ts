@@ -32,12 +32,19 @@ export function explanationText(view: ExplanationView): string {
       ...decisionLines(decision),
     ]),
     ...otherLines(view),
-    ...(view.guarded ? ["", GUARDED] : []),
+    ...guardLines(view),
     ...(view.behindLink === undefined ? [] : ["", linkLine(view.behindLink)]),
     "",
     footer(view),
   ];
   return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+/** Of a rule that has been named already the place is known. */
+function guardLines({ guard, decisions }: ExplanationView): string[] {
+  if (guard === null) return [];
+  const isNamed = decisions.some(({ winner }) => winner?.where === guard.where);
+  return ["", GUARDED, ...(isNamed ? [] : ruleLines(guard, [], "  "))];
 }
 
 const GUARDED =
@@ -53,12 +60,12 @@ function says({ verdict, winner }: DecisionView): boolean {
 }
 
 function headline(view: ExplanationView): string {
-  const { container, access, path, from, parent, outcome, decisions } = view;
+  const { container, access, path, from, parent, outcome } = view;
   const who = from === "" ? "a program that no rule names" : from;
   const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
   const place = container.name === "" ? "" : `${container.name}: `;
   return `${place}${who}${child} ${DEEDS[access]} ${path}: ${OUTCOMES[outcome]}${
-    outcome === "passes" ? "" : decider(decisions, outcome)
+    outcome === "passes" ? "" : decider(view)
   }`;
 }
 
@@ -69,9 +76,10 @@ const OUTCOMES: Readonly<Record<ExplanationView["outcome"], string>> = {
 };
 
 /** Whose name the alert has. A read-only entry of an allow-list is told as the posture's, as in KubeArmor. */
-function decider(decisions: readonly DecisionView[], outcome: string): string {
-  const { verdict, winner } = decisions.find((decision) => decision.outcome === outcome)!;
-  return verdict.startsWith("posture") ? "DefaultPosture" : winner!.policy;
+function decider({ decisions, outcome, guard }: ExplanationView): string {
+  const decision = decisions.find((decision) => decision.outcome === outcome);
+  if (decision === undefined) return guard!.policy;
+  return decision.verdict.startsWith("posture") ? "DefaultPosture" : decision.winner!.policy;
 }
 
 function decisionLines({ verdict, group, winner, runnersUp, allowList }: DecisionView): string[] {

@@ -25,7 +25,7 @@ import { isParentJudged, matches, type Question } from "./evaluate.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
 import { ImageReader, lookup } from "./lookup.ts";
 import { comparePrecedence, criterionBetween } from "./precedence.ts";
-import { groupOf, type RuleRef, verdictOf, whyNotEnforced } from "./rules.ts";
+import { groupOf, ruleBelow, type RuleRef, verdictOf, whyNotEnforced } from "./rules.ts";
 
 /** What may be asked about a path, in the words of alerts, with the op classes that the kernel judges for it. */
 export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
@@ -43,6 +43,9 @@ export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
   mount: [OP_MOUNT],
   connect: [OP_CONNECT],
 };
+
+/** Accesses that give an object another name, or its name to another: guards of Block rules refuse them, too. */
+export const GUARDED_ACCESSES: readonly string[] = ["rename", "link", "mount"];
 
 /** What the user wants to know about. */
 export interface Ask {
@@ -81,8 +84,8 @@ export interface Answer {
   readonly explanations: readonly Explanation[];
   /** Rules of the container that name the path and say nothing here. */
   readonly others: readonly Loser[];
-  /** The path can't be renamed, linked or covered: a Block rule names it or something below it. */
-  readonly guarded: boolean;
+  /** Set when the path keeps its name: the Block rule that names it or something below it. */
+  readonly guard?: RuleRef;
   /** Of the image that was asked; undefined: the container has none. */
   readonly generation?: number;
 }
@@ -149,9 +152,20 @@ export function explain(
     ask,
     explanations,
     others: silentRules(ask, policies).filter(({ ref }) => !told.has(ref.rule)),
-    guarded: reader?.walk(ask.path).guard ?? false,
+    ...guardOf(ask, image, reader),
     ...(image !== undefined && { generation: image.generation }),
   };
+}
+
+/** The rule that the alert of the guard names: see attribute() in src/alerts/match.ts. */
+function guardOf(
+  { path }: Ask,
+  image: CompiledImage | undefined,
+  reader: ImageReader | undefined,
+): { guard?: RuleRef } {
+  if (image === undefined || reader?.walk(path).guard !== true) return {};
+  const guard = ruleBelow(path, image.blockRules) ?? image.guardRule;
+  return guard === undefined ? {} : { guard };
 }
 
 function explainQuestion(

@@ -143,6 +143,14 @@ export function enforcedRules(policies: readonly Policy[]): RuleRef[] {
   );
 }
 
+/** The first rule about something at or below `directory`: what the guard of ancestors protects. */
+export function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
+  const prefix = directory.endsWith("/") ? directory : directory + "/";
+  return rules.find(({ rule: { target } }) =>
+    target.kind !== "other" && (target.path + "/").startsWith(prefix)
+  );
+}
+
 /** Unique among policies that are in force together. */
 export function policyKey(policy: Policy): string {
   return `${policy.kind}/${policy.namespace}/${policy.name}`;

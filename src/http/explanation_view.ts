@@ -18,7 +18,7 @@ import {
   VERDICT_POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK,
 } from "../../ffi/generated/agent_api.ts";
-import type { Answer, Explanation, Loser } from "../compile/explain.ts";
+import { type Answer, type Explanation, GUARDED_ACCESSES, type Loser } from "../compile/explain.ts";
 import { groupOf, type RuleRef } from "../compile/rules.ts";
 import { formatPosition } from "../model/diagnostic.ts";
 import { behindUsualLink } from "../model/lint.ts";
@@ -66,15 +66,20 @@ export function explanationView(
   notInForce?: string,
 ) {
   const decisions = answer.explanations.map(decisionView);
-  const behindLink = behindUsualLink(answer.ask.path);
-  const worst = Math.max(...decisions.map(({ outcome }) => OUTCOMES.indexOf(outcome)));
+  const { guard, ask } = answer;
+  const behindLink = behindUsualLink(ask.path);
+  const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(ask.access);
+  const outcomes: readonly Outcome[] = isGuarded
+    ? ["refused"]
+    : decisions.map(({ outcome }) => outcome);
+  const worst = Math.max(...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)));
   return {
     container: { id, name, namespace },
-    ...answer.ask,
+    ...ask,
     outcome: OUTCOMES[worst]!,
     decisions,
     others: answer.others.map(loserView),
-    guarded: answer.guarded,
+    guard: guard === undefined ? null : ruleView(guard),
     ...(behindLink !== undefined && { behindLink }),
     generation: answer.generation ?? null,
     ...(notInForce !== undefined && { notInForce }),
