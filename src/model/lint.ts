@@ -131,7 +131,11 @@ function linkWarning(rule: Rule, field: string, written: string, { real, sure }:
       ? "the kernel compares real paths, and this one is another for each process: name the directory that it leads to"
       : sure
       ? `the kernel compares real paths: write "${real}"`
-      : `add a rule for "${real}" too, or ignore this if your image has no such link`,
+      : `${
+        field.includes(".fromSource[")
+          ? `add "${real}" to fromSource`
+          : `add a rule for "${real}" too`
+      }, or ignore this if your image has no such link`,
     code: "link",
   };
 }
