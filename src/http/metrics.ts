@@ -25,6 +25,7 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   held: "Processes stopped at their program until their container is described",
   index_exhausted: "Containers that came when no index was free",
   recursion_misses: "Runs that the kernel left out because the program was running on that CPU",
+  misses_made_up: "The same of programs that another one makes up for",
   empty_slot: "Operations refused because a hook's program was not there",
 };
 

@@ -348,10 +348,11 @@ export class Enforcer {
     this.#installation.maps.setNumbering(numbering);
   }
 
-  /** Kernel counters since the installation, by name; `recursion_misses` is the kernel's own count. */
+  /** Kernel counters since the installation, by name; both kinds of misses are the kernel's own count. */
   counters(): Record<string, bigint> {
     const { maps } = this.#installation;
-    return { ...maps.counters(), recursion_misses: this.#installation.misses() };
+    const { madeUp, rest } = this.#installation.misses();
+    return { ...maps.counters(), recursion_misses: rest, misses_made_up: madeUp };
   }
 
   /** Containers and held processes that the kernel had no room to tell of, since the installation. */

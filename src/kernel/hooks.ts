@@ -74,7 +74,7 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
 export const IDENTITY_PROGRAMS: readonly FollowingProgram[] = [
   { program: "identity_task_alloc", lsmHook: "task_alloc" },
   { program: "identity_task_free", lsmHook: "task_free" },
-  { program: "identity_newtask" },
+  { program: "identity_newtask", madeUpBy: "decide_bprm_check_security" },
   { program: "identity_wakeup_new" },
   { program: "identity_free" },
   { program: "identity_committed_creds", lsmHook: "bprm_committed_creds" },
@@ -85,7 +85,7 @@ export const IDENTITY_PROGRAMS: readonly FollowingProgram[] = [
 
 /** Programs that tell of processes. Without them alerts name fewer facts; decisions are the same. */
 export const MONITOR_PROGRAMS: readonly FollowingProgram[] = [
-  { program: "monitor_exit" },
+  { program: "monitor_exit", madeUpBy: "identity_free" },
 ];
 
 /** Run by the agent, never attached: one over all tasks after the others are attached, one over kinds of decisions. */
@@ -100,6 +100,14 @@ export interface FollowingProgram {
   readonly program: string;
   /** The LSM hook in its section; absent for a tracepoint. */
   readonly lsmHook?: string;
+  /** The program that does later what this one missed, where the kernel leaves it out. */
+  readonly madeUpBy?: string;
+}
+
+/** Whether another program makes up for what the program of a place missed. */
+export function isMadeUpFor(place: string): boolean {
+  return [...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS]
+    .some(({ program, madeUpBy }) => program === place && madeUpBy !== undefined);
 }
 
 /** Where something is attached: a stub, with the program that runs in its slot. */

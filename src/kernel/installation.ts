@@ -16,6 +16,7 @@ import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./e
 import {
   DECIDING_HOOKS,
   IDENTITY_PROGRAMS,
+  isMadeUpFor,
   ITERATOR_PROGRAMS,
   type Place,
   placeOfStub,
@@ -236,9 +237,16 @@ export class Installation {
     return lost;
   }
 
-  /** How often the kernel left a program out because it was running on that CPU already, of all together. */
-  misses(): bigint {
-    return this.pins.links().reduce((sum, stub) => sum + this.#missesOf(stub), 0n);
+  /**
+   * How often the kernel left a program out because it was running on that CPU already, of all together: of those that another
+   * program makes up for, and of the rest.
+   */
+  misses(): { readonly madeUp: bigint; readonly rest: bigint } {
+    const sum = (stubs: readonly string[]) =>
+      stubs.reduce((sum, stub) => sum + this.#missesOf(stub), 0n);
+    const links = this.pins.links();
+    const isMadeUp = (stub: string) => isMadeUpFor(placeOfStub(stub));
+    return { madeUp: sum(links.filter(isMadeUp)), rest: sum(links.filter((s) => !isMadeUp(s))) };
   }
 
   /** 0 for a link that someone removes meanwhile: checkLinks() tells of that. */
