@@ -100,7 +100,8 @@ SHIM_API int ankylo_ring_open(int map_fd);
  * the ring is empty it waits, at most timeout_ms (-1: for ever), until a record comes or ring_wake is called; then it
  * lets records gather and takes all that fit: for coalesce_us after a rest, and for flow_us, if that is longer, where less
  * than flow_us passed without a record.  Gathering ends as well with ring_wake, or when a quarter of the batch is there.
- * Returns the batch's bytes; 0 after ring_wake or the time-out.  -ENOBUFS: not even the first record fits; -EBUSY: a read of this ring is under way.
+ * Returns the batch's bytes; after ring_wake or the time-out what there is, which may be nothing.  -ENOBUFS: not even the
+ * first record fits; -EBUSY: a read of this ring is under way.
  */
 SHIM_API int ankylo_ring_read(int ring, uint8_t *batch, uint32_t capacity, int timeout_ms, uint32_t coalesce_us,
 			      uint32_t flow_us);

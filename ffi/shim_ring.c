@@ -255,8 +255,11 @@ static int wait_and_drain(struct ring *ring, uint8_t *batch, uint32_t capacity, 
 	if (filled == 0) {
 		int ready = wait_for_records(ring, timeout_ms);
 
-		if (ready <= 0)
+		if (ready < 0)
 			return ready;
+		/* Nobody wakes a reader to have it wait once more: what came at the same time comes at once. */
+		if (ready == 0)
+			return drain(ring, batch, capacity);
 	}
 	gather(ring, gather_time(&patience, now_ms() - since), capacity / 4);
 	more = drain(ring, batch + filled, capacity - (uint32_t)filled);

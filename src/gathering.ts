@@ -6,10 +6,11 @@ import type { RingOptions } from "../ffi/ring.ts";
 const COALESCE_US = 20_000;
 
 /**
- * The same for what follows other telemetry when nobody reads it: then it only explains alerts. The first after a rest
- * comes as soon as ever, because /proc is asked about a parent outside of the container while it lives.
+ * The same for what follows other telemetry when nobody reads it: then it only explains alerts, which wait 50 ms for it at
+ * the most. The first after a rest comes as soon as ever, because /proc is asked about a parent outside of the container
+ * while it lives.
  */
-const UNREAD_COALESCE_US = 100_000;
+const UNREAD_COALESCE_US = 40_000;
 
 /** `isRead`: whether anyone reads telemetry now. */
 export function telemetryGathering(isRead: () => boolean): RingOptions {
