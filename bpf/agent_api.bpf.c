@@ -10,6 +10,7 @@
 #include "agent_api.h"
 
 enum op_class global_op_class;
+enum socket_kind global_socket_kind;
 enum verdict global_verdict;
 enum reason global_reason;
 enum hook global_hook;
@@ -22,6 +23,7 @@ struct image_header global_image_header;
 struct image_slot global_image_slot;
 struct image_bucket global_image_bucket;
 struct image_rows global_image_rows;
+struct image_references global_image_references;
 
 struct hash_keys global_hash_keys;
 struct agent_settings global_agent_settings;

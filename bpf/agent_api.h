@@ -37,7 +37,7 @@
 
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 
-/* What a task does to an object.  A verdict row holds one 4-bit verdict per class. */
+/* What a task does to an object, or with what.  A verdict row holds one 4-bit verdict per class. */
 enum op_class {
 	OP_EXEC = 0,      /* execve of this file, or as interpreter of a script */
 	OP_MMAP_EXEC = 1, /* mmap with PROT_EXEC by any program */
@@ -49,15 +49,45 @@ enum op_class {
 	OP_RENAME = 7,    /* rename of this object, at its old name */
 	OP_LINK = 8,      /* hard link to this object, at its old name */
 	OP_ATTR = 9,      /* chmod, chown, xattrs */
-	OP_IOCTL = 10,
+	OP_NETWORK = 10,  /* make or use a socket; rows of socket kinds only */
 	OP_MOUNT = 11,    /* something is mounted on this object, or this mount is moved or pivoted */
 	OP_CONNECT = 12,  /* connect to a unix socket's path, send a datagram there */
 	OP_NOTIFY = 13,   /* fanotify mark of a whole file system */
 	OP_CREDS = 14,    /* io_uring personality */
-	OP_PROTECTED = 15, /* of no row: what self-protection refuses */
+	OP_CAPABILITY = 15, /* use a capability; rows of capabilities only */
+	OP_PROTECTED = 16, /* of no row: what self-protection refuses */
 };
 /* Those of a row. */
-#define OP_CLASSES 15
+#define OP_CLASSES 16
+
+/* What network rules tell apart, by family, type and protocol: see kind_of() in bpf/include/network.bpf.h. */
+enum socket_kind {
+	SOCKET_TCP = 0,
+	SOCKET_UDP = 1,
+	SOCKET_ICMP_DGRAM = 2,
+	SOCKET_ICMP_RAW = 3,
+	SOCKET_ICMPV6_DGRAM = 4,
+	SOCKET_ICMPV6_RAW = 5,
+	SOCKET_SCTP_STREAM = 6,
+	SOCKET_SCTP_SEQPACKET = 7,
+	SOCKET_STREAM = 8, /* from here on: of no protocol that a rule can name */
+	SOCKET_DGRAM = 9,
+	SOCKET_RAW = 10,
+	SOCKET_RDM = 11,
+	SOCKET_SEQPACKET = 12,
+	SOCKET_DCCP = 13,
+	SOCKET_PACKET_DGRAM = 14, /* AF_PACKET */
+	SOCKET_PACKET_RAW = 15,
+	SOCKET_PACKET = 16, /* AF_PACKET with SOCK_PACKET */
+	SOCKET_OTHER = 17,
+	SOCKET_KINDS = 18,
+};
+
+/* Numbers of what has a row and no path: a socket's kind, or REFERENCE_CAPABILITIES plus a capability's number. */
+#define REFERENCE_CAPABILITIES 32
+#define CAPABILITIES_MAX 64
+#define REFERENCES 96
+#define REFERENCES_PER_ENTRY 32
 
 /* A verdict is 4 bits.  Larger is stricter, so that the stricter of two is their maximum; VERDICT_SOURCE is added
  * when the deciding rule has a fromSource, which beats every rule without. */
@@ -137,9 +167,16 @@ enum hook {
 	HOOK_FILE_MPROTECT = 50,
 	HOOK_INODE_SET_ACL = 51,
 	HOOK_INODE_REMOVE_ACL = 52,
+	HOOK_SOCKET_CREATE = 60,
+	HOOK_SOCKET_BIND = 61,
+	HOOK_SOCKET_LISTEN = 62,
+	HOOK_SOCKET_CONNECT = 63,
+	HOOK_SOCKET_ACCEPT = 64,
+	HOOK_SOCKET_SENDMSG = 65,
 	HOOK_UNIX_STREAM_CONNECT = 66,
 	HOOK_UNIX_MAY_SEND = 67,
-	HOOKS = 68,
+	HOOK_CAPABLE = 68,
+	HOOKS = 69,
 };
 
 enum event_type {
@@ -173,7 +210,8 @@ enum counter {
 	COUNT_PROTECTED = 18, /* acts on the agent itself, refused */
 	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
 	COUNT_NOTICES_LOST = 20, /* ring_alerts had no room to tell of a container or of a held process: the agent looks itself */
-	COUNTERS = 21,
+	COUNT_PROBES = 21, /* capabilities that were refused where the kernel only probed: not told */
+	COUNTERS = 22,
 };
 
 /* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */
@@ -213,6 +251,7 @@ enum pending_mode {
 /* A program's name gives it something: an allow-list of programs that refuses the rest, or an Allow with fromSource. A file
  * system mounted there could put any program under that name, so nothing may be mounted. */
 #define IMAGE_TRUSTS_NAMES 2u
+#define IMAGE_HOLDS_CREDS 4u /* some capability is refused: io_uring may not act with other credentials */
 
 /* Entry 0. */
 struct image_header {
@@ -231,7 +270,7 @@ struct image_header {
 	__u64 unreachable;  /* row, in place, for objects outside the task's mount tree and for walks that gave up */
 	__u64 anonymous;    /* row, in place, for memfd, pipes, sockets, anonymous inodes, message queues */
 	__u32 ops_live;     /* the same as in the word */
-	__u32 _pad0;
+	__u32 references_entry; /* REFERENCES from there on; 0: no rule about sockets or capabilities */
 	__u64 root_names;   /* bit component % 64 for each edge of the root: the others need no look-up; 0: all do */
 	__u32 _pad[12];
 };
@@ -262,6 +301,12 @@ struct image_rows {
 	__u64 row[ROWS_PER_ENTRY];
 };
 _Static_assert(sizeof(struct image_rows) == IMAGE_ENTRY_BYTES, "image_rows");
+
+/* Rows of socket kinds and capabilities, with ROW_BY_SOURCE, by their numbers. */
+struct image_references {
+	__u32 row[REFERENCES_PER_ENTRY];
+};
+_Static_assert(sizeof(struct image_references) == IMAGE_ENTRY_BYTES, "image_references");
 
 /*
  * Secret keys of the component hash, one set per installation (.rodata, so it outlives the agent with the pins).
@@ -367,7 +412,7 @@ struct numbering {
  */
 struct alert_kind {
 	__u64 exe;    /* path hash of the subject's executable; 0: unknown */
-	__u64 object; /* path hash of the object, or its inode where no path was walked; 0: none */
+	__u64 object; /* path hash of the object, or its inode where no path was walked, or what socket or capability it is; 0: none */
 	__u32 container;
 	__u32 generation;
 	__u32 row;
@@ -501,7 +546,11 @@ struct decision_event {
 	struct alert_kind kind; /* its row: source class added */
 	__u64 suppressed; /* decisions of this kind without a record since its last one */
 	__u32 row2;    /* row of the new name, for REASON_LAUNDER */
-	__u32 open_flags; /* f_flags of file_open; mount flags of sb_mount */
+	/*
+	 * f_flags of file_open; mount flags of sb_mount; of a socket family | type << 8 | protocol << 16; a capability's
+	 * number; what self-protection tells beside the target.
+	 */
+	__u32 open_flags;
 	__u16 path_bytes;
 	__u16 path2_bytes;
 	__u16 cwd_bytes;

@@ -11,6 +11,7 @@
  * bit back afterwards.
  * Known holes: times (utimensat) and inode flags (chattr) are not judged; they are no part of any rule.
  */
+#include "credentials.bpf.h"
 #include "decide.bpf.h"
 #include "mounts.bpf.h"
 
@@ -89,26 +90,6 @@ int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, i
 }
 
 #ifndef KERNEL_5_10 /* The mounts of a super block can't be counted without bpf_loop. */
-
-#define PF_IO_WORKER 0x10
-
-/*
- * The credentials that the task's user acts with. A worker of io_uring, which does all that io_uring does to attributes, has its
- * request's; they may be others than its own (io_issue_sqe in io_uring/io_uring.c).
- */
-static __always_inline __u64 users_credentials(struct task_struct *task)
-{
-	struct io_worker *worker = BPF_CORE_READ(task, worker_private);
-	void *work = NULL;
-
-	if (task_read(task, flags) & PF_IO_WORKER)
-		work = BPF_CORE_READ(worker, cur_work);
-	if (!work)
-		return (__u64)BPF_CORE_READ(task, real_cred);
-	struct io_kiocb *request = work - bpf_core_field_offset(struct io_kiocb, work);
-
-	return (__u64)BPF_CORE_READ(request, creds);
-}
 
 /* Judges a dentry by every name that it has for the task. Returns the hook's value. */
 static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 may_hide)

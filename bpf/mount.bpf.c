@@ -17,8 +17,9 @@
 #define MS_MOVE 8192UL
 #define MS_PROPAGATION ((1UL << 17) | (1UL << 18) | (1UL << 19) | (1UL << 20))
 
-/* Opens the task's image. Returns 0 when it refuses anything at all, 1 to pass, -1 to refuse. */
-static __always_inline int open_blocking_image(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
+/* Opens the task's image. Returns 0 when it has one of these flags, 1 to pass, -1 to refuse. */
+static __always_inline int open_image_with(struct act *act, struct task_identity *identity, __u8 hook, __u8 op,
+					   __u32 flags)
 {
 	/* Allows: nothing of the policy is live, so nothing can be evaded. */
 	if (!any_live(identity->container, ~0u))
@@ -29,7 +30,12 @@ static __always_inline int open_blocking_image(struct act *act, struct task_iden
 	if (opened)
 		return opened;
 	/* Allows: the image only audits. */
-	return act->image.header->flags & IMAGE_BLOCKS ? 0 : 1;
+	return act->image.header->flags & flags ? 0 : 1;
+}
+
+static __always_inline int open_blocking_image(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
+{
+	return open_image_with(act, identity, hook, op, IMAGE_BLOCKS);
 }
 
 /* Before any path was walked. */
@@ -241,13 +247,15 @@ int BPF_PROG(decide_uring_override_creds, const struct cred *new, int ret)
 
 	KEEP_REFUSAL(ret);
 	JUDGED_IDENTITY(identity);
-	int opened = open_blocking_image(&act, identity, HOOK_URING_OVERRIDE_CREDS, OP_CREDS);
+	int opened = open_image_with(&act, identity, HOOK_URING_OVERRIDE_CREDS, OP_CREDS,
+				     IMAGE_BLOCKS | IMAGE_HOLDS_CREDS);
 
 	if (opened)
 		return opened < 0 ? -EACCES : 0;
 	/*
-	 * Denies: one way to open files with overridden credentials, which is how overlayfs' own opens look. io_uring has
-	 * others, so nobody inside may get a descriptor in a private mount either: sb_kern_mount and path_notify.
+	 * Denies: one way to open files, and to use capabilities, with overridden credentials, which is how overlayfs' own acts
+	 * look. io_uring has others, so nobody inside may get a descriptor in a private mount either: sb_kern_mount and
+	 * path_notify.
 	 */
 	return refuse(&act, REASON_CREDS);
 }

@@ -13,6 +13,8 @@ export interface Product {
   readonly packaging: string;
   /** `.output/bpf/ankylo.bpf.o`, compressed by gzip, in base64: most commands do without, and need not pay for it. */
   readonly bpfObject?: string;
+  /** `.output/bpf/on_demand.bpf.o` in base64: it is wanted at once when it is wanted. */
+  readonly onDemandObject?: string;
   /** The shim's bytes, or the file that a launcher made of them. */
   readonly shim?: Uint8Array | string;
   /** The file that was executed, where it is not the process's own image. */
@@ -42,7 +44,15 @@ export function ownFiles(): string[] {
 /** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */
 export async function bpfObjectBytes(): Promise<Uint8Array> {
   const { bpfObject } = current;
-  return bpfObject === undefined ? await readBuilt("bpf/ankylo.bpf.o") : await inflate(bpfObject);
+  return bpfObject === undefined ? readBuilt("bpf/ankylo.bpf.o") : await inflate(bpfObject);
+}
+
+/** The programs that are loaded when a policy needs them. @throws {Error} as `bpfObjectBytes` */
+export function onDemandObjectBytes(): Uint8Array {
+  const { onDemandObject } = current;
+  return onDemandObject === undefined
+    ? readBuilt("bpf/on_demand.bpf.o")
+    : Uint8Array.fromBase64(onDemandObject);
 }
 
 async function inflate(base64: string): Promise<Uint8Array> {
@@ -63,10 +73,10 @@ function temporaryFile(bytes: Uint8Array): { path: string } & Disposable {
   return { path, [Symbol.dispose]: () => Deno.removeSync(path) };
 }
 
-async function readBuilt(name: string): Promise<Uint8Array> {
+function readBuilt(name: string): Uint8Array {
   const path = builtPath(name);
   try {
-    return await Deno.readFile(path);
+    return Deno.readFileSync(path);
   } catch (cause) {
     throw new Error(`Read "${path}": run deno task build first`, { cause });
   }

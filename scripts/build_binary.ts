@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { bpfObject, buildBpf } from "./build_bpf.ts";
+import { bpfObject, buildBpf, onDemandObject } from "./build_bpf.ts";
 import { buildShim, shimLibrary } from "./build_shim.ts";
 import { repositoryDir, writeIfStale } from "./stale.ts";
 import { CommandError, run } from "./vm/command.ts";
@@ -98,8 +98,11 @@ async function bundle(packaging: Packaging, { mark, binary }: Target): Promise<U
   await writeBuildFile(`${product}.ts`, [
     `import { setProduct } from "../../ffi/product.ts";`,
     `const bpfObject = "${await packedObject(mark)}";`,
+    `const onDemandObject = "${await plainObject()}";`,
     SHIM_IMPORTS[packaging],
-    `setProduct({ packaging: "${packaging}", bpfObject, ${SHIM_FIELDS[packaging]} });`,
+    `setProduct({ packaging: "${packaging}", bpfObject, onDemandObject, ${
+      SHIM_FIELDS[packaging]
+    } });`,
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;
@@ -115,6 +118,11 @@ async function packedObject(mark: string): Promise<string> {
   const programs = await Deno.readFile(repositoryDir + bpfObject);
   const marked = Buffer.concat([programs, Buffer.from(mark)]);
   return gzipSync(marked, { level: 9 }).toString("base64");
+}
+
+/** What is loaded on demand, as `Product` has it. */
+async function plainObject(): Promise<string> {
+  return (await Deno.readFile(repositoryDir + onDemandObject)).toBase64();
 }
 
 /** Packages are named after where Deno's cache is on this machine: without that, two machines build the same. */

@@ -1,6 +1,6 @@
 /**
  * Compiles the kernel programs: `bpf/ankylo.bpf.c`, which includes the rest, to `.output/bpf/ankylo.bpf.o` and, with what
- * 5.10 has, to `ankylo-5.10.bpf.o`; and every test program to one of its own under `.output/bpf/tests/`.
+ * 5.10 has, to `ankylo-5.10.bpf.o`; `bpf/on_demand.bpf.c`; and every test program to one of its own under `.output/bpf/tests/`.
  */
 
 import { generateTypes } from "./gen_types.ts";
@@ -10,6 +10,8 @@ import { run } from "./vm/command.ts";
 
 /** What the agent loads. */
 export const bpfObject = ".output/bpf/ankylo.bpf.o";
+/** What it loads besides when a policy needs it. */
+export const onDemandObject = ".output/bpf/on_demand.bpf.o";
 /** The same with what 5.10 has. That kernel's verifier does not take it yet, so the agent does not carry it. */
 const BPF_OBJECT_5_10 = ".output/bpf/ankylo-5.10.bpf.o";
 /** Where `ffi/NAME.bpf.c` and `bpf/tests/NAME.bpf.c` become `NAME.bpf.o`. */
@@ -32,6 +34,7 @@ export async function buildBpf(): Promise<void> {
   await buildBpfTests();
   await compile("bpf/ankylo.bpf.c", bpfObject);
   await compile("bpf/ankylo.bpf.c", BPF_OBJECT_5_10, ["-DKERNEL_5_10"]);
+  await compile("bpf/on_demand.bpf.c", onDemandObject);
 }
 
 /** Compiles only the programs that tests load, and makes what both kinds need: types, vmlinux.h. */

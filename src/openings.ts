@@ -1,7 +1,7 @@
 /** What the agent opens before it is one: what the last run left, and the kernel's side. */
 
 import type { Shim } from "../ffi/bpf.ts";
-import { bpfObjectBytes } from "../ffi/product.ts";
+import { bpfObjectBytes, onDemandObjectBytes } from "../ffi/product.ts";
 import type { Settings } from "./config/config.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
@@ -18,5 +18,6 @@ export async function openMemory(settings: Settings, log: Log, shim: Shim): Prom
 
 /** The programs that this kernel takes, in the kernel; or why there are none. */
 export async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
-  return Enforcement.open(shim, { bpffs, alerts, objectBytes: await bpfObjectBytes() });
+  const objects = { main: await bpfObjectBytes(), onDemand: onDemandObjectBytes() };
+  return Enforcement.open(shim, { bpffs, alerts, objects });
 }

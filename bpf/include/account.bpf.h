@@ -44,12 +44,18 @@ static __always_inline __u64 object_key(struct task_identity *identity)
 	return BPF_CORE_READ(dentry, d_inode, i_ino) + ((__u64)BPF_CORE_READ(dentry, d_sb, s_dev) << 40);
 }
 
+/* A socket or a capability, which has no path: what it is, or 0. */
+static __always_inline __u64 number_key(struct decision *decision)
+{
+	return decision->op == OP_NETWORK || decision->op == OP_CAPABILITY ? decision->open_flags : 0;
+}
+
 static __always_inline void fill_kind(struct alert_kind *kind, struct task_identity *identity)
 {
 	struct decision *decision = &identity->decision;
 
 	kind->exe = identity->exe;
-	kind->object = decision->object.dentry ? object_key(identity) : 0;
+	kind->object = decision->object.dentry ? object_key(identity) : number_key(decision);
 	kind->container = identity->container;
 	kind->generation = decision->generation;
 	kind->row = decision->row;

@@ -15,7 +15,11 @@ export const ALERT_KINDS_MAX = 16384;
 export const RING_ALERTS_BYTES = 4194304;
 export const PATH_BYTES_MAX = 4096;
 export const ARGS_BYTES_MAX = 1024;
-export const OP_CLASSES = 15;
+export const OP_CLASSES = 16;
+export const REFERENCE_CAPABILITIES = 32;
+export const CAPABILITIES_MAX = 64;
+export const REFERENCES = 96;
+export const REFERENCES_PER_ENTRY = 32;
 export const WORD_FREE = 0x0n;
 export const WORD_PENDING = 0xffffn;
 export const WORD_UNPOLICED = 0xfffen;
@@ -33,6 +37,7 @@ export const ROW_BY_SOURCE = 2147483648;
 export const ROW_INDEX = 16777215;
 export const IMAGE_BLOCKS = 1;
 export const IMAGE_TRUSTS_NAMES = 2;
+export const IMAGE_HOLDS_CREDS = 4;
 export const STAGING_LIMIT_NS = 0x12a05f200n;
 export const PROTECT_TREE = 1;
 export const PROTECT_NAME = 2;
@@ -65,12 +70,13 @@ export const OP_DELETE = 6;
 export const OP_RENAME = 7;
 export const OP_LINK = 8;
 export const OP_ATTR = 9;
-export const OP_IOCTL = 10;
+export const OP_NETWORK = 10;
 export const OP_MOUNT = 11;
 export const OP_CONNECT = 12;
 export const OP_NOTIFY = 13;
 export const OP_CREDS = 14;
-export const OP_PROTECTED = 15;
+export const OP_CAPABILITY = 15;
+export const OP_PROTECTED = 16;
 /** enum op_class: the names of its values. */
 export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   0: "OP_EXEC",
@@ -83,12 +89,55 @@ export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   7: "OP_RENAME",
   8: "OP_LINK",
   9: "OP_ATTR",
-  10: "OP_IOCTL",
+  10: "OP_NETWORK",
   11: "OP_MOUNT",
   12: "OP_CONNECT",
   13: "OP_NOTIFY",
   14: "OP_CREDS",
-  15: "OP_PROTECTED",
+  15: "OP_CAPABILITY",
+  16: "OP_PROTECTED",
+};
+
+export const SOCKET_TCP = 0;
+export const SOCKET_UDP = 1;
+export const SOCKET_ICMP_DGRAM = 2;
+export const SOCKET_ICMP_RAW = 3;
+export const SOCKET_ICMPV6_DGRAM = 4;
+export const SOCKET_ICMPV6_RAW = 5;
+export const SOCKET_SCTP_STREAM = 6;
+export const SOCKET_SCTP_SEQPACKET = 7;
+export const SOCKET_STREAM = 8;
+export const SOCKET_DGRAM = 9;
+export const SOCKET_RAW = 10;
+export const SOCKET_RDM = 11;
+export const SOCKET_SEQPACKET = 12;
+export const SOCKET_DCCP = 13;
+export const SOCKET_PACKET_DGRAM = 14;
+export const SOCKET_PACKET_RAW = 15;
+export const SOCKET_PACKET = 16;
+export const SOCKET_OTHER = 17;
+export const SOCKET_KINDS = 18;
+/** enum socket_kind: the names of its values. */
+export const SOCKET_KIND_NAMES: Readonly<Record<number, string>> = {
+  0: "SOCKET_TCP",
+  1: "SOCKET_UDP",
+  2: "SOCKET_ICMP_DGRAM",
+  3: "SOCKET_ICMP_RAW",
+  4: "SOCKET_ICMPV6_DGRAM",
+  5: "SOCKET_ICMPV6_RAW",
+  6: "SOCKET_SCTP_STREAM",
+  7: "SOCKET_SCTP_SEQPACKET",
+  8: "SOCKET_STREAM",
+  9: "SOCKET_DGRAM",
+  10: "SOCKET_RAW",
+  11: "SOCKET_RDM",
+  12: "SOCKET_SEQPACKET",
+  13: "SOCKET_DCCP",
+  14: "SOCKET_PACKET_DGRAM",
+  15: "SOCKET_PACKET_RAW",
+  16: "SOCKET_PACKET",
+  17: "SOCKET_OTHER",
+  18: "SOCKET_KINDS",
 };
 
 export const VERDICT_NONE = 0;
@@ -188,9 +237,16 @@ export const HOOK_INODE_SETATTR = 45;
 export const HOOK_FILE_MPROTECT = 50;
 export const HOOK_INODE_SET_ACL = 51;
 export const HOOK_INODE_REMOVE_ACL = 52;
+export const HOOK_SOCKET_CREATE = 60;
+export const HOOK_SOCKET_BIND = 61;
+export const HOOK_SOCKET_LISTEN = 62;
+export const HOOK_SOCKET_CONNECT = 63;
+export const HOOK_SOCKET_ACCEPT = 64;
+export const HOOK_SOCKET_SENDMSG = 65;
 export const HOOK_UNIX_STREAM_CONNECT = 66;
 export const HOOK_UNIX_MAY_SEND = 67;
-export const HOOKS = 68;
+export const HOOK_CAPABLE = 68;
+export const HOOKS = 69;
 /** enum hook: the names of its values. */
 export const HOOK_NAMES: Readonly<Record<number, string>> = {
   1: "HOOK_BPRM_CHECK",
@@ -240,9 +296,16 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   50: "HOOK_FILE_MPROTECT",
   51: "HOOK_INODE_SET_ACL",
   52: "HOOK_INODE_REMOVE_ACL",
+  60: "HOOK_SOCKET_CREATE",
+  61: "HOOK_SOCKET_BIND",
+  62: "HOOK_SOCKET_LISTEN",
+  63: "HOOK_SOCKET_CONNECT",
+  64: "HOOK_SOCKET_ACCEPT",
+  65: "HOOK_SOCKET_SENDMSG",
   66: "HOOK_UNIX_STREAM_CONNECT",
   67: "HOOK_UNIX_MAY_SEND",
-  68: "HOOKS",
+  68: "HOOK_CAPABLE",
+  69: "HOOKS",
 };
 
 export const EVENT_DECISION = 1;
@@ -282,7 +345,8 @@ export const COUNT_LIMITED = 17;
 export const COUNT_PROTECTED = 18;
 export const COUNT_SENT = 19;
 export const COUNT_NOTICES_LOST = 20;
-export const COUNTERS = 21;
+export const COUNT_PROBES = 21;
+export const COUNTERS = 22;
 /** enum counter: the names of its values. */
 export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   0: "COUNT_DENIED",
@@ -306,7 +370,8 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   18: "COUNT_PROTECTED",
   19: "COUNT_SENT",
   20: "COUNT_NOTICES_LOST",
-  21: "COUNTERS",
+  21: "COUNT_PROBES",
+  22: "COUNTERS",
 };
 
 export const PENDING_AUDIT = 0;
@@ -348,6 +413,7 @@ export interface ImageHeader {
   unreachable: bigint;
   anonymous: bigint;
   opsLive: number;
+  referencesEntry: number;
   rootNames: bigint;
 }
 export const IMAGE_HEADER_SIZE = 128;
@@ -367,6 +433,7 @@ export const IMAGE_HEADER_OFFSETS = {
   unreachable: 48,
   anonymous: 56,
   opsLive: 64,
+  referencesEntry: 68,
   rootNames: 72,
 } as const;
 export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
@@ -386,6 +453,7 @@ export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
     unreachable: view.getBigUint64(offset + 48, true),
     anonymous: view.getBigUint64(offset + 56, true),
     opsLive: view.getUint32(offset + 64, true),
+    referencesEntry: view.getUint32(offset + 68, true),
     rootNames: view.getBigUint64(offset + 72, true),
   };
 }
@@ -405,6 +473,7 @@ export function writeImageHeader(view: DataView, offset: number, value: ImageHea
   view.setBigUint64(offset + 48, value.unreachable, true);
   view.setBigUint64(offset + 56, value.anonymous, true);
   view.setUint32(offset + 64, value.opsLive, true);
+  view.setUint32(offset + 68, value.referencesEntry, true);
   view.setBigUint64(offset + 72, value.rootNames, true);
 }
 export function encodeImageHeader(value: ImageHeader): Uint8Array<ArrayBuffer> {
@@ -498,6 +567,31 @@ export function writeImageRows(view: DataView, offset: number, value: ImageRows)
 export function encodeImageRows(value: ImageRows): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(128);
   writeImageRows(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct image_references, 128 bytes. */
+export interface ImageReferences {
+  row: Uint32Array;
+}
+export const IMAGE_REFERENCES_SIZE = 128;
+export const IMAGE_REFERENCES_OFFSETS = {
+  row: 0,
+} as const;
+export function decodeImageReferences(view: DataView, offset = 0): ImageReferences {
+  return {
+    row: Uint32Array.from({ length: 32 }, (_, i) => view.getUint32(offset + i * 4, true)),
+  };
+}
+export function writeImageReferences(view: DataView, offset: number, value: ImageReferences): void {
+  requireLength("row", value.row, 32);
+  value.row.forEach((item, i) => {
+    view.setUint32(offset + i * 4, item, true);
+  });
+}
+export function encodeImageReferences(value: ImageReferences): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(128);
+  writeImageReferences(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

@@ -10,6 +10,7 @@ import { ruleField } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
+import { capabilityName, socketWords } from "./numbered.ts";
 import {
   ARGUMENTS_MAX,
   commandLine,
@@ -60,8 +61,8 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     Type: "MatchedPolicy",
     Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
     Operation: operationOf(event),
-    Resource: orAbsent(isExec ? refusedCommand(event) : event.path),
-    ...dataFields(dataWords(event)),
+    Resource: orAbsent(resourceOf(event, rule)),
+    ...dataOf(event, rule),
     Enforcer: "BPFLSM",
     Action: actionOf(event),
     Result: resultOf(event),
@@ -78,6 +79,20 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
 function resultOf({ denied, reason }: DecisionEvent) {
   if (!denied) return "Passed";
   return reason === "protected" ? "Operation not permitted" : "Permission denied";
+}
+
+/** What was acted on, as KubeArmor names it. */
+function resourceOf(event: DecisionEvent, rule: RuleRef | undefined): string {
+  switch (event.opName) {
+    case "exec":
+      return refusedCommand(event);
+    case "network":
+      return socketWords(event.openFlags, rule).map((word) => word.join("=")).join(" ");
+    case "capability":
+      return capabilityName(event.openFlags);
+    default:
+      return event.path;
+  }
 }
 
 /** The kernel reads no more than 20 arguments behind argv[0], and can't tell whether there were others. */
@@ -107,8 +122,12 @@ function policyFields(event: DecisionEvent, ref: RuleRef | undefined) {
  * KubeArmor's classes: what a process rule governs is Process, the rest File, the guards of paths included. Of
  * self-protection's: acts on tasks are Process, bpf(2) is Syscall.
  */
-export function operationOf(event: DecisionEvent): "Process" | "File" | "Syscall" {
+export function operationOf(
+  event: DecisionEvent,
+): "Process" | "File" | "Network" | "Capabilities" | "Syscall" {
   const { opName, hook } = event;
+  if (opName === "network") return "Network";
+  if (opName === "capability") return "Capabilities";
   if (hook === "bpf" || hook === "bpf_map" || hook === "bpf_prog") return "Syscall";
   if (hook.startsWith("task_") || hook === "ptrace_access_check") return "Process";
   return opName === "exec" || opName === "mmap-exec" || opName === "load" ? "Process" : "File";
@@ -171,7 +190,25 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   inode_remove_acl: "FILE_REMOVE_ACL",
   unix_stream_connect: "UNIX_STREAM_CONNECT",
   unix_may_send: "UNIX_MAY_SEND",
+  socket_create: "SOCKET_CREATE",
+  socket_bind: "SOCKET_BIND",
+  socket_listen: "SOCKET_LISTEN",
+  socket_connect: "SOCKET_CONNECT",
+  socket_accept: "SOCKET_ACCEPT",
+  socket_sendmsg: "SOCKET_SENDMSG",
+  capable: "CAPABLE",
 };
+
+/** Capabilities have no key of their own in Data: KubeArmor writes the bare name. */
+function dataOf(event: DecisionEvent, rule: RuleRef | undefined) {
+  if (event.opName === "network") {
+    const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
+    return dataFields([lsm, ...socketWords(event.openFlags, rule)]);
+  }
+  const fields = dataFields(dataWords(event));
+  if (event.opName !== "capability") return fields;
+  return { ...fields, Data: `${fields.Data} ${capabilityName(event.openFlags)}` };
+}
 
 /** The other object comes last: its path may hold spaces. */
 function dataWords(event: DecisionEvent): (readonly [string, string])[] {

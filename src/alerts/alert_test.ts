@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import * as api from "../../ffi/generated/agent_api.ts";
 import type { DecisionFields } from "../events/samples.ts";
+import type { Protocol } from "../model/grammars.ts";
+import type { Rule } from "../model/rule.ts";
 import { type AlertInput, buildAlert } from "./alert.ts";
 import { AlertTemplate, FilledAlert } from "./alert_template.ts";
 import { jsonText } from "./json_record.ts";
@@ -10,6 +12,11 @@ import { alertInput, decision, REPORTER, RULE, RULE_REF, TABLE } from "./samples
 const GOLDEN = new URL("../../tests/golden/alerts/", import.meta.url);
 /** `ANKYLO_UPDATE_GOLDEN=1 deno test -A src/alerts` writes the files anew; read the difference before it is committed. */
 const UPDATE = Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1";
+
+/** AF_INET; SOCK_STREAM, SOCK_DGRAM, SOCK_RAW; as the kernel tells them. */
+const TCP = 2 | 1 << 8 | 6 << 16;
+const UDP = 2 | 2 << 8 | 17 << 16;
+const RAW_ICMP = 2 | 3 << 8 | 1 << 16;
 
 /** One alert of each hook and of each reason, named as its file. */
 const CASES: Readonly<Record<string, AlertInput>> = {
@@ -87,6 +94,26 @@ const CASES: Readonly<Record<string, AlertInput>> = {
     reason: api.REASON_CREDS,
   }),
   "image": { ...hook(api.HOOK_FILE_OPEN, api.OP_READ, "/x", { reason: api.REASON_IMAGE }) },
+  "socket-create": socket(api.HOOK_SOCKET_CREATE, "tcp", TCP),
+  "socket-bind": socket(api.HOOK_SOCKET_BIND, "udp", UDP),
+  "socket-listen": socket(api.HOOK_SOCKET_LISTEN, "tcp", TCP),
+  "socket-connect": socket(api.HOOK_SOCKET_CONNECT, "tcp", TCP),
+  "socket-accept": socket(api.HOOK_SOCKET_ACCEPT, "tcp", TCP),
+  "socket-sendmsg": socket(api.HOOK_SOCKET_SENDMSG, "udp", UDP),
+  "socket-by-type": socket(api.HOOK_SOCKET_CREATE, "raw", RAW_ICMP),
+  "socket-audit": socket(api.HOOK_SOCKET_CONNECT, "tcp", TCP, {
+    verdict: api.VERDICT_AUDIT,
+    header: { flags: 0 },
+  }),
+  "socket-default-posture-block": socket(api.HOOK_SOCKET_CREATE, "tcp", UDP, {
+    verdict: api.VERDICT_POSTURE_BLOCK,
+  }),
+  "socket-default-posture-audit": socket(api.HOOK_SOCKET_CREATE, "tcp", RAW_ICMP, {
+    verdict: api.VERDICT_POSTURE_AUDIT,
+    header: { flags: 0 },
+  }),
+  "capability": capability(13),
+  "capability-unknown": capability(50),
   "protected-signal": own(api.HOOK_TASK_KILL, "/var/cache/ankylo/ankylo-deno-0a1b", 9),
   "protected-map": own(api.HOOK_BPF_MAP, "", 41),
   "protected-file": own(api.HOOK_INODE_UNLINK, "/etc/ankylo/policies/deny.yaml", 0),
@@ -135,6 +162,39 @@ function hook(
     path2 === undefined ? {} : { path2 },
   );
   return alertInput({ event, rule: attribute(event, TABLE) });
+}
+
+function numbered(
+  hook: number,
+  op: number,
+  facts: number,
+  rule: Partial<Rule>,
+  fields: DecisionFields = {},
+): AlertInput {
+  const event = decision("", { hook, op, openFlags: facts, object: BigInt(facts), ...fields });
+  const ref = attribute(event, TABLE);
+  const actor = {
+    ...{ exe: "/usr/bin/curl", args: ["curl", "-s", "http://192.0.2.1/"], cwd: "/root" },
+    parentExe: "/usr/bin/bash",
+  };
+  return alertInput({
+    event,
+    actor,
+    rule: ref === undefined ? undefined : { ...ref, rule: { ...RULE, ...rule } },
+  });
+}
+
+/** `facts`: as of decision_event.open_flags. */
+function socket(hook: number, protocol: Protocol, facts: number, fields: DecisionFields = {}) {
+  const target = { kind: "protocol", protocol } as const;
+  const rule = { group: "network", list: "matchProtocols", target } as const;
+  return numbered(hook, api.OP_NETWORK, facts, rule, fields);
+}
+
+function capability(number: number) {
+  const target = { kind: "capability", capability: "net_raw" } as const;
+  const rule = { group: "capabilities", list: "matchCapabilities", target } as const;
+  return numbered(api.HOOK_CAPABLE, api.OP_CAPABILITY, number, rule);
 }
 
 /** What self-protection refuses. */

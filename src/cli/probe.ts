@@ -1,5 +1,5 @@
 import { openShim, type Shim } from "../../ffi/bpf.ts";
-import { bpfObjectBytes } from "../../ffi/product.ts";
+import { bpfObjectBytes, onDemandObjectBytes } from "../../ffi/product.ts";
 import { readFacts } from "../kernel/facts.ts";
 import { type KernelFacts, probe, probeText } from "../kernel/probe.ts";
 import { verifiedText, verifyPrograms } from "../kernel/verify.ts";
@@ -26,5 +26,6 @@ export async function runProbe(
 }
 
 async function verified(shim: Shim, facts: KernelFacts) {
-  return verifyPrograms(shim, await bpfObjectBytes(), facts);
+  const objects = { main: await bpfObjectBytes(), onDemand: onDemandObjectBytes() };
+  return verifyPrograms(shim, objects, facts);
 }

@@ -6,7 +6,7 @@ import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
 import type { HashKeys } from "./hash.ts";
-import { compareText, type RuleRef, whyNotEnforced } from "./rules.ts";
+import { compareText, type JudgedGroup, postureOf, type RuleRef, whyNotEnforced } from "./rules.ts";
 
 export { type CompiledImage, compileImage, type HashKeys, type RuleRef };
 
@@ -68,7 +68,7 @@ const policyDigests = new WeakMap<Policy, string>();
 /** Equal for equal sets of policies and equal posture. */
 function imageKey(policies: readonly Policy[], posture: Posture): string {
   const digests = policies.map(digestOf).sort(compareText);
-  return digest(JSON.stringify([posture.file, digests]));
+  return digest(JSON.stringify([posture, digests]));
 }
 
 /** Of all that the policy says, its place in the file included, since an image's rules tell that too. */
@@ -101,14 +101,15 @@ function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
   const reason = whyNotEnforced(policy, rule);
   if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
-  if (rule.action === "Block" || posture.file === "block" || isReadOnlyFile(rule)) {
+  const governing = postureOf(rule.group as JudgedGroup);
+  if (rule.action === "Block" || posture[governing] === "block" || isReadOnlyFile(rule)) {
     return { policy, rule, state: "enforced" };
   }
   return {
     policy,
     rule,
     state: "audited",
-    reason: "posture.file is audit: what no rule allows passes and is reported",
+    reason: `posture.${governing} is audit: what no rule allows passes and is reported`,
   };
 }
 

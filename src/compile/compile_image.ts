@@ -1,21 +1,31 @@
 import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
+  OP_CAPABILITY,
   OP_CLASSES,
   OP_EXEC,
   VERDICT_ALLOW,
+  VERDICT_BLOCK,
   VERDICT_NONE,
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { isPathTarget } from "../model/rule.ts";
 import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
-import { NO_RULE, packRow, unpackRow } from "./row_table.ts";
-import { differentRules, enforcedRules, policyKey, postureVerdict, type RuleRef } from "./rules.ts";
+import { NO_RULE, packRow, unpackRow, verdictIn } from "./row_table.ts";
+import {
+  differentRules,
+  enforcedRules,
+  isPathOp,
+  policyKey,
+  postureVerdict,
+  type RuleRef,
+} from "./rules.ts";
 
 /** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
 export interface CompiledImage {
@@ -32,7 +42,7 @@ export interface CompiledImage {
   explain(row: number, op: number): RuleRef | undefined;
   /** A Block rule to name when a guard refuses and no row decided: the first by policy name, then as written. */
   readonly guardRule: RuleRef | undefined;
-  /** Every Block rule, by policy name, then as written: what a guard protects is one of them. */
+  /** Every Block rule about paths, by policy name, then as written: what a guard protects is one of them. */
   readonly blockRules: readonly RuleRef[];
 }
 
@@ -53,7 +63,9 @@ export function compileImage(
   const facts = factsOf(trie, rules, posture);
   const bytes = encodeImage(trie, PathHasher.of(keys), facts);
   const generation = generationOf(bytes, rules);
-  const blockRules = rules.filter(({ rule }) => rule.action === "Block");
+  const blockRules = rules.filter(({ rule }) =>
+    rule.action === "Block" && isPathTarget(rule.target)
+  );
   stampGeneration(bytes, generation);
   return {
     generation,
@@ -74,14 +86,36 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
   // These ask what rules say, not what they say it about.
   const sayings = differentRules(rules);
-  const unreachable = packRow(ops.map((op) => evaluateUnreachable(op, sayings, posture)));
-  const anonymous = packRow(ops.map((op) => evaluateAnonymous(op, sayings, posture)));
+  const pathless = (evaluate: typeof evaluateUnreachable) =>
+    packRow(ops.map((op) => isPathOp(op) ? evaluate(op, sayings, posture) : VERDICT_NONE));
+  const unreachable = pathless(evaluateUnreachable);
+  const anonymous = pathless(evaluateAnonymous);
   return {
     unreachable,
     anonymous,
     opsLive: opsLive(trie, [unreachable, anonymous]),
+    blocks: blocks(trie, rules),
+    holdsCredentials: trie.rows.some(({ bits }) => isRefusal(verdictIn(bits, OP_CAPABILITY))),
     trustsNames: trustsNames(rules, posture),
   };
+}
+
+/**
+ * Whether names must stay what they are: see IMAGE_BLOCKS in bpf/agent_api.h. A socket or a capability that is refused has none,
+ * but where another program may have it, its name has a worth.
+ */
+function blocks(trie: PathTrie, rules: readonly RuleRef[]): boolean {
+  const isNameWorth = rules.some(({ rule }) =>
+    !isPathTarget(rule.target) && rule.action === "Allow" && rule.fromSource.length > 0
+  );
+  return trie.rows.some(({ bits }) =>
+    unpackRow(bits).some((verdict, op) => isRefusal(verdict) && (isNameWorth || isPathOp(op)))
+  );
+}
+
+function isRefusal(given: number): boolean {
+  const verdict = given & ~VERDICT_SOURCE;
+  return verdict === VERDICT_BLOCK || verdict === VERDICT_POSTURE_BLOCK;
 }
 
 /** Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/agent_api.h. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { OP_READ } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
+import { isPathTarget } from "../model/rule.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { compile } from "./compile.ts";
 import { whyNotEnforced } from "./rules.ts";
@@ -93,7 +94,7 @@ Deno.test("compile() reports every rule in the order given", () => {
   );
   const states = (posture: typeof AUDIT) =>
     compile([mixed], [], posture, KEYS).rules.map(({ rule, state, reason }) => [
-      rule.target.kind === "other" ? "" : rule.target.path,
+      isPathTarget(rule.target) ? rule.target.path : "",
       state,
       reason,
     ]);
@@ -151,7 +152,8 @@ Deno.test("a rule of another group or kind of target is not enforced", () => {
     target: { kind: "other", list: "matchPatterns", text: "/*" },
   } as const;
   assert.equal(whyNotEnforced(from, pattern), "the engine does not judge file.matchPatterns");
-  const network = { ...file, group: "network", list: "matchProtocols" } as const;
-  assert.equal(whyNotEnforced(from, network), "the engine does not judge network.matchProtocols");
+  const target = { kind: "other", list: "matchDNSQueries", text: "example.com" } as const;
+  const dns = { ...file, group: "network", list: "matchDNSQueries", target } as const;
+  assert.equal(whyNotEnforced(from, dns), "the engine does not judge network.matchDNSQueries");
   assert.equal(whyNotEnforced(from, file), undefined);
 });

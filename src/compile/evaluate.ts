@@ -17,7 +17,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import type { Rule, RuleTarget } from "../model/rule.ts";
+import { isPathTarget, type Rule, type RuleTarget } from "../model/rule.ts";
 import {
   enforcedRules,
   groupOf,
@@ -111,7 +111,7 @@ export function matches(target: RuleTarget, path: string): boolean {
     case "directory":
       return path === target.path || parentOf(path) === target.path ||
         (target.recursive && isBelow(path, target.path));
-    case "other":
+    default:
       return false;
   }
 }
@@ -143,13 +143,13 @@ function isDirectory(target: RuleTarget, recursive: boolean): boolean {
 
 /** All match one path, so that their directories lie on one line from the root and the longest text is the deepest. */
 function deepest(rules: readonly RuleRef[]): readonly RuleRef[] {
-  const length = ({ rule }: RuleRef) => rule.target.kind === "other" ? 0 : rule.target.path.length;
+  const length = ({ rule: { target } }: RuleRef) => isPathTarget(target) ? target.path.length : 0;
   const longest = Math.max(...rules.map(length));
   return rules.filter((ref) => length(ref) === longest);
 }
 
 /** Among rules on the identical selector the strictest wins, the first of equals. */
-function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgement {
+export function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgement {
   const winner = rules.reduce((best, ref) =>
     isStricter(verdictOf(ref.rule, op), verdictOf(best.rule, op)) ? ref : best
   );

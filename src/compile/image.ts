@@ -5,20 +5,19 @@ import {
   IMAGE_BLOCKS,
   IMAGE_ENTRY_BYTES,
   IMAGE_HEADER_OFFSETS,
+  IMAGE_HOLDS_CREDS,
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
   IMAGE_TRUSTS_NAMES,
   type ImageSlot,
   NODE_ROOT,
   NODE_SOURCES,
+  REFERENCES_PER_ENTRY,
   ROWS_PER_ENTRY,
-  VERDICT_BLOCK,
-  VERDICT_POSTURE_BLOCK,
   writeImageSlot,
 } from "../../ffi/generated/agent_api.ts";
 import { bucketOf, bucketSeeds, type PathHasher, slotKey } from "./hash.ts";
 import type { PathTrie } from "./path_trie.ts";
-import { hasVerdict } from "./row_table.ts";
 
 /** 128 MiB: far above the 3.5 MB of 100,000 rules, and small enough for bucketOf() to be exact. */
 export const IMAGE_ENTRIES_MAX = 2 ** 20;
@@ -34,6 +33,10 @@ export interface ImageFacts {
   readonly unreachable: bigint;
   readonly anonymous: bigint;
   readonly opsLive: number;
+  /** Whether names must stay what they are. */
+  readonly blocks: boolean;
+  /** Whether some capability is refused. */
+  readonly holdsCredentials: boolean;
   /** Whether a program's name gives it something. */
   readonly trustsNames: boolean;
 }
@@ -52,7 +55,8 @@ export function encodeImage(
   refuseCollisions(slots);
   const buckets = fillBuckets(slots);
   const rowsEntry = 1 + buckets.length / BUCKET_SLOTS;
-  const entries = rowsEntry + Math.ceil(trie.rows.length / ROWS_PER_ENTRY);
+  const rowsEnd = rowsEntry + Math.ceil(trie.rows.length / ROWS_PER_ENTRY);
+  const entries = rowsEnd + trie.references.length / REFERENCES_PER_ENTRY;
   if (entries > IMAGE_ENTRIES_MAX) {
     throw new RangeError(
       `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
@@ -61,13 +65,18 @@ export function encodeImage(
   }
 
   const bytes = new Uint8Array(entries * IMAGE_ENTRY_BYTES);
-  bytes.set(encodeHeader(trie, rowsEntry, rootNames(trie, hasher), facts));
+  const referencesEntry = trie.references.length === 0 ? 0 : rowsEnd;
+  const places = { rowsEntry, referencesEntry, rootNames: rootNames(trie, hasher) };
+  bytes.set(encodeHeader(trie, places, facts));
   const view = new DataView(bytes.buffer);
   buckets.forEach((slot, place) => {
     if (slot !== undefined) writeImageSlot(view, slotOffset(place), slot);
   });
   trie.rows.forEach(({ bits }, row) =>
     view.setBigUint64(rowsEntry * IMAGE_ENTRY_BYTES + row * 8, bits, true)
+  );
+  trie.references.forEach((reference, number) =>
+    view.setUint32(referencesEntry * IMAGE_ENTRY_BYTES + number * 4, reference, true)
   );
   return bytes;
 }
@@ -79,27 +88,23 @@ export function stampGeneration(bytes: Uint8Array<ArrayBuffer>, generation: numb
 
 function encodeHeader(
   trie: PathTrie,
-  rowsEntry: number,
-  rootNames: bigint,
-  { trustsNames, ...facts }: ImageFacts,
+  places: { rowsEntry: number; referencesEntry: number; rootNames: bigint },
+  { blocks, holdsCredentials, trustsNames, ...facts }: ImageFacts,
 ): Uint8Array {
-  const refuses = trie.rows.some(({ bits }) =>
-    hasVerdict(bits, VERDICT_BLOCK, VERDICT_POSTURE_BLOCK)
-  );
   return encodeImageHeader({
     magic: IMAGE_MAGIC,
     format: AGENT_FORMAT,
     generation: 0,
-    buckets: rowsEntry - 1,
-    rowsEntry,
+    buckets: places.rowsEntry - 1,
     rows: trie.rows.length,
     sources: trie.sources,
-    flags: (refuses ? IMAGE_BLOCKS : 0) | (trustsNames ? IMAGE_TRUSTS_NAMES : 0),
+    flags: (blocks ? IMAGE_BLOCKS : 0) | (trustsNames ? IMAGE_TRUSTS_NAMES : 0) |
+      (holdsCredentials ? IMAGE_HOLDS_CREDS : 0),
     rootNext: trie.root.next,
     rootEnd: trie.root.end,
     rootChild: trie.root.child,
     rootDesc: trie.root.desc,
-    rootNames,
+    ...places,
     ...facts,
   });
 }

@@ -20,11 +20,11 @@ import {
   OP_CREDS,
   OP_DELETE,
   OP_EXEC,
-  OP_IOCTL,
   OP_LINK,
   OP_LOAD,
   OP_MMAP_EXEC,
   OP_MOUNT,
+  OP_NETWORK,
   OP_NOTIFY,
   OP_READ,
   OP_RENAME,
@@ -251,12 +251,12 @@ for (const { name, rules, posture, refused = [], reported = [], anonymousExec, l
   });
 }
 
-Deno.test("ops_live: no rule reaches ioctl, fanotify marks and io_uring personalities", () => {
+Deno.test("ops_live: no rule about paths reaches sockets, fanotify marks and io_uring personalities", () => {
   const { image } = compiled([{ at: "///" }, { at: "///", group: "process" }, {
     at: "/a",
     action: "Allow",
   }], BLOCK);
-  assert.equal(image.opsLive & bitsOf([OP_IOCTL, OP_NOTIFY, OP_CREDS]), 0);
+  assert.equal(image.opsLive & bitsOf([OP_NETWORK, OP_NOTIFY, OP_CREDS]), 0);
 });
 
 Deno.test("rules that are not enforced count for nothing", () => {
@@ -370,7 +370,14 @@ Deno.test("more rows than an index can name are refused, not cut", () => {
   });
 });
 
-const FACTS_NONE = { unreachable: 0n, anonymous: 0n, opsLive: 0, trustsNames: false };
+const FACTS_NONE = {
+  unreachable: 0n,
+  anonymous: 0n,
+  opsLive: 0,
+  blocks: false,
+  holdsCredentials: false,
+  trustsNames: false,
+};
 
 Deno.test("encodeImage() refuses an image that is too large", () => {
   const trie = buildPathTrie([], AUDIT);

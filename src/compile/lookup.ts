@@ -15,7 +15,9 @@ import {
   ROW_INDEX,
 } from "../../ffi/generated/agent_api.ts";
 import { isParentJudged, type Question } from "./evaluate.ts";
+import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
+import { opOfNumber } from "./numbered.ts";
 import { verdictIn } from "./row_table.ts";
 
 /** What the kernel decides. */
@@ -102,6 +104,13 @@ export class ImageReader {
     return rootNames === 0n || (rootNames >> (component & 63n) & 1n) === 1n;
   }
 
+  /** Row reference of what has a number and no path, ROW_BY_SOURCE included; 0 where the image says nothing of such. */
+  reference(number: number): number {
+    const { referencesEntry } = this.header;
+    if (referencesEntry === 0) return 0;
+    return this.#view.getUint32(referencesEntry * IMAGE_ENTRY_BYTES + 4 * number, true);
+  }
+
   /** Bits of a row. */
   row(index: number): bigint {
     return this.#view.getBigUint64(this.header.rowsEntry * IMAGE_ENTRY_BYTES + index * 8, true);
@@ -135,6 +144,12 @@ export function lookup(image: ImageReader, question: Question): Decision {
   if (!isParentJudged(question.op)) return own;
   const inherited = decide(image, reference, question.parent, question.op);
   return inherited.verdict > own.verdict ? inherited : own;
+}
+
+/** The kernel's answer about what has a number and no path. */
+export function lookupNumber(image: ImageReader, question: NumberedQuestion): Decision {
+  const op = opOfNumber(question.number);
+  return decide(image, image.reference(question.number), question.caller, op);
 }
 
 function decide(image: ImageReader, reference: number, executable: string, op: number): Decision {

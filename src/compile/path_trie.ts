@@ -13,11 +13,14 @@ import {
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import type { Posture } from "../model/posture.ts";
+import { isPathTarget, type PathTarget } from "../model/rule.ts";
 import { componentsOf } from "./hash.ts";
+import { numberedReferences } from "./numbered.ts";
 import { NO_RULE, type Row, RowTable } from "./row_table.ts";
 import {
   compareText,
   FILE_OPS,
+  isPathOp,
   isStricter,
   postureVerdict,
   type RuleRef,
@@ -45,6 +48,8 @@ export interface PathTrie {
   /** Executable to source class, 1 .. sources. */
   readonly sourceOf: ReadonlyMap<string, number>;
   readonly sources: number;
+  /** Row references of kinds of sockets and capabilities, by their numbers; empty: no rule names any. */
+  readonly references: readonly number[];
 }
 
 /**
@@ -59,11 +64,17 @@ export function buildPathTrie(rules: readonly RuleRef[], posture: Posture): Path
   const { sourceOf, sources } = sourceClasses(rules);
   const root = newNode();
   rules.forEach((ref, index) => addRule(root, ref, index, sourceOf));
-  return new TrieWriter(postureVerdicts(rules, posture), sources).write(root, sourceOf);
+  const table = new RowTable();
+  const written = new TrieWriter(table, postureVerdicts(rules, posture), sources).write(root);
+  const references = numberedReferences({ rules, posture, sourceOf, sources }, table);
+  return { ...written, rows: table.rows, sourceOf, sources, references };
 }
 
 function postureVerdicts(rules: readonly RuleRef[], posture: Posture): number[] {
-  return Array.from({ length: OP_CLASSES }, (_, op) => postureVerdict(op, rules, posture));
+  return Array.from(
+    { length: OP_CLASSES },
+    (_, op) => isPathOp(op) ? postureVerdict(op, rules, posture) : VERDICT_NONE,
+  );
 }
 
 /** Executables that the same rules name share a class. 0 is everyone else's. */
@@ -126,7 +137,7 @@ function addRule(
   index: number,
   sourceOf: ReadonlyMap<string, number>,
 ): void {
-  if (rule.target.kind === "other") return;
+  if (!isPathTarget(rule.target)) return;
   const node = componentsOf(rule.target.path).reduce(childOf, root);
   const verdicts = verdictsOf(rule);
   const classes = rule.fromSource.length === 0
@@ -157,9 +168,7 @@ function cellsAt(node: Node, source: number, kind: keyof Selectors): (Cell | und
   return cells as (Cell | undefined)[];
 }
 
-function selectorKind(
-  target: { kind: "path" } | { kind: "directory"; recursive: boolean },
-): keyof Selectors {
+function selectorKind(target: PathTarget): keyof Selectors {
   if (target.kind === "path") return "exact";
   return target.recursive ? "recursive" : "direct";
 }
@@ -243,7 +252,7 @@ function isEmpty(scope: Scope | undefined, place: Place): boolean {
 class TrieWriter {
   readonly #posture: readonly number[];
   readonly #sources: number;
-  readonly #table = new RowTable();
+  readonly #table: RowTable;
   readonly #resolved = new Map<string, Row>();
   readonly #cellIds = new Map<Cell, number>();
   readonly #edges: Edge[] = [];
@@ -251,20 +260,15 @@ class TrieWriter {
   /** Where no rule says anything. */
   #undecided: Row | undefined;
 
-  constructor(posture: readonly number[], sources: number) {
+  constructor(table: RowTable, posture: readonly number[], sources: number) {
+    this.#table = table;
     this.#posture = posture;
     this.#sources = sources;
   }
 
-  write(root: Node, sourceOf: ReadonlyMap<string, number>): PathTrie {
+  write(root: Node): Pick<PathTrie, "edges" | "root"> {
     const written = this.#writeNode(root, descend(new Map(), root), NODE_ROOT);
-    return {
-      edges: this.#edges,
-      root: written,
-      rows: this.#table.rows,
-      sourceOf,
-      sources: this.#sources,
-    };
+    return { edges: this.#edges, root: written };
   }
 
   /** Writes all edges below a node; `id` is its number, should an edge leave it. */

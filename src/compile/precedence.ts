@@ -4,6 +4,7 @@
  * k8s/POLICY.md, which a test compares with this one.
  */
 import type { Rule } from "../model/rule.ts";
+import { specificity } from "./numbered.ts";
 import { STRICTNESS, verdictOf } from "./rules.ts";
 
 export interface Criterion {
@@ -36,6 +37,11 @@ export const PRECEDENCE: readonly Criterion[] = [
     before: "a higher one",
     // All match one path, so that the directories lie on one line from the root.
     rank: ({ target }) => target.kind === "directory" ? -target.path.length : 0,
+  },
+  {
+    decides: "a protocol",
+    before: "a type of sockets, and that before all",
+    rank: ({ target }) => target.kind === "protocol" ? -specificity(target) : 0,
   },
   {
     decides: "on the identical selector Block",

@@ -1,6 +1,7 @@
 import {
   COMPONENTS_MAX,
   OP_ATTR,
+  OP_CAPABILITY,
   OP_CLASSES,
   OP_CONNECT,
   OP_CREATE,
@@ -10,6 +11,7 @@ import {
   OP_LOAD,
   OP_MMAP_EXEC,
   OP_MOUNT,
+  OP_NETWORK,
   OP_READ,
   OP_RENAME,
   OP_WRITE,
@@ -22,7 +24,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import type { Rule } from "../model/rule.ts";
+import { isPathTarget, type Rule } from "../model/rule.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
 
 /** A rule and the policy it stands in: what an alert names. */
@@ -34,7 +36,7 @@ export interface RuleRef {
 /** Op classes that process rules and their allow-lists govern. */
 export const PROCESS_OPS: readonly number[] = [OP_EXEC, OP_MMAP_EXEC, OP_LOAD];
 
-/** Op classes that file rules and their allow-lists govern. OP_IOCTL is nobody's: upstream has no word for it. */
+/** Op classes that file rules and their allow-lists govern. */
 export const FILE_OPS: readonly number[] = [
   OP_READ,
   OP_WRITE,
@@ -47,10 +49,25 @@ export const FILE_OPS: readonly number[] = [
   OP_CONNECT,
 ];
 
+/** Groups of rules that the engine judges. */
+export type JudgedGroup = "process" | "file" | "network" | "capabilities";
+
 /** The group of rules that governs an op class; undefined for classes that no rule can name. */
-export function groupOf(op: number): "process" | "file" | undefined {
+export function groupOf(op: number): JudgedGroup | undefined {
   if (PROCESS_OPS.includes(op)) return "process";
+  if (op === OP_NETWORK) return "network";
+  if (op === OP_CAPABILITY) return "capabilities";
   return FILE_OPS.includes(op) ? "file" : undefined;
+}
+
+/** Whether objects of an op class have paths. */
+export function isPathOp(op: number): boolean {
+  return op !== OP_NETWORK && op !== OP_CAPABILITY;
+}
+
+/** The posture that governs a group's allow-list, by its name. */
+export function postureOf(group: JudgedGroup): keyof Posture {
+  return group === "process" ? "file" : group;
 }
 
 /**
@@ -131,7 +148,7 @@ export function postureVerdict(op: number, rules: readonly RuleRef[], posture: P
   if (group === undefined || op === OP_MMAP_EXEC) return VERDICT_NONE;
   const allowList = rules.some(({ rule }) => rule.group === group && rule.action === "Allow");
   if (!allowList) return VERDICT_NONE;
-  return posture.file === "block" ? VERDICT_POSTURE_BLOCK : VERDICT_POSTURE_AUDIT;
+  return posture[postureOf(group)] === "block" ? VERDICT_POSTURE_BLOCK : VERDICT_POSTURE_AUDIT;
 }
 
 /** Every rule that the engine enforces, by policy name, then as written: the order in which equals are named. */
@@ -147,7 +164,7 @@ export function enforcedRules(policies: readonly Policy[]): RuleRef[] {
 export function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
   const prefix = directory.endsWith("/") ? directory : directory + "/";
   return rules.find(({ rule: { target } }) =>
-    target.kind !== "other" && (target.path + "/").startsWith(prefix)
+    isPathTarget(target) && (target.path + "/").startsWith(prefix)
   );
 }
 
@@ -180,11 +197,9 @@ const reasons = new WeakMap<Rule, { policy: Policy; reason: string | undefined }
 function findReason(policy: Policy, rule: Rule): string | undefined {
   const reason = policy.notEnforced ?? rule.notEnforced;
   if (reason !== undefined) return reason;
-  const judged = rule.group === "process" || rule.group === "file";
-  if (!judged || rule.target.kind === "other") {
-    return `the engine does not judge ${rule.group}.${rule.list}`;
-  }
-  for (const path of [rule.target.path, ...rule.fromSource]) {
+  if (rule.target.kind === "other") return `the engine does not judge ${rule.group}.${rule.list}`;
+  const named = isPathTarget(rule.target) ? [rule.target.path] : [];
+  for (const path of [...named, ...rule.fromSource]) {
     const wrong = whyNotComparable(path);
     if (wrong !== undefined) return `path "${path}" ${wrong}`;
   }

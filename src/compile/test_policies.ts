@@ -1,5 +1,6 @@
 /** Short ways to write policies, keys and questions in this room's tests. */
 import { HASH_KEYS } from "../../ffi/generated/agent_api.ts";
+import type { Protocol } from "../model/grammars.ts";
 import type { Policy } from "../model/policy.ts";
 import { DEFAULT_POSTURE, type Posture } from "../model/posture.ts";
 import type { Action, Rule } from "../model/rule.ts";
@@ -11,7 +12,10 @@ export const BLOCK: Posture = { file: "block", network: "block", capabilities: "
 /** What a test says about a rule; the rest is filled in. */
 export interface RuleText {
   readonly group?: "process" | "file";
-  /** With a trailing slash a directory, with two a recursive one; else a path. "/" is the path, "//" and "///" directories. */
+  /**
+   * With a trailing slash a directory, with two a recursive one; else a path. "/" is the path, "//" and "///" directories.
+   * "net:tcp" is a protocol, "cap:net_raw" a capability.
+   */
   readonly at: string;
   readonly action?: Action;
   readonly readOnly?: boolean;
@@ -22,8 +26,7 @@ export interface RuleText {
 export function rule(text: RuleText, index = 0): Rule {
   const target = targetOf(text.at);
   return {
-    group: text.group ?? "file",
-    list: target.kind === "path" ? "matchPaths" : "matchDirectories",
+    ...placeOf(target, text),
     index,
     target,
     action: text.action ?? "Block",
@@ -37,7 +40,15 @@ export function rule(text: RuleText, index = 0): Rule {
   };
 }
 
-function targetOf(at: string): Extract<Rule["target"], { path: string }> {
+function placeOf({ kind }: Rule["target"], { group }: RuleText): Pick<Rule, "group" | "list"> {
+  if (kind === "protocol") return { group: "network", list: "matchProtocols" };
+  if (kind === "capability") return { group: "capabilities", list: "matchCapabilities" };
+  return { group: group ?? "file", list: kind === "path" ? "matchPaths" : "matchDirectories" };
+}
+
+function targetOf(at: string): Rule["target"] {
+  if (at.startsWith("net:")) return { kind: "protocol", protocol: at.slice(4) as Protocol };
+  if (at.startsWith("cap:")) return { kind: "capability", capability: at.slice(4) };
   const [, path, slashes] = /^(\/|\/.*?[^/])(\/{0,2})$/.exec(at) ?? [];
   if (path === undefined) throw new TypeError(`Cannot read target "${at}"`);
   if (slashes === "") return { kind: "path", path };

@@ -114,7 +114,7 @@ function decisionOf(record: RecordView, at: number, details: DecisionDetails) {
     generation: kind.generation,
     row: kind.row,
     row2: details.row2,
-    openFlags: details.openFlags,
+    openFlags: kind.facts ?? details.openFlags,
     op: kind.op,
     opName: kind.opName,
     verdict: kind.verdict,
@@ -135,8 +135,9 @@ function numberAt(view: DataView, at: number): number {
 
 /** A kind's fields; undefined when a number is none of this format's. */
 function readKind(bytes: Buffer, at: number) {
-  const { generation, row, op, verdict: given, hook: hookNumber, reason: reasonNumber } = api
-    .decodeAlertKind(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const { generation, row, op, object, ...numbers } = api.decodeAlertKind(view, at);
+  const { verdict: given, hook: hookNumber, reason: reasonNumber } = numbers;
   const opName = OPS[op];
   const verdict = VERDICTS[given & ~api.VERDICT_SOURCE];
   const hook = HOOKS[hookNumber];
@@ -146,6 +147,10 @@ function readKind(bytes: Buffer, at: number) {
     // Its bytes, each as a character.
     kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
     ...{ generation, row, op, opName, verdict, hook, reason },
+    // What has no path is told apart by what it is.
+    facts: op === api.OP_NETWORK || op === api.OP_CAPABILITY
+      ? Number(object & 0xffff_ffffn)
+      : undefined,
     bySource: (given & api.VERDICT_SOURCE) !== 0,
   };
 }
@@ -279,6 +284,13 @@ const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set([
   "bpf",
   "bpf_map",
   "bpf_prog",
+  "socket_create",
+  "socket_bind",
+  "socket_listen",
+  "socket_connect",
+  "socket_accept",
+  "socket_sendmsg",
+  "capable",
 ]);
 
 const OPS: Readonly<Record<number, OpName>> = {
@@ -292,11 +304,12 @@ const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_RENAME]: "rename",
   [api.OP_LINK]: "link",
   [api.OP_ATTR]: "attributes",
-  [api.OP_IOCTL]: "ioctl",
+  [api.OP_NETWORK]: "network",
   [api.OP_MOUNT]: "mount",
   [api.OP_CONNECT]: "connect",
   [api.OP_NOTIFY]: "notify",
   [api.OP_CREDS]: "credentials",
+  [api.OP_CAPABILITY]: "capability",
   [api.OP_PROTECTED]: "protected",
 };
 
@@ -376,4 +389,11 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_INODE_REMOVE_ACL]: "inode_remove_acl",
   [api.HOOK_UNIX_STREAM_CONNECT]: "unix_stream_connect",
   [api.HOOK_UNIX_MAY_SEND]: "unix_may_send",
+  [api.HOOK_SOCKET_CREATE]: "socket_create",
+  [api.HOOK_SOCKET_BIND]: "socket_bind",
+  [api.HOOK_SOCKET_LISTEN]: "socket_listen",
+  [api.HOOK_SOCKET_CONNECT]: "socket_connect",
+  [api.HOOK_SOCKET_ACCEPT]: "socket_accept",
+  [api.HOOK_SOCKET_SENDMSG]: "socket_sendmsg",
+  [api.HOOK_CAPABLE]: "capable",
 };

@@ -10,6 +10,7 @@ import {
   execRecord,
   exitRecord,
   names,
+  suppressedRecord,
   viewOf,
   words,
 } from "./samples.ts";
@@ -169,4 +170,13 @@ Deno.test("decodeEvent() ignores slack behind the text", () => {
   const event = decodeEvent(concat(decisionRecord({ path: names("/a") }), new Uint8Array(40)));
   assert(event?.type === "decision");
   assert.equal(event.path, "/a");
+});
+
+Deno.test("decodeEvent() knows what was limited by what it is, where it has no path", () => {
+  const facts = 2 | 1 << 8 | 6 << 16;
+  const kind = { hook: api.HOOK_SOCKET_CONNECT, op: api.OP_NETWORK, object: BigInt(facts) };
+  const event = decodeEvent(suppressedRecord(3, kind));
+  assert.ok(event?.type === "suppressed");
+  assert.equal(event.decision.openFlags, facts);
+  assert.equal(event.decision.path, "");
 });

@@ -49,11 +49,12 @@ export type OpName =
   | "rename"
   | "link"
   | "attributes"
-  | "ioctl"
+  | "network"
   | "mount"
   | "connect"
   | "notify"
   | "credentials"
+  | "capability"
   | "protected";
 
 /** `enum verdict` without its source bit. */
@@ -132,7 +133,14 @@ export type HookName =
   | "inode_set_acl"
   | "inode_remove_acl"
   | "unix_stream_connect"
-  | "unix_may_send";
+  | "unix_may_send"
+  | "socket_create"
+  | "socket_bind"
+  | "socket_listen"
+  | "socket_connect"
+  | "socket_accept"
+  | "socket_sendmsg"
+  | "capable";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
 export type DecisionKind = string;
@@ -149,7 +157,7 @@ export interface DecisionEvent extends TaskEvent {
   readonly row: number;
   /** Row of the new name, when the reason is `launder`. */
   readonly row2: number;
-  /** f_flags of an open, mount flags of a mount. */
+  /** f_flags of an open, mount flags of a mount, a socket's facts, a capability's number: see agent_api.h. */
   readonly openFlags: number;
   /** `enum op_class`, as `CompiledImage.explain` takes it. */
   readonly op: number;

@@ -1,7 +1,7 @@
 /** What a kernel's missing hooks mean for rules; pure. */
 
 import type { RuleStatus } from "../compile/compile.ts";
-import { DECIDING_HOOKS, type DecidingHook } from "./hooks.ts";
+import { DECIDING_HOOKS, type DecidingHook, isAlways } from "./hooks.ts";
 import type { HookState } from "./records.ts";
 
 /**
@@ -19,7 +19,9 @@ export function coverRules(
     const works = state === "attached" || state === "adopted";
     // A variant that this kernel never had is no loss.
     const isNone = hook.need === "variant" && (state === undefined || state === "missing");
-    return works || isNone ? [] : [{ ...hook, how: LOSS_TEXTS[state ?? "missing"] }];
+    // Nobody needed it yet: no policy with such rules selects anything.
+    const isUnloaded = !isAlways(hook) && state === undefined;
+    return works || isNone || isUnloaded ? [] : [{ ...hook, how: LOSS_TEXTS[state ?? "missing"] }];
   });
   return lost.length === 0 ? [...rules] : rules.map((status) => coverRule(status, lost));
 }

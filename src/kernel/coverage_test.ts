@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { RuleStatus } from "../compile/compile.ts";
 import type { Action, RuleGroup } from "../model/rule.ts";
 import { coverRules } from "./coverage.ts";
-import { DECIDING_HOOKS } from "./hooks.ts";
+import { DECIDING_HOOKS, isAlways } from "./hooks.ts";
 
 function status(group: RuleGroup, action: Action = "Block"): RuleStatus {
   const where = { file: "p.yaml", line: 1, column: 1 };
@@ -43,6 +43,20 @@ Deno.test("coverRules() takes the groups that a missing hook decides about, and 
   assert.equal(rules[0]!.state, "enforced");
   assert.equal(rules[1]!.state, "not enforced");
   assert.match(rules[1]!.reason!, /no hook file_open/);
+});
+
+Deno.test("coverRules() misses no program that nothing needed yet, and says what was refused", () => {
+  const rules = [status("network"), status("capabilities"), status("file")];
+  const always = DECIDING_HOOKS.filter(isAlways).map(({ name }) => name);
+  const states = hooksBut().filter(({ name }) => always.includes(name));
+  assert.deepEqual(coverRules(rules, states), rules);
+  const refused = { name: "socket_sendmsg", state: "refused" } as const;
+  const [network, capabilities] = coverRules(rules, [...states, refused]);
+  assert.match(
+    network!.reason!,
+    /^the kernel refused the program of hook socket_sendmsg, so sockets/,
+  );
+  assert.equal(capabilities!.state, "enforced");
 });
 
 Deno.test("coverRules() says how a container gets round Block rules without a guard", () => {

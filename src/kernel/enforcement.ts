@@ -47,7 +47,7 @@ export class Enforcement implements ReconcileTarget, Disposable {
 
   /** Opens the Enforcer where the kernel allows. Throws only what is a mistake of the agent's own. */
   static open(shim: Shim, options: EnforcerOptions): Enforcement {
-    const buildId = buildIdOf(options.objectBytes).toHex();
+    const buildId = buildIdOf(options.objects).toHex();
     try {
       return new Enforcement(buildId, Enforcer.open(shim, options));
     } catch (error) {

@@ -8,6 +8,8 @@ import {
   COUNT_NOTICES_LOST,
   IMAGES_MAX,
   type Numbering,
+  OP_CAPABILITY,
+  OP_NETWORK,
   type TaskSurvey,
   WORD_PASSED,
   WORD_PENDING,
@@ -19,11 +21,11 @@ import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
 import { readFacts, readQuickFacts } from "./facts.ts";
-import { DECIDING_HOOKS } from "./hooks.ts";
+import { DECIDING_HOOKS, ON_DEMAND_GROUPS, type OnDemandGroup } from "./hooks.ts";
 import { Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
 import type { HeldProcess } from "./hold.ts";
-import { buildIdOf } from "./loading.ts";
+import { buildIdOf, type ProgramObjects } from "./loading.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { freeSlot, plan, type Step } from "./plan.ts";
 import { type ProtectedPlaces, Protector } from "./protect.ts";
@@ -72,8 +74,7 @@ const FORMER_IMAGES_MIN = 16;
 export interface EnforcerOptions {
   /** The pin directory, for example `/sys/fs/bpf/ankylo`. */
   readonly bpffs: string;
-  /** The kernel programs. */
-  readonly objectBytes: Uint8Array;
+  readonly objects: ProgramObjects;
   readonly alerts: AlertRate;
 }
 
@@ -88,6 +89,7 @@ export class Enforcer {
   readonly #shim: Shim;
   readonly #installation: Installation;
   readonly #facts: KernelFacts;
+  readonly #objects: ProgramObjects;
   readonly #mode: KernelReport["mode"];
   /** Installations to remove as soon as this one enforces. */
   #older: readonly InstallationPins[];
@@ -104,12 +106,14 @@ export class Enforcer {
     shim: Shim;
     installation: Installation;
     facts: KernelFacts;
+    objects: ProgramObjects;
     mode: KernelReport["mode"];
     older: readonly InstallationPins[];
   }) {
     this.#shim = parts.shim;
     this.#installation = parts.installation;
     this.#facts = parts.facts;
+    this.#objects = parts.objects;
     this.#mode = parts.mode;
     this.#older = parts.older;
     try {
@@ -135,24 +139,24 @@ export class Enforcer {
     return enforcer;
   }
 
-  static #open(shim: Shim, { bpffs, objectBytes }: EnforcerOptions): Enforcer {
+  static #open(shim: Shim, { bpffs, objects }: EnforcerOptions): Enforcer {
     const facts = readQuickFacts(shim);
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
     const found = directory.installations();
-    const buildId = buildIdOf(objectBytes);
+    const buildId = buildIdOf(objects);
     for (const pins of found) {
       const adopted = Installation.adopt(shim, pins, buildId, facts);
-      const installation = adopted ?? Installation.renew(shim, pins, objectBytes, facts);
+      const installation = adopted ?? Installation.renew(shim, pins, objects, facts);
       if (installation === undefined) continue;
       const older = found.filter((other) => other !== pins);
       const mode = adopted === undefined ? "renewed" : "adopted";
-      return new Enforcer({ shim, installation, facts, mode, older }).#withoutOlder();
+      return new Enforcer({ shim, installation, facts, objects, mode, older }).#withoutOlder();
     }
     const mode = found.some((pins) => pins.links().length > 0) ? "replaced" : "installed";
     try {
-      const installation = Installation.load(shim, directory.create(), objectBytes, facts);
-      return new Enforcer({ shim, installation, facts, mode, older: found });
+      const installation = Installation.load(shim, directory.create(), objects, facts);
+      return new Enforcer({ shim, installation, facts, objects, mode, older: found });
     } catch (error) {
       // Looked for only now, because it takes a while: the more useful answer, if it is one.
       requireSupport(readFacts(shim));
@@ -212,6 +216,10 @@ export class Enforcer {
     const { containers, shadowed } = containersOf(desired, workloads);
     const images = [...containers.values()].map(({ image }) => image);
     this.#remember(images.filter((image) => image !== undefined));
+    // Before any image says so: a rule whose programs are not there would be none.
+    for (const group of groupsOf(images)) {
+      this.#installation.require(group, this.#objects.onDemand, this.#facts);
+    }
     this.#installed.refresh(maps, containers.keys());
     const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));
     // Before the programs are attached nobody would count the exit of a task that was identified.
@@ -397,6 +405,18 @@ export class Enforcer {
       this.#images.delete(generation);
     }
   }
+}
+
+/** By op class that is live in an image. */
+const GROUP_OPS: Readonly<Record<OnDemandGroup, number>> = {
+  network: OP_NETWORK,
+  capabilities: OP_CAPABILITY,
+};
+
+/** Groups of programs, loaded on demand, without which some image would not be enforced. */
+function groupsOf(images: readonly (CompiledImage | undefined)[]): OnDemandGroup[] {
+  const live = images.reduce((bits, image) => bits | (image?.opsLive ?? 0), 0);
+  return ON_DEMAND_GROUPS.filter((group) => (live >> GROUP_OPS[group] & 1) === 1);
 }
 
 const NS_PER_SECOND = 1_000_000_000;

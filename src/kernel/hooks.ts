@@ -10,9 +10,14 @@ export interface DecidingHook {
    * the agent's safety does.
    */
   readonly need: "rules" | "guard" | "variant" | "protection";
-  readonly groups: readonly ("process" | "file")[];
+  readonly groups: readonly ("process" | "file" | OnDemandGroup)[];
   readonly loss: string;
+  /** Its program is loaded when a policy in force has rules of this group, and stays; undefined: always. */
+  readonly onDemand?: OnDemandGroup;
 }
+
+/** Groups of rules whose hooks are called all the time, and which most nodes have none of. */
+export type OnDemandGroup = "network" | "capabilities";
 
 /** In the order in which they are attached. */
 export const DECIDING_HOOKS: readonly DecidingHook[] = [
@@ -68,7 +73,22 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   protection("inode_rename", "containers can rename the agent's files and directories"),
   protection("sb_remount", "containers can make the pins read-only"),
   protection("inode_setattr", "containers can truncate the agent's files"),
+  onDemand("network", "socket_create", "sockets are made whatever the rules say"),
+  onDemand("network", "socket_bind", "sockets that are there are bound whatever the rules say"),
+  onDemand("network", "socket_listen", "sockets that are there listen whatever the rules say"),
+  onDemand("network", "socket_connect", "sockets that are there connect whatever the rules say"),
+  onDemand("network", "socket_accept", "sockets that are there accept whatever the rules say"),
+  onDemand("network", "socket_sendmsg", "sockets that are there send whatever the rules say"),
+  onDemand("capabilities", "capable", "capabilities are used whatever the rules say"),
 ];
+
+/** In the order of their programs. */
+export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = ["network", "capabilities"];
+
+/** Whether a hook's program is among those that are loaded from the start. */
+export function isAlways({ onDemand }: DecidingHook): boolean {
+  return onDemand === undefined;
+}
 
 /** Programs that say which container a task belongs to. All must be there before anything is decided. */
 export const IDENTITY_PROGRAMS: readonly FollowingProgram[] = [
@@ -117,14 +137,29 @@ export interface Place {
   readonly program: string;
 }
 
-/** All places on a kernel that has these hooks, in the order in which they are attached: who is who, then what decides. */
+/**
+ * All places of what is always loaded on a kernel that has these hooks, in the order in which they are attached: who is who,
+ * then what decides.
+ */
 export function placesOn(hooks: ReadonlySet<string>): Place[] {
   const following = [...IDENTITY_PROGRAMS, ...MONITOR_PROGRAMS];
   return [
     ...following.map(({ program }) => ({ name: program, program })),
-    ...DECIDING_HOOKS.filter(({ name }) => hooks.has(name))
-      .map(({ name }) => ({ name, program: deciderOf(name) })),
+    ...decidingPlaces(hooks, isAlways),
   ];
+}
+
+/** The same of a group that is loaded on demand. */
+export function groupPlacesOn(hooks: ReadonlySet<string>, group: OnDemandGroup): Place[] {
+  return decidingPlaces(hooks, ({ onDemand }) => onDemand === group);
+}
+
+function decidingPlaces(
+  hooks: ReadonlySet<string>,
+  isWanted: (hook: DecidingHook) => boolean,
+): Place[] {
+  return DECIDING_HOOKS.filter((hook) => hooks.has(hook.name) && isWanted(hook))
+    .map(({ name }) => ({ name, program: deciderOf(name) }));
 }
 
 /** What is attached at a place. */
@@ -154,6 +189,10 @@ export const LSM_HOOKS: readonly string[] = [
 
 function rules(name: string, groups: DecidingHook["groups"], loss: string): DecidingHook {
   return { name, need: "rules", groups, loss };
+}
+
+function onDemand(group: OnDemandGroup, name: string, loss: string): DecidingHook {
+  return { ...rules(name, [group], loss), onDemand: group };
 }
 
 function variant(name: string, loss: string): DecidingHook {

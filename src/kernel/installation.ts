@@ -6,25 +6,41 @@
  * but the same format needs no second one: its programs are exchanged where they are, and all state stays.
  */
 
-import { BpfMap, type BpfObject, BpfProgram, type Shim, u32Bytes } from "../../ffi/bpf.ts";
+import {
+  BpfError,
+  BpfMap,
+  type BpfObject,
+  BpfProgram,
+  type Shim,
+  u32Bytes,
+} from "../../ffi/bpf.ts";
 import type { AgentSettings } from "../../ffi/generated/agent_api.ts";
-import { BpfError } from "../../ffi/errors.ts";
 import { missesOfLink } from "../../ffi/program.ts";
 import { ENOENT } from "../lib/errno.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
   DECIDING_HOOKS,
+  groupPlacesOn,
   IDENTITY_PROGRAMS,
   isMadeUpFor,
   ITERATOR_PROGRAMS,
+  ON_DEMAND_GROUPS,
+  type OnDemandGroup,
   type Place,
   placeOfStub,
   placesOn,
   slotOf,
   stubOf,
 } from "./hooks.ts";
-import { buildIdOf, LayoutError, loadObject, newSettings } from "./loading.ts";
+import {
+  buildIdOf,
+  LayoutError,
+  type Loaded,
+  loadObject,
+  newSettings,
+  type ProgramObjects,
+} from "./loading.ts";
 import type { InstallationPins } from "./pins.ts";
 import type { KernelFacts } from "./probe.ts";
 import { protectLink, protectObject } from "./protect.ts";
@@ -100,7 +116,7 @@ export class Installation {
   }
 
   /**
-   * Exchanges the programs of an installation that enforces for `object`'s, and attaches what it lacks. Maps, keys and
+   * Exchanges the programs of an installation that enforces for those of `objects`, and attaches what it lacks. Maps, keys and
    * identities stay, so nothing is unguarded for an instant and no task is forgotten. Interrupted, it can be repeated.
    * @returns undefined when it is of another format, was never complete or can't be mended: nothing has changed then
    * @throws {BpfError} the kernel refuses what everything depends on: what is there goes on
@@ -109,7 +125,7 @@ export class Installation {
   static renew(
     shim: Shim,
     pins: InstallationPins,
-    object: Uint8Array,
+    objects: ProgramObjects,
     facts: KernelFacts,
   ): Installation | undefined {
     const found = readSettings(shim, pins);
@@ -118,23 +134,19 @@ export class Installation {
     // A stub whose slot is lost refuses containers everything, and only another stub can have another slot.
     const isWhole = (stub: string) => pins.has("maps", slotOf(placeOfStub(stub)));
     if (!pins.links().every(isWhole)) return undefined;
-    const settings = { ...found, buildId: buildIdOf(object) };
+    const settings = { ...found, buildId: buildIdOf(objects) };
     const maps = openPinned(shim, pins);
     try {
-      using slots = openSlots(shim, pins, placesFor(facts));
-      const reused = new Map<string, BpfMap>([...Object.entries(maps), ...slots.byName]);
-      const stubs = new Set(pins.links().map(placeOfStub));
-      const request = {
-        object,
-        settings,
-        hooks: facts.hooks,
-        functions: facts.functions,
-        maps: reused,
-        stubs,
-      };
-      using loaded = loadObject(shim, request);
-      testWalker(shim, loaded.elf, settings.keys, pins.scratch);
-      return exchange(shim, { pins, settings, maps, facts, ...loaded });
+      const parts = { pins, settings, maps, facts };
+      using loads = new DisposableStack();
+      const load = (object: Uint8Array, places: readonly Place[]) =>
+        loads.use(loadWithPins(shim, parts, object, places));
+      const main = load(objects.main, placesFor(facts));
+      testWalker(shim, main.elf, settings.keys, pins.scratch);
+      const groups = ON_DEMAND_GROUPS.map((group) => groupPlacesOn(facts.hooks, group))
+        .filter((places) => places.some(({ name }) => pins.has("links", stubOf(name))));
+      const others = groups.map((places) => load(objects.onDemand, places));
+      return exchange(shim, { ...parts, main, others });
     } catch (error) {
       for (const name of ENGINE_MAPS) maps[name].close();
       if (error instanceof LayoutError) return undefined;
@@ -151,13 +163,13 @@ export class Installation {
   static load(
     shim: Shim,
     pins: InstallationPins,
-    object: Uint8Array,
+    objects: ProgramObjects,
     facts: KernelFacts,
   ): Installation {
     try {
-      const settings = newSettings(shim, buildIdOf(object));
+      const settings = newSettings(shim, buildIdOf(objects));
       using loaded = loadObject(shim, {
-        object,
+        object: objects.main,
         settings,
         hooks: facts.hooks,
         functions: facts.functions,
@@ -187,6 +199,37 @@ export class Installation {
   /** Takes over programs that run already, and stubs that do not. */
   static exchanged(shim: Shim, parts: Required<Parts>): Installation {
     return new Installation(shim, parts);
+  }
+
+  /**
+   * Has the programs of a group in the kernel that are loaded on demand, attached as soon as the others are; they stay as long
+   * as these. What the kernel refuses is left out and reported. Interrupted, it can be repeated.
+   */
+  require(group: OnDemandGroup, object: Uint8Array, facts: KernelFacts): void {
+    const places = groupPlacesOn(facts.hooks, group);
+    const isThere = ({ name }: Place) =>
+      isAmong(this.hooks, name) || this.#unattached.some((stub) => stub.name === stubOf(name));
+    if (places.every(isThere)) return;
+    this.hooks = [...this.#load(object, places, facts), ...this.hooks];
+    if (this.#enforces) this.attach();
+  }
+
+  /** Fills slots, and leaves the stubs to attach. Returns what became of places where there is nothing to attach. */
+  #load(object: Uint8Array, places: readonly Place[], facts: KernelFacts): HookState[] {
+    const { pins, settings } = this;
+    const maps = openPinned(this.#shim, pins);
+    try {
+      using loaded = loadWithPins(this.#shim, { pins, settings, maps, facts }, object, places);
+      const states = fillPlaces(this.#shim, { pins, maps }, loaded);
+      this.#unattached.push(...stubsBut(states, loaded));
+      return states;
+    } catch (error) {
+      if (!(error instanceof BpfError)) throw error;
+      const reason = errorText(error);
+      return places.map(({ name }) => ({ name, state: "refused", reason }));
+    } finally {
+      for (const name of ENGINE_MAPS) maps[name].close();
+    }
   }
 
   /**
@@ -271,34 +314,76 @@ export class Installation {
   }
 }
 
-interface Exchange {
+/** What the programs of an installation that is there share. */
+interface Pinned {
   readonly pins: InstallationPins;
   readonly settings: AgentSettings;
   readonly maps: OpenMaps;
   readonly facts: KernelFacts;
-  readonly elf: BpfObject;
-  readonly refused: readonly HookState[];
 }
 
-/** Puts the loaded programs into their slots. A place whose new program was refused keeps the old one. */
-function exchange(shim: Shim, parts: Exchange): Installation {
-  const { pins, settings, facts, elf, refused } = parts;
-  // Until it is taken away again, whatever is found here is neither build's.
-  pins.beginChange();
-  const places = placesFor(facts);
-  const hooks: HookState[] = [];
+/** An object, with the places of its programs. */
+interface LoadedPlaces extends Loaded {
+  readonly places: readonly Place[];
+}
+
+/** Loads an object's programs of these places with the maps of an installation, and stubs where none is attached. */
+function loadWithPins(
+  shim: Shim,
+  { pins, settings, maps, facts }: Pinned,
+  object: Uint8Array,
+  places: readonly Place[],
+): LoadedPlaces {
+  using slots = openSlots(shim, pins, places);
+  const reused = new Map<string, BpfMap>([...Object.entries(maps), ...slots.byName]);
+  const stubs = new Set(pins.links().map(placeOfStub));
+  const hooks = new Set(places.map(({ name }) => name));
+  const { functions } = facts;
+  const request = { object, settings, hooks, functions, maps: reused, stubs };
+  return { ...loadObject(shim, request), places };
+}
+
+/**
+ * Puts loaded programs into their slots. A place whose new program was refused keeps the old one. Returns the states of those
+ * where nothing is left to attach.
+ */
+function fillPlaces(
+  shim: Shim,
+  { pins, maps }: Pick<Pinned, "pins" | "maps">,
+  { elf, refused, places }: LoadedPlaces,
+): HookState[] {
+  const states: HookState[] = [];
   for (const place of places.filter(({ name }) => !isAmong(refused, name))) {
     fillSlot(elf, pins, place);
-    if (pins.has("links", stubOf(place.name))) hooks.push({ name: place.name, state: "attached" });
+    if (pins.has("links", stubOf(place.name))) states.push({ name: place.name, state: "attached" });
   }
-  protectObject(shim, parts.maps.protected_ids, elf);
-  for (const refusal of refused) hooks.push(afterRefusal(pins, refusal));
+  protectObject(shim, maps.protected_ids, elf);
+  return [...states, ...refused.map((refusal) => afterRefusal(pins, refusal))];
+}
+
+function stubsBut(states: readonly HookState[], { elf, places }: LoadedPlaces): BpfProgram[] {
+  return places.filter(({ name }) => !isAmong(states, name))
+    .map(({ name }) => elf.program(stubOf(name)));
+}
+
+interface Exchange extends Pinned {
+  readonly main: LoadedPlaces;
+  /** Of groups that are loaded on demand, and are there. */
+  readonly others: readonly LoadedPlaces[];
+}
+
+/** Puts the loaded programs in the place of those that run. */
+function exchange(shim: Shim, parts: Exchange): Installation {
+  const { pins, settings, facts, main: { elf } } = parts;
+  const loads = [parts.main, ...parts.others];
+  // Until it is taken away again, whatever is found here is neither build's.
+  pins.beginChange();
+  const hooks = loads.flatMap((loaded) => fillPlaces(shim, parts, loaded));
   const iterators = openIterators((name) => elf.program(name));
   for (const program of Object.values(iterators)) {
     pins.replace("programs", program.name, (path) => program.pin(path));
   }
-  const unattached = places.filter(({ name }) => !isAmong(hooks, name))
-    .map(({ name }) => elf.program(stubOf(name)));
+  const unattached = loads.flatMap((loaded) => stubsBut(hooks, loaded));
   const engine = new EngineMaps(shim, parts.maps, iterators);
   const all = [...hooks, ...absentHooks(facts)];
   const renewed = Installation.exchanged(shim, {
@@ -306,6 +391,7 @@ function exchange(shim: Shim, parts: Exchange): Installation {
   });
   try {
     renewed.attach();
+    const places = loads.flatMap((loaded) => loaded.places);
     const known = new Set(places.map(({ name }) => stubOf(name)));
     pins.removePlaces(pins.links().filter((stub) => !known.has(stub)));
     writeSettings(shim, pins, settings);

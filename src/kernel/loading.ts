@@ -23,10 +23,16 @@ import type { HookState } from "./records.ts";
 /** More than libbpf says of one failed load. */
 const MESSAGES_BYTES_MAX = 16 << 10;
 
+/** The kernel programs: those that are always loaded, and those that are when a policy needs them. */
+export interface ProgramObjects {
+  readonly main: Uint8Array;
+  readonly onDemand: Uint8Array;
+}
+
 export interface LoadRequest {
   readonly object: Uint8Array;
   readonly settings: AgentSettings;
-  /** Of DECIDING_HOOKS: those that the kernel has. */
+  /** Of DECIDING_HOOKS: those whose programs are wanted, where the object has them. */
   readonly hooks: ReadonlySet<string>;
   readonly functions: ReadonlySet<string>;
   /** Maps to use instead of new ones, by name. */
@@ -74,17 +80,19 @@ function openObject(shim: Shim, request: LoadRequest, refused: readonly HookStat
   try {
     elf.setRodata("settings", encodeAgentSettings(request.settings));
     if (!isKeptByAddress(request)) elf.setEntriesMax("tasks_by_address", 1);
+    const programs = new Set(elf.programs());
     const isOff = (name: string) =>
       !request.hooks.has(name) || refused.some((hook) => hook.name === name);
     for (const { name } of DECIDING_HOOKS.filter(({ name }) => isOff(name))) {
+      if (!programs.has(deciderOf(name))) continue;
       elf.setAutoload(stubOf(name), false);
       elf.setAutoload(deciderOf(name), false);
     }
-    const programs = new Set(elf.programs());
     for (const stub of [...request.stubs ?? []].map(stubOf)) {
       if (programs.has(stub)) elf.setAutoload(stub, false);
     }
-    for (const [name, map] of request.maps ?? []) reuse(elf, name, map);
+    const maps = new Set(elf.maps());
+    for (const [name, map] of request.maps ?? []) if (maps.has(name)) reuse(elf, name, map);
     return elf;
   } catch (error) {
     elf.close();
@@ -110,8 +118,8 @@ function refusedHook(shim: Shim): string | undefined {
 }
 
 /** SHA-256 of the programs. */
-export function buildIdOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash("sha256").update(object).digest());
+export function buildIdOf({ main, onDemand }: ProgramObjects): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createHash("sha256").update(main).update(onDemand).digest());
 }
 
 const CONTROLLERS: Readonly<Record<CgroupHierarchy["controller"], number>> = {

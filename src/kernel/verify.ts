@@ -1,9 +1,9 @@
 /** What the kernel's verifier has to do for each program: it refuses a program that makes it follow too many instructions. */
 
 import { BpfObject, type Shim } from "../../ffi/bpf.ts";
-import { encodeAgentSettings } from "../../ffi/generated/agent_api.ts";
+import { type AgentSettings, encodeAgentSettings } from "../../ffi/generated/agent_api.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
-import { newSettings } from "./loading.ts";
+import { newSettings, type ProgramObjects } from "./loading.ts";
 import type { KernelFacts } from "./probe.ts";
 import { testWalker } from "./self_test.ts";
 
@@ -25,19 +25,32 @@ export interface VerifiedProgram {
  */
 export function verifyPrograms(
   shim: Shim,
-  object: Uint8Array,
+  objects: ProgramObjects,
   facts: Pick<KernelFacts, "hooks">,
 ): VerifiedProgram[] {
-  using elf = BpfObject.open(shim, object, "ankylo");
+  const settings = newSettings(shim, new Uint8Array(32));
+  using main = load(shim, objects.main, settings, facts);
+  testWalker(shim, main.elf, settings.keys, Deno.makeTempDirSync({ prefix: "ankylo-self-test-" }));
+  using onDemand = load(shim, objects.onDemand, settings, facts);
+  return [main, onDemand].flatMap(({ elf, programs }) =>
+    programs.map((name) => ({ name, steps: stepsOf(elf, name) }))
+  ).sort((a, b) => b.steps - a.steps);
+}
+
+/** An object's programs that the kernel has places for. */
+function load(
+  shim: Shim,
+  object: Uint8Array,
+  settings: AgentSettings,
+  facts: Pick<KernelFacts, "hooks">,
+) {
+  const elf = BpfObject.open(shim, object, "ankylo");
   const absent = elf.programs().filter((name) => !hasPlace(name, facts));
   for (const name of absent) elf.setAutoload(name, false);
-  const settings = newSettings(shim, new Uint8Array(32));
   elf.setRodata("settings", encodeAgentSettings(settings));
   elf.load();
-  testWalker(shim, elf, settings.keys, Deno.makeTempDirSync({ prefix: "ankylo-self-test-" }));
-  return elf.programs().filter((name) => !absent.includes(name))
-    .map((name) => ({ name, steps: stepsOf(elf, name) }))
-    .sort((a, b) => b.steps - a.steps);
+  const programs = elf.programs().filter((name) => !absent.includes(name));
+  return { elf, programs, [Symbol.dispose]: () => elf.close() };
 }
 
 function stepsOf(elf: BpfObject, name: string): number {

@@ -13,11 +13,15 @@ export interface Grammar {
   readonly explain?: (text: string) => { readonly wanted: string; readonly hint: string };
 }
 
-const PROTOCOLS = "tcp udp raw icmp icmpv6 sctp stream dgram rdm seqpacket dccp packet all".split(
-  " ",
-);
+/** Protocols and types of sockets, as a policy names them. */
+export const PROTOCOLS = [
+  ...["tcp", "udp", "raw", "icmp", "icmpv6", "sctp", "stream", "dgram", "rdm"] as const,
+  ...["seqpacket", "dccp", "packet", "all"] as const,
+] as const;
+export type Protocol = typeof PROTOCOLS[number];
 
-const CAPABILITIES = `
+/** Without `cap_`, by their numbers. */
+export const CAPABILITIES: readonly string[] = `
   chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service
   net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct sys_admin
   sys_boot sys_nice sys_resource sys_time sys_tty_config mknod lease audit_write audit_control setfcap mac_override

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { stringify } from "yaml";
 
 import { parsePolicies } from "./parse.ts";
-import type { Action } from "./rule.ts";
+import { type Action, isPathTarget } from "./rule.ts";
 
 const examples = new URL("../../k8s/examples/", import.meta.url);
 const texts = [...Deno.readDirSync(examples)]
@@ -61,7 +61,7 @@ function assertSane(text: string): void {
   }
   for (const { rules } of policies) {
     for (const { target } of rules) {
-      if (target.kind !== "other") assert.match(target.path, /^\/$|^(\/[^/]+)+$/);
+      if (isPathTarget(target)) assert.match(target.path, /^\/$|^(\/[^/]+)+$/);
     }
   }
 }

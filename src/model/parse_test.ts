@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Diagnostic, formatDiagnostic } from "./diagnostic.ts";
 import { parsePolicies } from "./parse.ts";
 import type { Policy } from "./policy.ts";
-import type { Rule } from "./rule.ts";
+import { type Rule, targetText } from "./rule.ts";
 
 const HEAD = `apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
@@ -165,9 +165,8 @@ const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
   ["process: {matchDirectories: [{dir: /x/, ownerOnly: true}]}", /ownerOnly/],
   ["file: {matchPaths: [{path: /x, ownerOnly: true}]}", /ownerOnly/],
   ["file: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
-  ["network: {matchProtocols: [{protocol: tcp}]}", /network rules/],
+  ["network: {matchProtocols: [{protocol: tcp, pts: false}]}", /pts: false/],
   ["network: {matchDNSQueries: [{domain: example.com}]}", /DNS rules/],
-  ["capabilities: {matchCapabilities: [{capability: net_raw}]}", /capability rules/],
   ["syscalls: {matchSyscalls: [{syscall: [unlink]}]}", /syscall rules/],
   ["syscalls: {matchPaths: [{syscall: [unlink], path: /tmp/}]}", /syscall rules/],
   ["presets: [{name: filelessExec}]", /presets/],
@@ -186,6 +185,8 @@ for (
   const spec of [
     "process: {matchPaths: [{path: /x, ownerOnly: false, pts: true, allowedArgs: []}]}",
     "file: {matchDirectories: [{dir: /x/, recursive: true, readOnly: true}]}",
+    "network: {matchProtocols: [{protocol: tcp, pts: true, fromSource: [{path: /x}]}]}",
+    "capabilities: {matchCapabilities: [{capability: CAP_BPF, fromSource: [{path: /x}]}]}",
   ]
 ) {
   Deno.test(`parsePolicies() has no objection to ${spec}`, () => {
@@ -196,7 +197,7 @@ for (
 Deno.test("parsePolicies() expands commas in every element, not only when the first has one", () => {
   const rules = rulesOf("network: {matchProtocols: [{protocol: raw}, {protocol: 'tcp, udp'}]}");
   assert.deepEqual(
-    rules.map(({ index, target }) => [index, target.kind === "other" && target.text]),
+    rules.map(({ index, target }) => [index, targetText(target)]),
     [[0, "raw"], [1, "tcp"], [1, "udp"]],
   );
 });

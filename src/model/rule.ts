@@ -1,4 +1,5 @@
 import type { Position } from "./diagnostic.ts";
+import type { Protocol } from "./grammars.ts";
 
 export type Action = "Allow" | "Audit" | "Block";
 
@@ -12,10 +13,17 @@ export type RuleGroup =
   | "presets"
   | "apparmor";
 
+export type PathTarget =
+  | { readonly kind: "path"; readonly path: string }
+  | { readonly kind: "directory"; readonly path: string; readonly recursive: boolean };
+
 /** What one rule names. Paths are absolute, without a trailing slash, `/` for the root; directories likewise. */
 export type RuleTarget =
-  | { readonly kind: "path"; readonly path: string }
-  | { readonly kind: "directory"; readonly path: string; readonly recursive: boolean }
+  | PathTarget
+  /** A word of `matchProtocols`, in lower case. */
+  | { readonly kind: "protocol"; readonly protocol: Protocol }
+  /** In lower case, without `cap_`. */
+  | { readonly kind: "capability"; readonly capability: string }
   /** Anything that the engine does not enforce yet; `text` is what the user wrote, for reports. */
   | { readonly kind: "other"; readonly list: string; readonly text: string };
 
@@ -50,9 +58,16 @@ export function ruleField(rule: Rule): string {
   return `spec.${grouped ? `${rule.group}.` : ""}${rule.list}[${rule.index}]`;
 }
 
+/** Whether a target is a place in the file system. */
+export function isPathTarget(target: RuleTarget): target is PathTarget {
+  return target.kind === "path" || target.kind === "directory";
+}
+
 /** What the rule names, in one line: `/bin/sh`, `/tmp/ (recursive)`, `tcp`. */
 export function targetText(target: RuleTarget): string {
   if (target.kind === "path") return target.path;
+  if (target.kind === "protocol") return target.protocol;
+  if (target.kind === "capability") return target.capability;
   if (target.kind === "other") return target.text;
   const folder = target.path === "/" ? "/" : `${target.path}/`;
   return target.recursive ? `${folder} (recursive)` : folder;

@@ -3,6 +3,7 @@ import type { Position, Report } from "./diagnostic.ts";
 import { normalisePath } from "./paths.ts";
 import type { PolicyKind } from "./policy.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
+import { CAPABILITIES, PROTOCOLS } from "./grammars.ts";
 import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
 import type { ScalarTree, Tree } from "./tree.ts";
 import { checkTraffic } from "./traffic.ts";
@@ -43,13 +44,9 @@ const LISTS: readonly ListDefinition[] = [
   { group: "file", list: "matchPaths", read: readPath },
   { group: "file", list: "matchDirectories", read: readDirectory },
   { group: "file", list: "matchPatterns", read: readNamed("pattern", "matchPatterns") },
-  { group: "network", list: "matchProtocols", read: readNamed("protocol", "network rules") },
+  { group: "network", list: "matchProtocols", read: readProtocols },
   { group: "network", list: "matchDNSQueries", read: readNamed("domain", "DNS rules") },
-  {
-    group: "capabilities",
-    list: "matchCapabilities",
-    read: readNamed("capability", "capability rules"),
-  },
+  { group: "capabilities", list: "matchCapabilities", read: readCapabilities },
   { group: "syscalls", list: "matchSyscalls", read: readSyscalls },
   { group: "syscalls", list: "matchPaths", read: readSyscalls },
   { group: "device", list: "matchDevice", read: readNamed("class", "device rules") },
@@ -190,17 +187,42 @@ function readSources({ tree, field, report }: Item): string[] {
   return [...new Set(paths)];
 }
 
+// ---- network --------------------------------------------------------------------------------------------------------
+
+/** The schema has refused other words. */
+function readProtocols({ tree }: Item): Reading {
+  const targets = wordsOf(tree, "protocol").flatMap((word) => {
+    const protocol = PROTOCOLS.find((name) => name === word.toLowerCase());
+    return protocol === undefined ? [] : [{ kind: "protocol", protocol } as const];
+  });
+  return { targets, lacks: lackedBy(tree) };
+}
+
+/** The same, with or without `cap_`. */
+function readCapabilities({ tree }: Item): Reading {
+  const targets = wordsOf(tree, "capability").flatMap((word) => {
+    const capability = word.toLowerCase().replace(/^cap_/, "");
+    return CAPABILITIES.includes(capability) ? [{ kind: "capability", capability } as const] : [];
+  });
+  return { targets, lacks: lackedBy(tree) };
+}
+
+/** The words of a value with commas. */
+function wordsOf(tree: Tree, name: string): string[] {
+  return childText(tree, name).split(",").map((word) => word.trim()).filter((word) => word !== "");
+}
+
 // ---- lists that are not enforced yet ----------------------------------------------------------------------------------
 
 /** A list whose items name one thing, or several with commas between. */
 function readNamed(name: string, feature: string): (item: Item) => Reading {
   const split = feature !== "matchPatterns" && name !== "class";
   return ({ tree, field }) => {
-    const value = childText(tree, name);
-    const words = split ? value.split(",").map((word) => word.trim()) : [value];
+    const words = split
+      ? wordsOf(tree, name)
+      : [childText(tree, name)].filter((word) => word !== "");
     const list = field.replace(/^.*\.|\[\d+\]$/g, "");
-    const targets = words.filter((word) => word !== "")
-      .map((text) => ({ kind: "other", list, text }) as const);
+    const targets = words.map((text) => ({ kind: "other", list, text }) as const);
     return { targets, lacks: [feature, ...lackedBy(tree)] };
   };
 }

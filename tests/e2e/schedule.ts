@@ -40,6 +40,8 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   races: { usual: [...MATRIX, "7.x"], full: ENFORCING },
   policy_changes: onOne("6.1"),
   process_rules: onOne("6.12"),
+  network_rules: onOne("6.1"),
+  capability_rules: onOne("6.12"),
   accounting: onOne("6.1"),
   precedence: onOne("6.12"),
   allow_lists_audit: onOne("6.12"),

@@ -19,6 +19,10 @@ const DECIDED = [
   ...["swapon", "acct", "mount of tmpfs", "mount --bind", "mount --move", "umount"],
   ...["mount of overlay", "open_tree and move_mount", "fsopen, fsmount and move_mount"],
   ...["fanotify_mark of a file system", "pivot_root in an own namespace"],
+  ...["socket of TCP", "socket of ICMP", "socket of raw IP", "socket of packets", "bind of TCP"],
+  ...["listen of TCP", "connect of TCP", "accept of TCP", "sendto of UDP", "connect of UDP"],
+  ...["send of connected UDP", "sendto of TCP with MSG_FASTOPEN", "io_uring: connect"],
+  ...["io_uring: socket", "setuid", "setgid", "sethostname", "settimeofday"],
 ];
 
 const goldenDir = new URL("hooks/", import.meta.url);
