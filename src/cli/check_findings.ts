@@ -6,7 +6,7 @@ import { type Diagnostic, type DiagnosticCode, formatPosition } from "../model/d
 import { lintPolicy, type Resolve } from "../model/lint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { type Rule, ruleField, targetText } from "../model/rule.ts";
+import { isPathTarget, type Rule, ruleField, targetText } from "../model/rule.ts";
 
 export interface FindingOptions {
   readonly posture: Posture;
@@ -74,8 +74,10 @@ function conflictFinding({ kind, ref, by, sometimes, source }: Conflict): Diagno
         ref.rule,
         kind,
         `${subject} never decides${when}: ${ruleText(by.rule)} at ${where} is stricter`,
-        "on the same path Block decides before Audit, and Audit before Allow, in any order; " +
-          'an exception needs a longer path or "fromSource"',
+        "about the same thing Block decides before Audit, and Audit before Allow, in any order; " +
+          `an exception needs ${
+            isPathTarget(ref.rule.target) ? "a longer path or " : ""
+          }"fromSource"`,
       );
     case "shadowed":
       return warning(
