@@ -89,8 +89,6 @@ int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, i
 	return judge(identity, HOOK_PATH_CHOWN, OP_ATTR, object_of_path(path), 0);
 }
 
-#ifndef KERNEL_5_10 /* The mounts of a super block can't be counted without bpf_loop. */
-
 /* Judges a dentry by every name that it has for the task. Returns the hook's value. */
 static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 may_hide)
 {
@@ -124,7 +122,7 @@ DECIDING_HOOK(inode_setxattr)
 
 /* "system.posix_acl_access" among them before 6.2, which can take the bits away as chmod does. */
 SEC("lsm/inode_setxattr")
-int BPF_PROG(decide_inode_setxattr, void *idmap, struct dentry *dentry, const char *name, const void *value, __u64 size,
+int BPF_PROG(decide_inode_setxattr, IDMAP struct dentry *dentry, const char *name, const void *value, __u64 size,
 	     int flags, int ret)
 {
 	char start[2] = {};
@@ -137,7 +135,7 @@ int BPF_PROG(decide_inode_setxattr, void *idmap, struct dentry *dentry, const ch
 DECIDING_HOOK(inode_removexattr)
 
 SEC("lsm/inode_removexattr")
-int BPF_PROG(decide_inode_removexattr, void *idmap, struct dentry *dentry, const char *name, int ret)
+int BPF_PROG(decide_inode_removexattr, IDMAP struct dentry *dentry, const char *name, int ret)
 {
 	KEEP_REFUSAL(ret);
 	return judge_dentry(HOOK_INODE_REMOVEXATTR, dentry, 0);
@@ -146,7 +144,7 @@ int BPF_PROG(decide_inode_removexattr, void *idmap, struct dentry *dentry, const
 DECIDING_HOOK(inode_set_acl)
 
 SEC("lsm/inode_set_acl")
-int BPF_PROG(decide_inode_set_acl, void *idmap, struct dentry *dentry, const char *name, struct posix_acl *acl, int ret)
+int BPF_PROG(decide_inode_set_acl, IDMAP struct dentry *dentry, const char *name, struct posix_acl *acl, int ret)
 {
 	KEEP_REFUSAL(ret);
 	return judge_dentry(HOOK_INODE_SET_ACL, dentry, 1);
@@ -155,10 +153,8 @@ int BPF_PROG(decide_inode_set_acl, void *idmap, struct dentry *dentry, const cha
 DECIDING_HOOK(inode_remove_acl)
 
 SEC("lsm/inode_remove_acl")
-int BPF_PROG(decide_inode_remove_acl, void *idmap, struct dentry *dentry, const char *name, int ret)
+int BPF_PROG(decide_inode_remove_acl, IDMAP struct dentry *dentry, const char *name, int ret)
 {
 	KEEP_REFUSAL(ret);
 	return judge_dentry(HOOK_INODE_REMOVE_ACL, dentry, 0);
 }
-
-#endif

@@ -304,7 +304,7 @@ DECIDING_HOOK(path_rename)
 
 SEC("lsm/path_rename")
 int BPF_PROG(decide_path_rename, const struct path *old_directory, struct dentry *old_dentry,
-	     const struct path *new_directory, struct dentry *new_dentry, unsigned int flags, int ret)
+	     const struct path *new_directory, struct dentry *new_dentry, RENAME_FLAGS int ret)
 {
 	KEEP_REFUSAL(ret);
 	JUDGED_IDENTITY(identity);
@@ -316,7 +316,7 @@ int BPF_PROG(decide_path_rename, const struct path *old_directory, struct dentry
 	identity->new_name = object_in(new_directory, new_dentry);
 	if (judge_move(ref_of(identity), HOOK_PATH_RENAME, OP_RENAME))
 		return -EACCES;
-	if (!(flags & RENAME_EXCHANGE))
+	if (!is_exchange(flags))
 		return 0;
 	/* An exchange moves both; the hook fires once. */
 	identity->old_name = object_in(new_directory, new_dentry);

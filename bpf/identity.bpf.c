@@ -159,6 +159,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
  */
 struct cgroup_search {
 	char path[TEXT_PATH];
+	__u32 prefix; /* that it is compared with */
 	__u32 differs;
 	__u32 names;
 	__u32 from; /* names are counted behind this */
@@ -174,66 +175,85 @@ struct {
 	__type(value, struct cgroup_search);
 } cgroup_search SEC(".maps");
 
-struct prefix_comparison {
-	struct cgroup_search *search;
-	struct cgroup_prefix *prefix;
-};
-
-static long compare_character(__u32 index, struct prefix_comparison *comparison)
+static __always_inline struct cgroup_search *the_cgroup_search(void)
 {
-	if (index >= CGROUP_PREFIX_BYTES - 2 || index >= comparison->prefix->length)
+	__u32 first = 0;
+
+	return bpf_map_lookup_elem(&cgroup_search, &first);
+}
+
+static long compare_character(__u32 index, void *unused)
+{
+	struct cgroup_search *search = the_cgroup_search();
+
+	if (!search || index >= CGROUP_PREFIX_BYTES - 2)
 		return 1;
-	if (comparison->search->path[index] == comparison->prefix->text[index])
+	struct cgroup_prefix *prefix = bpf_map_lookup_elem(&cgroup_prefixes, &search->prefix);
+
+	if (!prefix || index >= prefix->length)
+		return 1;
+	if (search->path[index] == prefix->text[index])
 		return 0;
-	comparison->search->differs = 1;
+	search->differs = 1;
 	return 1;
 }
 
-static long count_name(__u32 index, struct cgroup_search **context)
+static long count_name(__u32 index, void *unused)
 {
-	struct cgroup_search *search = *context;
+	struct cgroup_search *search = the_cgroup_search();
 
-	if (index >= TEXT_PATH || !search->path[index])
+	if (!search || index >= TEXT_PATH || !search->path[index])
 		return 1;
 	if (index >= search->from && search->path[index] == '/')
 		search->names++;
 	return 0;
 }
 
-static long try_prefix(__u32 index, struct cgroup_search **context)
+/* Global: verified once. */
+__noinline int compare_prefix(void)
 {
-	struct cgroup_search *search = *context;
-	struct prefix_comparison comparison = {
-		.search = search,
-		.prefix = bpf_map_lookup_elem(&cgroup_prefixes, &index),
-	};
+	repeat(CGROUP_PREFIX_BYTES, compare_character, NULL);
+	return 0;
+}
 
-	if (!comparison.prefix || comparison.prefix->length <= search->longest)
+/* Global: verified once. */
+__noinline int count_names(void)
+{
+	repeat(TEXT_PATH, count_name, NULL);
+	return 0;
+}
+
+static long try_prefix(__u32 index, void *unused)
+{
+	struct cgroup_search *search = the_cgroup_search();
+	struct cgroup_prefix *prefix = bpf_map_lookup_elem(&cgroup_prefixes, &index);
+
+	if (!search || !prefix || prefix->length <= search->longest)
 		return 0;
+	search->prefix = index;
 	search->differs = 0;
-	repeat(CGROUP_PREFIX_BYTES, compare_character, &comparison);
+	compare_prefix();
 	if (search->differs)
 		return 0;
-	search->longest = comparison.prefix->length;
+	search->longest = prefix->length;
 	search->from = search->longest;
 	search->names = 1;
-	repeat(TEXT_PATH, count_name, &search);
-	search->matches = search->names == comparison.prefix->depth;
+	count_names();
+	search->matches = search->names == prefix->depth;
 	return 0;
 }
 
 /* Whether a path is where a runtime makes containers' cgroups. */
 static __always_inline int is_container_path(const char *path)
 {
-	__u32 first = 0;
-	struct cgroup_search *search = bpf_map_lookup_elem(&cgroup_search, &first);
+	struct cgroup_search *search = the_cgroup_search();
 
 	if (!search)
 		return 0;
 	search->longest = 0;
 	search->matches = 0;
 	bpf_probe_read_kernel_str(search->path, TEXT_PATH, path);
-	repeat(CGROUP_PREFIXES_MAX, try_prefix, &search);
+	repeat(CGROUP_PREFIXES_MAX, try_prefix, NULL);
 	return search->matches;
 }
 
@@ -260,6 +280,8 @@ static long try_index(__u32 step, struct index_search *search)
 	search->found = index;
 	return 1;
 }
+
+LONG_LOOP(try_index, struct index_search, no_pointers)
 
 struct container_record {
 	struct container_event event;
@@ -297,7 +319,7 @@ int BPF_PROG(identity_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 
 	if (!is_followed(cgroup) || !is_container_path(path))
 		return 0;
-	repeat(CONTAINERS_KERNEL, try_index, &search);
+	repeat_long(CONTAINERS_KERNEL, try_index, &search);
 	if (!search.found) {
 		/* The agent is told, and gives one of its own range. */
 		count(COUNT_INDEX_EXHAUSTED);

@@ -10,8 +10,6 @@
 #include "decide.bpf.h"
 #include "mounts.bpf.h"
 
-#ifndef KERNEL_5_10 /* The mounts of a super block can't be counted without bpf_loop. */
-
 /* Judges identity->old_name for OP_CONNECT. Returns the hook's value. Global, for its own stack, and verified once. */
 __noinline int judge_connect(identity_ref ref, __u32 hook)
 {
@@ -67,5 +65,3 @@ int BPF_PROG(decide_unix_may_send, struct socket *sock, struct socket *other, in
 	KEEP_REFUSAL(ret);
 	return judge_listener(HOOK_UNIX_MAY_SEND, BPF_CORE_READ(other, sk));
 }
-
-#endif

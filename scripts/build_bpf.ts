@@ -12,7 +12,7 @@ import { run } from "./vm/command.ts";
 export const bpfObject = ".output/bpf/ankylo.bpf.o";
 /** What it loads besides when a policy needs it. */
 export const onDemandObject = ".output/bpf/on_demand.bpf.o";
-/** The same with what 5.10 has. That kernel's verifier does not take it yet, so the agent does not carry it. */
+/** The same with what 5.10 has. It is verified there, but what it decides is not tried, so the agent does not carry it. */
 const BPF_OBJECT_5_10 = ".output/bpf/ankylo-5.10.bpf.o";
 /** Where `ffi/NAME.bpf.c` and `bpf/tests/NAME.bpf.c` become `NAME.bpf.o`. */
 export const bpfTestsDir = ".output/bpf/tests";

@@ -139,7 +139,7 @@ struct locating {
 };
 
 /* Walks, and finds the place; returns 1 when the result counts. */
-static long try_locate(__u32 index, struct locating *locating)
+STEP try_locate(__u32 index, struct locating *locating)
 {
 	struct act *act = locating->act;
 

@@ -94,7 +94,7 @@ VERIFIED_ONCE int write_short_names(struct short_text *text, identity_ref ref, _
 
 	identity->walk.truncated = 0;
 	start_climb(&climb, dentry, vfsmount, 0);
-	repeat(STEPS_MAX, short_text_step, &climb);
+	repeat_long(STEPS_MAX, short_text_step, &climb);
 	return identity->walk.text_at - start;
 }
 
@@ -109,7 +109,7 @@ VERIFIED_ONCE int write_long_names(struct long_text *text, identity_ref ref, __u
 
 	identity->walk.truncated = 0;
 	start_climb(&climb, dentry, vfsmount, 0);
-	repeat(STEPS_MAX, long_text_step, &climb);
+	repeat_long(STEPS_MAX, long_text_step, &climb);
 	return identity->walk.text_at - start;
 }
 
@@ -146,6 +146,7 @@ static __always_inline long read_argument(__u32 index, struct argument_reader *r
 	reader->walk->truncated = 1;
 	if (index == ARGS_MAX || at > limit - ARGUMENT_BYTES_MAX)
 		return 1;
+	bound_position(at);
 	long length = bpf_probe_read_user_str(reader->bytes + at, ARGUMENT_BYTES_MAX, (void *)argument);
 
 	if (length <= 0)
@@ -246,34 +247,32 @@ struct long_decision {
 };
 
 /* Both return the record's bytes; 0 when the ring has no room. */
-__noinline int emit_short_decision(identity_ref ref)
+VERIFIED_ONCE int emit_short_decision(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
 
 	if (!identity)
 		return 0;
-	struct short_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
+	struct short_decision *record = reserve_record(ring_alerts, struct short_decision);
 
 	if (!record)
 		return 0;
 	fill_decision(&record->event, record->text, TEXT_SHORT, identity);
-	bpf_ringbuf_submit(record, 0);
-	return sizeof(*record);
+	return submit_record(ring_alerts, record) ? 0 : sizeof(*record);
 }
 
-__noinline int emit_long_decision(identity_ref ref)
+VERIFIED_ONCE int emit_long_decision(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
 
 	if (!identity)
 		return 0;
-	struct long_decision *record = bpf_ringbuf_reserve(&ring_alerts, sizeof(*record), 0);
+	struct long_decision *record = reserve_record(ring_alerts, struct long_decision);
 
 	if (!record)
 		return 0;
 	fill_decision(&record->event, record->text, TEXT_LONG, identity);
-	bpf_ringbuf_submit(record, 0);
-	return sizeof(*record);
+	return submit_record(ring_alerts, record) ? 0 : sizeof(*record);
 }
 
 /* As emit_decision, where no path was walked: half of what the verifier follows. Global: verified once. */

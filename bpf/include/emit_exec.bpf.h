@@ -35,6 +35,7 @@ static __always_inline __u32 write_argument_block(struct text *text, struct argu
 		return 0;
 	}
 	asm volatile("%0 &= 1023" : "+r"(bytes));
+	bound_position(at);
 	if (bpf_probe_read_user(text->bytes + at, bytes & (ARGS_BYTES_MAX - 1), (void *)arguments.start))
 		return 0;
 	return bytes;
@@ -61,25 +62,23 @@ static __always_inline void fill_exec(struct exec_event *event, char *bytes, __u
 static __noinline int emit_short_exec(struct task_struct *task, struct task_identity *identity, __u64 start,
 				      __u64 bytes)
 {
-	struct short_exec_record *record = bpf_ringbuf_reserve(&ring_events, sizeof(*record), 0);
+	struct short_exec_record *record = reserve_record(ring_events, struct short_exec_record);
 
 	if (!record)
 		return -1;
 	fill_exec(&record->event, record->text, TEXT_SHORT, task, identity, (struct argument_block){ start, bytes });
-	bpf_ringbuf_submit(record, 0);
-	return 0;
+	return submit_record(ring_events, record);
 }
 
 static __noinline int emit_long_exec(struct task_struct *task, struct task_identity *identity, __u64 start,
 				     __u64 bytes)
 {
-	struct exec_record *record = bpf_ringbuf_reserve(&ring_events, sizeof(*record), 0);
+	struct exec_record *record = reserve_record(ring_events, struct exec_record);
 
 	if (!record)
 		return -1;
 	fill_exec(&record->event, record->text, TEXT_LONG, task, identity, (struct argument_block){ start, bytes });
-	bpf_ringbuf_submit(record, 0);
-	return 0;
+	return submit_record(ring_events, record);
 }
 
 /* The bytes are those of the program's path and of its argument block: they choose the record's size. */
@@ -104,6 +103,16 @@ struct argument_count {
 	__u64 left;
 };
 
+#ifdef KERNEL_5_10
+
+/* For LONG_LOOP. */
+static __always_inline int revive_count(struct argument_count *count)
+{
+	return revive_walk(&count->walk);
+}
+
+#endif
+
 /* One argument further. A long one takes several steps: its end is where less was read than there was room for. */
 static long measure_argument(__u32 index, struct argument_count *count)
 {
@@ -124,6 +133,8 @@ static long measure_argument(__u32 index, struct argument_count *count)
 	return 0;
 }
 
+LONG_LOOP(measure_argument, struct argument_count, revive_count)
+
 /*
  * Tells of the program that the running task has begun. Its arguments lie where its stack will begin; what tells their end in
  * the new memory is set later, at a tracepoint that the kernel may leave out (see identity_wakeup_new).
@@ -137,7 +148,7 @@ static __always_inline void emit_new_exec(struct task_identity *identity, struct
 	};
 
 	/* An argument has one byte at least. */
-	repeat(ARGS_BYTES_MAX, measure_argument, &count);
+	repeat_long(ARGS_BYTES_MAX, measure_argument, &count);
 	emit_exec(current_task(), identity, object_of_file(BPF_CORE_READ(bprm, file)), identity->next_bytes,
 		  (struct argument_block){ count.start, count.bytes });
 }

@@ -223,7 +223,7 @@ struct named_walk {
 	__u32 _pad;
 };
 
-static long try_named_walk(__u32 index, struct named_walk *try)
+STEP try_named_walk(__u32 index, struct named_walk *try)
 {
 	try->end = walk_by_rules(ref_of(try->identity));
 	if (try->end != WALK_REACHED || hash_settled_path(&try->identity->walk))

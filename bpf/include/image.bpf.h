@@ -88,12 +88,7 @@ struct descent {
  * Which slot of a bucket has the key; BUCKET_SLOTS: none. Global where pointers can be passed, so that the verifier follows one
  * way behind it and not one for each slot.
  */
-#ifdef KERNEL_5_10
-static __always_inline
-#else
-__noinline
-#endif
-int slot_with_key(struct image_bucket *bucket, __u64 key)
+VERIFIED_ONCE int slot_with_key(struct image_bucket *bucket, __u64 key)
 {
 	if (!bucket)
 		return BUCKET_SLOTS;
@@ -132,13 +127,14 @@ static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64
 }
 
 /* One component further from the root. Returns 1 when no edge goes on. */
-static long descend_step(__u32 step, struct descent *descent)
+STEP descend_step(__u32 step, struct descent *descent)
 {
 	struct image_slot slot;
 
 	if (!descent->left || !descent->node)
 		return 1;
-	__u64 component = hash_dentry(*dentry_at(descent->walk, descent->left - 1));
+	__u32 last = descent->left - 1;
+	__u64 component = component_at(descent->walk, last, *dentry_at(descent->walk, last));
 
 	if (!component) {
 		descent->walk->descent.unread = 1;
@@ -185,7 +181,7 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 	/* Most paths have left the trie by their first name. */
 	if (!descend_step(0, &descent))
 		repeat(COMPONENTS_MAX - 1, descend_step, &descent);
-	if (walk->descent.unread || !walk_holds(walk))
+	if (!NAMES_READ_EARLY && (walk->descent.unread || !walk_holds(walk)))
 		return -1;
 	__u32 guard = 0, row = descent.left == 1 ? walk->descent.child : walk->descent.desc;
 

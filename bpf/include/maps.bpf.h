@@ -91,6 +91,7 @@ struct walk_result {
 	__u32 _pad;
 #ifdef KERNEL_5_10
 	__u64 owner; /* identity_ref of the identity that this is the scratch of */
+	__u64 component[COMPONENTS_MAX]; /* hashes of the names at `dentry` */
 #endif
 };
 

@@ -33,11 +33,13 @@ static long ascend_step(__u32 index, struct ascent *ascent)
 	return 0;
 }
 
+LONG_LOOP(ascend_step, struct ascent, no_pointers)
+
 static __always_inline int lies_below(__u64 dentry, __u64 ancestor)
 {
 	struct ascent ascent = { .dentry = dentry, .ancestor = ancestor };
 
-	repeat(STEPS_MAX, ascend_step, &ascent);
+	repeat_long(STEPS_MAX, ascend_step, &ascent);
 	return ascent.found;
 }
 
@@ -50,6 +52,16 @@ struct mount_search {
 	__u32 ended; /* came to the end of the list */
 	__u32 settled; /* no mount changed meanwhile */
 };
+
+#ifdef KERNEL_5_10
+
+/* For LONG_LOOP. */
+static __always_inline int revive_search(struct mount_search *search)
+{
+	return revive_identity(&search->identity);
+}
+
+#endif
 
 /*
  * Notes the mount when it is in the task's namespace and shows the dentry. More than fit are counted all the same. Of those that
@@ -82,17 +94,22 @@ static long try_mount(__u32 index, struct mount_search *search)
 	return 0;
 }
 
+LONG_LOOP(try_mount, struct mount_search, revive_search)
+
 static long try_list(__u32 index, struct mount_search *search)
 {
+	struct task_identity *identity = search->identity;
 	struct super_block *sb = (void *)search->sb;
 	struct sequences before = {};
 
-	search->identity->shown = 0;
-	search->identity->is_layered = 0;
+	identity->shown = 0;
+	identity->is_layered = 0;
 	search->ended = 0;
-	repeat(WAITS_MAX, wait_even, &before);
+	repeat_long(WAITS_MAX, wait_even, &before);
 	search->mount = (__u64)first_mount(sb);
-	repeat(MOUNTS_MAX, try_mount, search);
+	repeat_long(MOUNTS_MAX, try_mount, search);
+	/* Which a long loop makes a number of. */
+	search->identity = identity;
 	search->settled = settled(before, read_sequences());
 	return search->settled;
 }

@@ -160,17 +160,19 @@ static __always_inline __u64 hash_name(const struct dentry_head *head, __u64 den
 	return hash_long_name(dentry, length);
 }
 
+ROOM(head, struct dentry_head)
+
 /* Component hash of a dentry's name; 0 when it can't be read. Global: verified once. */
 __noinline __u64 hash_dentry(__u64 dentry)
 {
 	__u32 start = bpf_core_field_offset(struct dentry, d_parent);
-	struct dentry_head head;
+	LARGE(struct dentry_head, head);
 
 	if (CAN_CAST)
 		return hash_name((void *)cast(struct dentry, dentry) + start, dentry);
-	if (bpf_probe_read_kernel(&head, sizeof(head), (void *)(dentry + start)))
+	if (!head || bpf_probe_read_kernel(head, sizeof(*head), (void *)(dentry + start)))
 		return 0;
-	return hash_name(&head, dentry);
+	return hash_name(head, dentry);
 }
 
 static __always_inline __u64 fold_component(__u64 hash, __u64 component)
@@ -204,6 +206,7 @@ static __always_inline long append_name(struct climb *climb, __u32 limit)
 	if (at > limit - NAME_LENGTH_MAX - 1)
 		return 1;
 	asm volatile("%0 &= 255" : "+r"(length));
+	bound_position(at);
 	if (bpf_probe_read_kernel(climb->text + at, length, (void *)walk->head.name))
 		return 1;
 	climb->text[at + length] = 0;
@@ -266,6 +269,21 @@ static __always_inline long remember_step(struct climb *climb, int casts)
 	return 0;
 }
 
+#ifdef KERNEL_5_10
+
+/* For LONG_LOOP. */
+static __always_inline int revive_climb(struct climb *climb)
+{
+	struct record_scratch *scratch = the_record();
+
+	if (!scratch)
+		return 1;
+	climb->text = scratch->text;
+	return revive_walk(&climb->walk);
+}
+
+#endif
+
 static long cast_step(__u32 index, struct climb *climb)
 {
 	return remember_step(climb, 1);
@@ -276,6 +294,8 @@ static long probe_step(__u32 index, struct climb *climb)
 	return remember_step(climb, 0);
 }
 
+LONG_LOOP(probe_step, struct climb, revive_climb)
+
 static long short_text_step(__u32 index, struct climb *climb)
 {
 	int step = climb_up(climb, 0);
@@ -283,12 +303,16 @@ static long short_text_step(__u32 index, struct climb *climb)
 	return step == STEP_NAME ? append_name(climb, TEXT_SHORT) : step;
 }
 
+LONG_LOOP(short_text_step, struct climb, revive_climb)
+
 static long long_text_step(__u32 index, struct climb *climb)
 {
 	int step = climb_up(climb, 0);
 
 	return step == STEP_NAME ? append_name(climb, TEXT_LONG) : step;
 }
+
+LONG_LOOP(long_text_step, struct climb, revive_climb)
 
 static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount, int casts)
 {
@@ -329,6 +353,8 @@ static long wait_even(__u32 index, struct sequences *now)
 	return !((now->rename | now->mount) & 1);
 }
 
+LONG_LOOP(wait_even, struct sequences, no_pointers)
+
 static __always_inline int settled(struct sequences before, struct sequences after)
 {
 	return before.rename == after.rename && before.mount == after.mount &&
@@ -341,6 +367,68 @@ static __always_inline int walk_holds(struct walk_result *walk)
 	return settled(walk->sequences, read_sequences());
 }
 
+#ifdef KERNEL_5_10
+
+/* Names are read as part of the walk: around what comes after it, a loop of tries would be too long for the verifier. */
+#define NAMES_READ_EARLY 1
+
+static long read_name(__u32 index, struct walk_result **context)
+{
+	struct walk_result *walk = *context;
+
+	if (index >= walk->components)
+		return 1;
+	__u64 component = hash_dentry(*dentry_at(walk, index));
+
+	walk->component[index & (COMPONENTS_MAX - 1)] = component;
+	if (!component)
+		walk->descent.unread = 1;
+	return 0;
+}
+
+/* Whether all names could be read. Global: verified once. */
+__noinline int read_names(identity_ref ref)
+{
+	struct task_identity *identity = identity_at(ref);
+
+	if (!identity)
+		return 0;
+	struct walk_result *walk = &identity->walk;
+
+	walk->descent.unread = 0;
+	repeat(COMPONENTS_MAX, read_name, &walk);
+	return !walk->descent.unread;
+}
+
+static __always_inline int walk_counts(struct walk_result *walk, __u32 end)
+{
+	return (end != WALK_REACHED || read_names(walk->owner)) && walk_holds(walk);
+}
+
+static __always_inline __u64 component_at(struct walk_result *walk, __u32 index, __u64 dentry)
+{
+	asm volatile("%0 &= 63" : "+r"(index));
+	return walk->component[index & (COMPONENTS_MAX - 1)];
+}
+
+#else
+
+/* Names are read when they are needed, and walk_holds() then says whether they are those of the path that was reached. */
+#define NAMES_READ_EARLY 0
+
+static __always_inline int walk_counts(struct walk_result *walk, __u32 end)
+{
+	return end == WALK_REACHED || walk_holds(walk);
+}
+
+/* Component hash of a walk's name, which is that dentry's. */
+static __always_inline __u64 component_at(struct walk_result *walk, __u32 index, __u64 dentry)
+{
+	return hash_dentry(dentry);
+}
+
+#endif
+
 struct walk_try {
 	struct walk_result *walk;
 	__u64 namespace_root;
@@ -352,23 +440,23 @@ struct walk_try {
  * Walks once; returns 1 when the result counts. That of a path which was reached is for walk_holds() to say, when its names
  * have been read.
  */
-static long try_walk(__u32 index, struct walk_try *try)
+STEP try_walk(__u32 index, struct walk_try *try)
 {
 	struct sequences before = read_sequences();
 	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
 
 	if ((before.rename | before.mount) & 1)
-		repeat(WAITS_MAX, wait_even, &before);
+		repeat_long(WAITS_MAX, wait_even, &before);
 	if (CAN_CAST) {
 		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 1);
 		repeat(STEPS_MAX, cast_step, &climb);
 	} else {
 		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 0);
-		repeat(STEPS_MAX, probe_step, &climb);
+		repeat_long(STEPS_MAX, probe_step, &climb);
 	}
 	try->walk->components = climb.components;
 	try->walk->sequences = before;
-	if (climb.end == WALK_REACHED || walk_holds(try->walk)) {
+	if (walk_counts(try->walk, climb.end)) {
 		try->end = climb.end;
 		return 1;
 	}
@@ -415,7 +503,7 @@ static long fold_step(__u32 index, struct walk_result **context)
 		return 1;
 	__u64 dentry = *dentry_at(walk, index);
 
-	walk->path_hash = fold_component(walk->path_hash, hash_dentry(dentry));
+	walk->path_hash = fold_component(walk->path_hash, component_at(walk, index, dentry));
 	walk->bytes += read_of(0, struct dentry, dentry, d_name.len) + 1;
 	return 0;
 }
@@ -437,7 +525,7 @@ static __always_inline void hash_path(struct walk_result *walk)
 static __always_inline int hash_settled_path(struct walk_result *walk)
 {
 	hash_path(walk);
-	if (walk_holds(walk))
+	if (NAMES_READ_EARLY || walk_holds(walk))
 		return 1;
 	count(COUNT_WALK_RETRIES);
 	return 0;
@@ -450,7 +538,7 @@ struct hashed_walk {
 	__u32 _pad;
 };
 
-static long try_hashed_walk(__u32 index, struct hashed_walk *try)
+STEP try_hashed_walk(__u32 index, struct hashed_walk *try)
 {
 	try->end = climb_to_root(ref_of(try->identity), try->namespace_root);
 	if (try->end != WALK_REACHED || hash_settled_path(&try->identity->walk))

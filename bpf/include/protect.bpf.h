@@ -294,6 +294,8 @@ static long ask_alias(__u32 index, struct alias_search *search)
 	return 0;
 }
 
+LONG_LOOP(ask_alias, struct alias_search, no_pointers)
+
 /* As protection_of, of an inode, by every name that it has. Global: verified once. */
 __noinline __u32 protection_of_inode(__u64 address)
 {
@@ -302,7 +304,7 @@ __noinline __u32 protection_of_inode(__u64 address)
 
 	if (!may_be_on(BPF_CORE_READ(inode, i_sb, s_dev)))
 		return 0;
-	repeat(ALIASES_MAX, ask_alias, &search);
+	repeat_long(ALIASES_MAX, ask_alias, &search);
 	return search.found && !search.node ? search.flags : search.flags | PROTECT_UNKNOWN;
 }
 

@@ -47,6 +47,27 @@ static __always_inline identity_ref ref_of(struct task_identity *identity)
 	return identity->walk.owner;
 }
 
+/* An identity by its address, where the verifier has forgotten what lies there: 1 when it is gone. */
+static __always_inline int revive_identity(struct task_identity **identity)
+{
+	identity_ref ref = 0;
+
+	bpf_probe_read_kernel(&ref, sizeof(ref), (void *)*identity + __builtin_offsetof(struct task_identity, walk.owner));
+	*identity = identity_at(ref);
+	return !*identity;
+}
+
+/* The same for the walk of one. */
+static __always_inline int revive_walk(struct walk_result **walk)
+{
+	struct task_identity *identity = (void *)*walk - __builtin_offsetof(struct task_identity, walk);
+
+	if (revive_identity(&identity))
+		return 1;
+	*walk = &identity->walk;
+	return 0;
+}
+
 static __always_inline struct task_identity *identity_of(struct task_struct *task)
 {
 	return identity_at((__u64)task);
