@@ -20,6 +20,7 @@ const MATRIX = KERNEL_SERIES.filter((series) => KERNELS[series].scenarios === "a
 export const ENFORCING = KERNEL_SERIES.filter((series) => series !== "5.10");
 
 const onMatrix: Planned = { usual: MATRIX, full: MATRIX };
+const onEach: Planned = { usual: MATRIX, full: ENFORCING };
 const onOne = (series: KernelSeries): Planned => ({ usual: [series], full: MATRIX });
 const only = (...series: KernelSeries[]): Planned => ({ usual: series, full: series });
 
@@ -27,14 +28,14 @@ const only = (...series: KernelSeries[]): Planned => ({ usual: series, full: ser
 export const SCHEDULE: Readonly<Record<string, Planned>> = {
   persistence: onOne("6.12"),
   no_window: onOne("6.1"),
-  evasion_names: onMatrix,
-  self_protection: onMatrix,
+  evasion_names: onEach,
+  self_protection: onEach,
   evasion_mounts: { usual: [...MATRIX, "7.x"], full: ENFORCING },
-  evasion_programs: onMatrix,
+  evasion_programs: onEach,
   agent_restart: onOne("6.12"),
-  file_rules: onMatrix,
+  file_rules: onEach,
   allow_lists_block: onMatrix,
-  evasion_identity: { usual: MATRIX, full: ENFORCING },
+  evasion_identity: onEach,
   random_paths: onMatrix,
   cgroup_v1: only("6.1"),
   races: { usual: [...MATRIX, "7.x"], full: ENFORCING },
