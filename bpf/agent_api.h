@@ -51,7 +51,7 @@ enum op_class {
 	OP_ATTR = 9,      /* chmod, chown, xattrs */
 	OP_NETWORK = 10,  /* make or use a socket; rows of socket kinds only */
 	OP_MOUNT = 11,    /* something is mounted on this object, or this mount is moved or pivoted */
-	OP_CONNECT = 12,  /* connect to a unix socket's path, send a datagram there */
+	OP_CONNECT = 12,  /* connect to a unix socket's path */
 	OP_NOTIFY = 13,   /* fanotify mark of a whole file system */
 	OP_CREDS = 14,    /* io_uring personality */
 	OP_CAPABILITY = 15, /* use a capability; rows of capabilities only */
@@ -174,7 +174,6 @@ enum hook {
 	HOOK_SOCKET_ACCEPT = 64,
 	HOOK_SOCKET_SENDMSG = 65,
 	HOOK_UNIX_STREAM_CONNECT = 66,
-	HOOK_UNIX_MAY_SEND = 67,
 	HOOK_CAPABLE = 68,
 	HOOKS = 69,
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Connecting to a unix socket that has a path, and sending datagrams to it.
+ * Connecting to a unix socket that has a path.
  *
  * The kernel asks about the socket that was found, not about the name by which; that socket knows the dentry that it was
  * bound at, and the binder's mount, which may be another namespace's. So, as an attribute's, the object has every name by which a mount
  * of the task's own namespace shows that dentry, and each is judged. A hard link to a socket is judged by the socket's first name.
- * Allows what has no path: pairs, and abstract names, which no rule is about. Datagrams are judged one by one.
+ * Allows what has no path: pairs, and abstract names, which no rule is about.
+ * Known hole: datagrams, whose hook would cost each start as much again as this one.
  */
 #include "decide.bpf.h"
 #include "mounts.bpf.h"
@@ -55,13 +56,4 @@ int BPF_PROG(decide_unix_stream_connect, struct sock *sock, struct sock *other, 
 {
 	KEEP_REFUSAL(ret);
 	return judge_listener(HOOK_UNIX_STREAM_CONNECT, other);
-}
-
-DECIDING_HOOK(unix_may_send)
-
-SEC("lsm/unix_may_send")
-int BPF_PROG(decide_unix_may_send, struct socket *sock, struct socket *other, int ret)
-{
-	KEEP_REFUSAL(ret);
-	return judge_listener(HOOK_UNIX_MAY_SEND, BPF_CORE_READ(other, sk));
 }

@@ -244,7 +244,6 @@ export const HOOK_SOCKET_CONNECT = 63;
 export const HOOK_SOCKET_ACCEPT = 64;
 export const HOOK_SOCKET_SENDMSG = 65;
 export const HOOK_UNIX_STREAM_CONNECT = 66;
-export const HOOK_UNIX_MAY_SEND = 67;
 export const HOOK_CAPABLE = 68;
 export const HOOKS = 69;
 /** enum hook: the names of its values. */
@@ -303,7 +302,6 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   64: "HOOK_SOCKET_ACCEPT",
   65: "HOOK_SOCKET_SENDMSG",
   66: "HOOK_UNIX_STREAM_CONNECT",
-  67: "HOOK_UNIX_MAY_SEND",
   68: "HOOK_CAPABLE",
   69: "HOOKS",
 };

@@ -189,7 +189,6 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   inode_set_acl: "FILE_SET_ACL",
   inode_remove_acl: "FILE_REMOVE_ACL",
   unix_stream_connect: "UNIX_STREAM_CONNECT",
-  unix_may_send: "UNIX_MAY_SEND",
   socket_create: "SOCKET_CREATE",
   socket_bind: "SOCKET_BIND",
   socket_listen: "SOCKET_LISTEN",

@@ -59,7 +59,6 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "set-acl": hook(api.HOOK_INODE_SET_ACL, api.OP_ATTR, "/etc/shadow"),
   "remove-acl": hook(api.HOOK_INODE_REMOVE_ACL, api.OP_ATTR, "/etc/shadow"),
   "connect": hook(api.HOOK_UNIX_STREAM_CONNECT, api.OP_CONNECT, "/run/app.sock"),
-  "datagram": hook(api.HOOK_UNIX_MAY_SEND, api.OP_CONNECT, "/dev/log"),
   "mprotect": hook(api.HOOK_FILE_MPROTECT, api.OP_MMAP_EXEC, "/usr/lib/evil.so"),
   "mprotect-write": hook(api.HOOK_FILE_MPROTECT, api.OP_WRITE, "/etc/shadow"),
   "mmap-write": hook(api.HOOK_MMAP_FILE, api.OP_WRITE, "/etc/shadow"),

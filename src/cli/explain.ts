@@ -23,7 +23,7 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
   ["link", "link", "does it get one more name?"],
   ["attributes", "attributes", "are its mode, owner or attributes changed?"],
   ["mount", "mount", "is something mounted over it?"],
-  ["connect", "connect", "is this unix socket connected to, or sent a datagram?"],
+  ["connect", "connect", "is this unix socket connected to?"],
   ["load", "load", "is this program executed by a dynamic loader that was started by hand?"],
   ["mmap-exec", "mmap-exec", "is it mapped as code, as libraries are?"],
 ];

@@ -15,7 +15,7 @@ const DEEDS: Readonly<Record<string, string>> = {
   link: "links",
   attributes: "changes attributes of",
   mount: "mounts over",
-  connect: "connects or sends to",
+  connect: "connects to",
 };
 
 /** Allow rules that are named as makers of an allow-list. */

@@ -388,7 +388,6 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_INODE_SET_ACL]: "inode_set_acl",
   [api.HOOK_INODE_REMOVE_ACL]: "inode_remove_acl",
   [api.HOOK_UNIX_STREAM_CONNECT]: "unix_stream_connect",
-  [api.HOOK_UNIX_MAY_SEND]: "unix_may_send",
   [api.HOOK_SOCKET_CREATE]: "socket_create",
   [api.HOOK_SOCKET_BIND]: "socket_bind",
   [api.HOOK_SOCKET_LISTEN]: "socket_listen",

@@ -133,7 +133,6 @@ export type HookName =
   | "inode_set_acl"
   | "inode_remove_acl"
   | "unix_stream_connect"
-  | "unix_may_send"
   | "socket_create"
   | "socket_bind"
   | "socket_listen"

@@ -43,7 +43,6 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
     "inode_removexattr decides about access control lists too on this kernel",
   ),
   guard("unix_stream_connect", "unix sockets are connected to, whatever their path"),
-  guard("unix_may_send", "unix sockets are sent datagrams, whatever their path"),
   guard("file_mprotect", "memory mapped from a file gets other uses after the rules were asked"),
   guard("file_receive", "descriptors of files are taken from other processes"),
   guard("sb_mount", "a bind mount gives objects another path"),

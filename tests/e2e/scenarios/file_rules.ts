@@ -46,7 +46,7 @@ const prepare = [
   "for f in secret page key flat/x flat/below/x deep/a/b/x keys/x free/x; do echo text >$f; done",
   "for f in 1 2 3 4 5 6 7 8 9; do for d in deep/a pages/a free; do echo text >$d/$f; done; done",
   "mkdir deep/a/empty pages/a/empty",
-  "for d in deep/a pages/a free; do for t in stream datagram; do /files/sockets listen $t $d/$t; done; done",
+  "for d in deep/a pages/a free; do /files/sockets listen $d/socket; done",
   "/files/attributes set deep/a/2 && /files/attributes set pages/a/2",
   "/files/attributes share deep/a/3 && /files/attributes share pages/a/3",
 ].join(" && ");
@@ -69,8 +69,7 @@ const changes: [way: string, run: string, data: string][] = [
   ["appending", "echo more >>DIR/3", "FILE_OPEN"],
   ["opening with O_TRUNC", ": >DIR/4", "FILE_OPEN"],
   ["truncate(2)", "/files/truncate DIR/5", "FILE_TRUNCATE"],
-  ["connecting to a socket", "/files/sockets connect DIR/stream", "UNIX_STREAM_CONNECT"],
-  ["sending a socket a datagram", "/files/sockets send DIR/datagram", "UNIX_MAY_SEND"],
+  ["connecting to a socket", "/files/sockets connect DIR/socket", "UNIX_STREAM_CONNECT"],
   ["unlinking", "/bin/unlink DIR/6", "FILE_UNLINK"],
   ["a hard link to it", "/bin/link DIR/7 /data/free/linked", "FILE_LINK"],
   ["renaming it away", "/bin/mv DIR/8 /data/free/moved", "FILE_RENAME"],

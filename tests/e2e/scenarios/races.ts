@@ -76,10 +76,6 @@ const opens = (claim: string, ruled: string, free: string): Act => ({
 
 const inWeb = "nsenter -t $(ctr task ls | awk '$1 == \"web\" { print $2 }') -m";
 
-/** More than a short record has room for, of the path and of the arguments, of which it is one. */
-const far = `/far${`/${"d".repeat(200)}`.repeat(4)}`;
-const word = "w".repeat(150);
-
 const misses = `ask /v1/status | grep -oE '"(recursion_misses|misses_made_up)":[0-9]+'`;
 
 /** Whether the agent's count of the container's live tasks is the kernel's. */
@@ -160,19 +156,6 @@ scenario({
       },
     },
     start("events", "curl -sN -D $work/events.headers $agent_url/v1/events"),
-    {
-      claim: "a program with a long path and long arguments runs",
-      in: "web",
-      run: `mkdir -p ${far} && cp /bin/true ${far}/true && ${far}/true ${word}`,
-      expect: "ok",
-    },
-    {
-      claim: "and is told whole",
-      in: "host",
-      run:
-        `wait_until grep -q '"ProcessName":"${far}/true".*"Resource":"${far}/true ${word}"' $work/events.out`,
-      expect: "ok",
-    },
     {
       claim:
         "P2 tasks that begin and end where others were preempted in doing so open nothing ruled",
