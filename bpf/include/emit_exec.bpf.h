@@ -99,7 +99,6 @@ static __always_inline void emit_exec(struct task_struct *task, struct task_iden
 struct argument_count {
 	struct walk_result *walk;
 	__u64 start;
-	__u64 bytes;
 	__u64 left;
 };
 
@@ -113,22 +112,28 @@ static __always_inline int revive_count(struct argument_count *count)
 
 #endif
 
-/* One argument further. A long one takes several steps: its end is where less was read than there was room for. */
+/*
+ * One argument further. A long one takes several steps: its end is where less was read than there was room for. The bytes so far
+ * are in text_at: 6.1's verifier follows one step only, takes what that leaves on the stack for all that can be there, and leaves
+ * out the comparisons with more.
+ */
 static long measure_argument(__u32 index, struct argument_count *count)
 {
-	if (!count->left || count->bytes >= ARGS_BYTES_MAX)
+	__u32 bytes = count->walk->text_at;
+
+	if (!count->left || bytes >= ARGS_BYTES_MAX)
 		return 1;
 	/* Where the last walk's names were: the record's text is walked anew. */
 	long length = bpf_probe_read_user_str(count->walk->dentry, sizeof(count->walk->dentry),
-					      (void *)(count->start + count->bytes));
+					      (void *)(count->start + bytes));
 
 	if (length <= 0)
 		return 1;
 	if (length == sizeof(count->walk->dentry)) {
-		count->bytes += length - 1;
+		count->walk->text_at = bytes + length - 1;
 		return 0;
 	}
-	count->bytes += length;
+	count->walk->text_at = bytes + length;
 	count->left--;
 	return 0;
 }
@@ -147,8 +152,9 @@ static __always_inline void emit_new_exec(struct task_identity *identity, struct
 		.left = BPF_CORE_READ(bprm, argc),
 	};
 
+	identity->walk.text_at = 0;
 	/* An argument has one byte at least. */
 	repeat_long(ARGS_BYTES_MAX, measure_argument, &count);
 	emit_exec(current_task(), identity, object_of_file(BPF_CORE_READ(bprm, file)), identity->next_bytes,
-		  (struct argument_block){ count.start, count.bytes });
+		  (struct argument_block){ count.start, identity->walk.text_at });
 }
