@@ -27,11 +27,15 @@ function range(length: number): number[] {
  * letters, so that short words are not turned into strangers.
  */
 export function closest(word: string, candidates: Iterable<string>): string | undefined {
+  const wanted = word.toLowerCase();
   const allowed = Math.max(1, Math.floor(word.length / 3));
   let best: string | undefined;
   let bestDistance = allowed + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    const known = candidate.toLowerCase();
+    // The distance is at least this. Without it, a word as long as a caller likes would be compared letter by letter with all.
+    if (Math.abs(wanted.length - known.length) >= bestDistance) continue;
+    const distance = editDistance(wanted, known);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
