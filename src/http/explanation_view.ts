@@ -1,16 +1,5 @@
 /** An answer of `explain` as JSON, the same from the agent and from `ankylo explain` by itself. */
 import {
-  OP_ATTR,
-  OP_CREATE,
-  OP_DELETE,
-  OP_EXEC,
-  OP_LINK,
-  OP_LOAD,
-  OP_MMAP_EXEC,
-  OP_MOUNT,
-  OP_READ,
-  OP_RENAME,
-  OP_WRITE,
   VERDICT_ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK,
@@ -18,7 +7,13 @@ import {
   VERDICT_POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK,
 } from "../../ffi/generated/agent_api.ts";
-import { type Answer, type Explanation, GUARDED_ACCESSES, type Loser } from "../compile/explain.ts";
+import {
+  ACCESSES,
+  type Answer,
+  type Explanation,
+  GUARDED_ACCESSES,
+  type Loser,
+} from "../compile/explain.ts";
 import { groupOf, type RuleRef } from "../compile/rules.ts";
 import { formatPosition } from "../model/diagnostic.ts";
 import { behindUsualLink } from "../model/lint.ts";
@@ -28,20 +23,10 @@ import type { Workload } from "../model/workload.ts";
 /** What happens to the operation. */
 type Outcome = "refused" | "reported" | "passes";
 
-/** By op class, in the words of alerts. */
-const ACCESS_NAMES: Readonly<Record<number, string>> = {
-  [OP_EXEC]: "exec",
-  [OP_LOAD]: "load",
-  [OP_MMAP_EXEC]: "mmap-exec",
-  [OP_READ]: "read",
-  [OP_WRITE]: "write",
-  [OP_CREATE]: "create",
-  [OP_DELETE]: "delete",
-  [OP_RENAME]: "rename",
-  [OP_LINK]: "link",
-  [OP_ATTR]: "attributes",
-  [OP_MOUNT]: "mount",
-};
+/** By op class: an access is named after the first that it asks for. */
+const ACCESS_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ACCESSES).map(([name, [op]]) => [op!, name]),
+);
 
 const VERDICTS: Readonly<Record<number, readonly [name: string, outcome: Outcome]>> = {
   [VERDICT_NONE]: ["none", "passes"],
@@ -89,7 +74,7 @@ export function explanationView(
 function decisionView({ op, verdict, winner, runnersUp, allowList }: Explanation) {
   const [name, outcome] = VERDICTS[verdict]!;
   return {
-    access: ACCESS_NAMES[op]!,
+    access: ACCESS_NAMES.get(op)!,
     group: groupOf(op)!,
     verdict: name,
     outcome,
