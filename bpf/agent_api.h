@@ -246,7 +246,7 @@ enum pending_mode {
 #define ROW_INDEX 0x00ffffffu
 
 /* header.flags */
-#define IMAGE_BLOCKS 1u /* some file or process verdict refuses: the alias guards apply */
+#define IMAGE_BLOCKS 1u /* names must stay: some path is refused, or a socket or capability is but for one program */
 /* A program's name gives it something: an allow-list of programs that refuses the rest, or an Allow with fromSource. A file
  * system mounted there could put any program under that name, so nothing may be mounted. */
 #define IMAGE_TRUSTS_NAMES 2u

@@ -302,7 +302,8 @@ Deno.test("attribute() asks the row for a rule, the old name's exec for launderi
       asked.push([row, op]);
       return RULE_REF;
     },
-    blockRules: [first],
+    guardRule: first,
+    blockRules: [],
   };
   attribute(decision("/x", { row: 5, op: api.OP_WRITE }), table);
   attribute(decision("/x", { row: 6, op: api.OP_LINK, reason: api.REASON_LAUNDER }), table);
@@ -316,7 +317,7 @@ Deno.test("attribute() names the rule below the directory that had to stay", () 
     rule: { ...RULE, target: { kind: "path" as const, path } },
   });
   const [shell, shadow] = [about("/bin/sh"), about("/etc/shadow")];
-  const table = { explain: () => undefined, blockRules: [shell, shadow] };
+  const table = { explain: () => undefined, guardRule: shell, blockRules: [shell, shadow] };
   const ancestor = (path: string) =>
     attribute(decision(path, { reason: api.REASON_ANCESTOR }), table);
   assert.equal(ancestor("/etc"), shadow);

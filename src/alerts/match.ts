@@ -10,7 +10,9 @@ export type { RuleRef };
 export interface RuleTable {
   /** The rule behind `row` for `op` (`enum op_class`); undefined for posture. */
   explain(row: number, op: number): RuleRef | undefined;
-  /** Every Block rule: what a guard protects is one of them. */
+  /** What a guard is due to where no path tells; undefined: to the posture. */
+  readonly guardRule: RuleRef | undefined;
+  /** Every Block rule about paths: what the guard of ancestors protects is one of them. */
   readonly blockRules: readonly RuleRef[];
 }
 
@@ -24,14 +26,14 @@ export function attribute(event: DecisionEvent, table: RuleTable | undefined): R
     case "rule":
       return table.explain(event.row, event.op);
     case "launder": // The old name was judged as a program.
-      return table.explain(event.row, OP_EXEC) ?? table.blockRules[0];
+      return table.explain(event.row, OP_EXEC) ?? table.guardRule;
     case "ancestor":
-      return ruleBelow(event.path, table.blockRules) ?? table.blockRules[0];
+      return ruleBelow(event.path, table.blockRules) ?? table.guardRule;
     case "image":
     case "pending":
       return undefined;
     default:
-      return table.blockRules[0];
+      return table.guardRule;
   }
 }
 

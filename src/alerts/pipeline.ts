@@ -46,7 +46,7 @@ export interface RecordFacets {
   readonly containers: readonly string[];
   /** `Block`, `Audit` or `Audit (Block)`; empty for telemetry. */
   readonly action: string;
-  /** `Process` or `File`. */
+  /** `Process`, `File`, `Network`, `Capabilities` or `Syscall`. */
   readonly operation: string;
 }
 

@@ -56,7 +56,11 @@ export const POLICY: Policy = {
 export const RULE_REF: RuleRef = { policy: POLICY, rule: RULE };
 
 /** Names one rule for every row and every guard. */
-export const TABLE: RuleTable = { explain: () => RULE_REF, blockRules: [RULE_REF] };
+export const TABLE: RuleTable = {
+  explain: () => RULE_REF,
+  guardRule: RULE_REF,
+  blockRules: [RULE_REF],
+};
 
 export const ACTOR: Actor = {
   exe: "/usr/bin/cat",

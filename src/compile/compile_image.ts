@@ -40,7 +40,7 @@ export interface CompiledImage {
   readonly rules: readonly RuleRef[];
   /** The rule that decided, from a record's row and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
-  /** A Block rule to name when a guard refuses and no row decided: the first by policy name, then as written. */
+  /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
   readonly guardRule: RuleRef | undefined;
   /** Every Block rule about paths, by policy name, then as written: what a guard protects is one of them. */
   readonly blockRules: readonly RuleRef[];
@@ -63,9 +63,8 @@ export function compileImage(
   const facts = factsOf(trie, rules, posture);
   const bytes = encodeImage(trie, PathHasher.of(keys), facts);
   const generation = generationOf(bytes, rules);
-  const blockRules = rules.filter(({ rule }) =>
-    rule.action === "Block" && isPathTarget(rule.target)
-  );
+  const blocking = rules.filter(({ rule }) => rule.action === "Block");
+  const blockRules = blocking.filter(({ rule }) => isPathTarget(rule.target));
   stampGeneration(bytes, generation);
   return {
     generation,
@@ -77,7 +76,7 @@ export function compileImage(
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
       return index === NO_RULE ? undefined : rules[index];
     },
-    guardRule: blockRules[0],
+    guardRule: blockRules[0] ?? blocking[0],
     blockRules,
   };
 }

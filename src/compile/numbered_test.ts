@@ -185,6 +185,19 @@ Deno.test("rules about sockets make no path live, and guard no name but a source
   assert.equal(trusted, IMAGE_BLOCKS | IMAGE_TRUSTS_NAMES);
 });
 
+Deno.test("guardRule is a rule about sockets where none about a path blocks, so that a guard's alert names one", () => {
+  const sockets: RuleText[] = [
+    { at: "net:tcp", action: "Allow", from: ["/a"] },
+    { at: "net:tcp" },
+    { at: "net:udp" },
+  ];
+  const { image, reader } = read([policy("p", ...sockets)], BLOCK);
+  assert.equal(reader.header.flags & IMAGE_BLOCKS, IMAGE_BLOCKS);
+  assert.deepEqual(image.guardRule?.rule, image.rules[1]!.rule);
+  const both = read([policy("p", ...sockets, { at: "/b" })], BLOCK).image;
+  assert.deepEqual(both.guardRule?.rule, both.rules[3]!.rule);
+});
+
 Deno.test("an image without such rules has no references, and one with them just three entries more", () => {
   const file = read([policy("p", { at: "/a" })]);
   const both = read([policy("p", { at: "/a" }, { at: "net:tcp" })]);
