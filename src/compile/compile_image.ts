@@ -10,7 +10,7 @@ import {
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
-import type { Policy } from "../model/policy.ts";
+import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { isPathTarget } from "../model/rule.ts";
 import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
@@ -18,14 +18,7 @@ import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
 import { NO_RULE, packRow, unpackRow, verdictIn } from "./row_table.ts";
-import {
-  differentRules,
-  enforcedRules,
-  isPathOp,
-  policyKey,
-  postureVerdict,
-  type RuleRef,
-} from "./rules.ts";
+import { differentRules, enforcedRules, isPathOp, postureVerdict, type RuleRef } from "./rules.ts";
 
 /** What the kernel needs to judge the containers that one set of policies selects, and what alerts need to name rules. */
 export interface CompiledImage {

@@ -22,7 +22,7 @@ import {
   VERDICT_POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK,
 } from "../../ffi/generated/agent_api.ts";
-import type { Policy } from "../model/policy.ts";
+import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { isPathTarget, type Rule } from "../model/rule.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
@@ -166,11 +166,6 @@ export function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef
   return rules.find(({ rule: { target } }) =>
     isPathTarget(target) && (target.path + "/").startsWith(prefix)
   );
-}
-
-/** Unique among policies that are in force together. */
-export function policyKey(policy: Policy): string {
-  return `${policy.kind}/${policy.namespace}/${policy.name}`;
 }
 
 function byName(a: Policy, b: Policy): number {

@@ -7,7 +7,7 @@ import {
   type Report,
 } from "./diagnostic.ts";
 import { DIAGNOSTICS_MAX } from "./limits.ts";
-import type { Policy } from "./policy.ts";
+import { type Policy, policyKey } from "./policy.ts";
 import { readPolicies } from "./policy_reader.ts";
 import { printable } from "./validate.ts";
 import { readDocuments } from "./yaml_documents.ts";
@@ -47,11 +47,6 @@ function printableFinding(finding: Diagnostic): Diagnostic {
 /** Whether a file may replace its last good version. */
 export function isGood(parsed: Parsed): boolean {
   return !hasErrors(parsed.diagnostics);
-}
-
-/** What two policies must not have in common. */
-export function policyKey(policy: Policy): string {
-  return `${policy.kind}/${policy.namespace}/${policy.name}`;
 }
 
 /** The policies without those whose key came before; each of those is reported with both places. */

@@ -20,3 +20,8 @@ export interface Policy {
   /** Set when the whole policy is not enforced here (another kind, a selector that needs Kubernetes): why. */
   readonly notEnforced?: string;
 }
+
+/** Unique among policies that are in force together. */
+export function policyKey(policy: Policy): string {
+  return `${policy.kind}/${policy.namespace}/${policy.name}`;
+}

@@ -1,6 +1,5 @@
 /** Policies that are no longer in any file, for a little longer. */
-import { policyKey } from "../model/parse.ts";
-import type { Policy } from "../model/policy.ts";
+import { type Policy, policyKey } from "../model/policy.ts";
 
 /**
  * Who replaces a file often takes it away first, or empties it: `mv` from another file system, `cp`, some editors. Between the
