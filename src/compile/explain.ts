@@ -20,6 +20,7 @@ import {
 import type { Policy } from "../model/policy.ts";
 import { pathDefect } from "../model/paths.ts";
 import type { Rule, RuleTarget } from "../model/rule.ts";
+import { shorten } from "../model/validate.ts";
 import type { CompiledImage } from "./compile_image.ts";
 import { isParentJudged, matches, type Question } from "./evaluate.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
@@ -101,7 +102,9 @@ export function readAsk(
   const { access } = texts;
   if (!Object.hasOwn(ACCESSES, access)) {
     throw new RangeError(
-      `Cannot explain access "${access}": must be one of ${Object.keys(ACCESSES).join(", ")}`,
+      `Cannot explain access "${shorten(access)}": must be one of ${
+        Object.keys(ACCESSES).join(", ")
+      }`,
     );
   }
   const from = texts.from === undefined ? "" : questionPath(texts.from);
@@ -113,7 +116,7 @@ export function readAsk(
 function questionPath(written: string): string {
   const components = componentsOf(written);
   const defect = written.startsWith("/") ? pathDefect(written, components) : [
-    `Cannot use path: must start with "/": current value is "${written}"`,
+    `Cannot use path: must start with "/": current value is "${shorten(written)}"`,
     "write the real path as the container sees it",
   ];
   if (defect === undefined) {

@@ -6,6 +6,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { type Context, Hono, type Next } from "hono";
 import type { Log } from "../lib/log.ts";
 import { isLoopback } from "../lib/loopback.ts";
+import { shorten } from "../model/validate.ts";
 import { didYouMean } from "./negotiate.ts";
 import { ProblemError, problemResponse } from "./problem.ts";
 import { addEventRoutes } from "./routes/events.ts";
@@ -136,7 +137,7 @@ function requireLocalHost(c: Context): void {
   throw new ProblemError({
     status: 421,
     title: "Misdirected request",
-    detail: `Host must name this machine's loopback: current value is "${host}"`,
+    detail: `Host must name this machine's loopback: current value is "${shorten(host)}"`,
     hint: "use http://127.0.0.1 or http://localhost",
   });
 }
@@ -152,7 +153,7 @@ function requireReading(c: Context): void {
   throw new ProblemError({
     status: 405,
     title: "Method not allowed",
-    detail: `${c.req.path} can only be read: method is ${method}`,
+    detail: `${shorten(c.req.path)} can only be read: method is ${method}`,
     hint: "policies change by their files, settings by flags, environment or configuration file",
     headers: { allow: "GET, HEAD" },
   });
@@ -164,5 +165,5 @@ function isKnown(path: string): boolean {
 
 function notFound(path: string) {
   const hint = didYouMean(path, Object.keys(ROUTES)) ?? "GET / lists all paths";
-  return { status: 404, title: "Not found", detail: `There is nothing at ${path}`, hint };
+  return { status: 404, title: "Not found", detail: `There is nothing at ${shorten(path)}`, hint };
 }

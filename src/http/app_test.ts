@@ -3,6 +3,7 @@ import { POLICY } from "../alerts/samples.ts";
 import { createApp } from "./app.ts";
 import { sampleState } from "./sample_state.ts";
 import { accepts } from "./negotiate.ts";
+import type { RuleStatus } from "../compile/compile.ts";
 import type { AgentState } from "./state.ts";
 
 async function get(path: string, init: RequestInit = {}, over: Partial<AgentState> = {}) {
@@ -362,6 +363,43 @@ Deno.test("GET /v1/explain says what hinders the rule that decides", async () =>
   }
 });
 
+Deno.test("GET /v1/explain knows the rule that decides when its file has been read again", async () => {
+  const again = structuredClone(POLICY);
+  const lost = { policy: again, rule: again.rules[0]!, state: "not enforced", reason: "no hook" };
+  const asked = "/v1/explain?container=web&access=read&path=/etc/shadow";
+  const { generation } = (await getJson(asked)).body;
+  const [web] = sampleState().workloads();
+  const workloads = () => [{ ...web!, generation }];
+  const rules = () => [lost as RuleStatus];
+  assert.equal((await getJson(asked, { workloads, rules })).body.notInForce, "no hook");
+  const other = { ...lost, policy: { ...again, namespace: "shop" } } as RuleStatus;
+  const { body } = await getJson(asked, { workloads, rules: () => [other] });
+  assert.equal(body.notInForce, undefined);
+});
+
+const LONG = "x".repeat(20_000);
+const LONG_REQUESTS: [path: string, headers?: Record<string, string>][] = [
+  [`/${LONG}`],
+  [`/v1/policies/${LONG}`],
+  [`/v1/policies/${LONG}?form=a`],
+  [`/v1/status?${LONG}=a`],
+  [`/v1/alerts?operation=${LONG}`],
+  [`/v1/explain?container=${LONG}&access=read&path=/a`],
+  [`/v1/explain?container=web&access=${LONG}&path=/a`],
+  [`/v1/explain?container=web&access=read&path=${LONG}`],
+  ["/v1/status", { accept: LONG }],
+  ["/v1/status", { host: LONG }],
+];
+
+for (const [path, headers = {}] of LONG_REQUESTS) {
+  const what = [path.replace(LONG, "LONG"), ...Object.keys(headers)].join(" with a long ");
+  Deno.test(`the refusal of ${what} is short`, async () => {
+    const { status, text } = await get(path, { headers });
+    assert(status >= 400, String(status));
+    assert(text.length < 1_000, text);
+  });
+}
+
 const BAD_QUESTIONS: [query: string, status: number, detail: RegExp, hint: RegExp][] = [
   ["access=read&path=/a", 400, /^container: is missing$/, /^for example /],
   ["container=wbe&access=read&path=/a", 404, /No container is named "wbe"/, /did you mean "web"\?/],
@@ -386,6 +424,14 @@ for (const [query, wanted, detail, hint] of BAD_QUESTIONS) {
     assert.match(body.hint ?? "", hint);
   });
 }
+
+Deno.test("GET /v1/explain offers no other access for a path that is too long", async () => {
+  const path = `/${"a".repeat(200)}`.repeat(25);
+  const { status, body } = await getJson(`/v1/explain?container=web&access=read&path=${path}`);
+  assert.equal(status, 400);
+  assert.match(body.detail, /must have at most \d+ bytes: it has 5025/);
+  assert.equal(body.hint, undefined);
+});
 
 Deno.test("GET /v1/explain finds a container by its id, and keeps commas in paths", async () => {
   const [web] = sampleState().workloads();

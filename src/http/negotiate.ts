@@ -1,6 +1,7 @@
 /** What a request asks for: its media types and its parameters, refused with a hint where they make no sense. */
 import type { Context } from "hono";
 import { closest } from "../lib/suggest.ts";
+import { shorten } from "../model/validate.ts";
 import { ProblemError } from "./problem.ts";
 
 /** @throws {ProblemError} 406 when the client's `Accept` excludes `type`. */
@@ -10,7 +11,7 @@ export function requireAccept(c: Context, type: string): void {
   throw new ProblemError({
     status: 406,
     title: "Not acceptable",
-    detail: `${c.req.path} is served as ${type}, and Accept is "${header}"`,
+    detail: `${shorten(c.req.path)} is served as ${type}, and Accept is "${shorten(header)}"`,
     hint: `send "Accept: ${type}", or none`,
   });
 }
@@ -69,7 +70,7 @@ export function oneOfEach(name: string, values: readonly string[], known: readon
     const found = known.find((word) => word.toLowerCase() === value.toLowerCase());
     if (found !== undefined) return found;
     throw badParameter(
-      `${name}: must be one of ${known.join(", ")}: current value is "${value}"`,
+      `${name}: must be one of ${known.join(", ")}: current value is "${shorten(value)}"`,
       didYouMean(value, known),
     );
   });
@@ -91,5 +92,8 @@ export function badParameter(detail: string, hint?: string): ProblemError {
 
 function unknownParameter(path: string, name: string, known: readonly string[]): ProblemError {
   const takes = known.length === 0 ? "takes no parameters" : `takes ${known.join(", ")}`;
-  return badParameter(`${path} has no parameter "${name}": it ${takes}`, didYouMean(name, known));
+  return badParameter(
+    `${shorten(path)} has no parameter "${shorten(name)}": it ${takes}`,
+    didYouMean(name, known),
+  );
 }

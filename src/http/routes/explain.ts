@@ -1,6 +1,9 @@
 /** Why something passes or fails in a container: `ankylo explain` asks this. */
 import type { Hono } from "hono";
 import { ACCESSES, type Answer, type Ask, readAsk } from "../../compile/explain.ts";
+import type { RuleRef } from "../../compile/rules.ts";
+import { policyKey } from "../../model/policy.ts";
+import { shorten } from "../../model/validate.ts";
 import { explanationView } from "../explanation_view.ts";
 import { badParameter, didYouMean, readTexts, requireAccept } from "../negotiate.ts";
 import { ProblemError } from "../problem.ts";
@@ -40,7 +43,8 @@ function askOf(texts: Texts): Ask {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const [message, hint] = error.message.split("\n  hint: ");
-    throw badParameter(message!, hint ?? didYouMean(access, Object.keys(ACCESSES)));
+    const isKnown = Object.hasOwn(ACCESSES, access);
+    throw badParameter(message!, isKnown ? hint : didYouMean(access, Object.keys(ACCESSES)));
   }
 }
 
@@ -67,7 +71,7 @@ function unknown(wanted: string, all: readonly WorkloadStatus[]): ProblemError {
     (names.length === 0
       ? "no containers are known"
       : `known are ${names.slice(0, 10).join(", ")}${names.length > 10 ? ", …" : ""}`);
-  const detail = `No container is named "${wanted}"`;
+  const detail = `No container is named "${shorten(wanted)}"`;
   return new ProblemError({ status: 404, title: "Not found", detail, hint });
 }
 
@@ -76,7 +80,7 @@ function ambiguous(wanted: string, found: readonly WorkloadStatus[]): ProblemErr
     `${workload.namespace}/${workload.podName} ${workload.id}`
   );
   return badParameter(
-    `${found.length} containers are named "${wanted}": ${ids.join(", ")}`,
+    `${found.length} containers are named "${shorten(wanted)}": ${ids.join(", ")}`,
     "give the id, or its beginning",
   );
 }
@@ -95,7 +99,13 @@ function whyNotInForce(
 
 /** What this kernel lacks for the rules that decide. */
 function whatIsLost(state: AgentState, { explanations }: Answer): string | undefined {
-  const winners = new Set(explanations.map(({ winner }) => winner?.rule));
-  return state.rules().find(({ rule, state }) => state === "not enforced" && winners.has(rule))
-    ?.reason;
+  const winners = new Set(explanations.flatMap(({ winner }) => winner ? [textOf(winner)] : []));
+  return state.rules().find((status) =>
+    status.state === "not enforced" && winners.has(textOf(status))
+  )?.reason;
+}
+
+/** Equal for a rule that was read again: an image that was compiled before holds what was read then. */
+function textOf({ policy, rule }: RuleRef): string {
+  return JSON.stringify([policyKey(policy), rule]);
 }

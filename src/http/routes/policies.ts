@@ -1,6 +1,7 @@
 /** What should be: policies with what became of each rule, and the workloads they select. */
 import type { Context, Hono } from "hono";
 import type { Policy } from "../../model/policy.ts";
+import { shorten } from "../../model/validate.ts";
 import { badParameter, didYouMean, readParameters, requireAccept } from "../negotiate.ts";
 import { ProblemError } from "../problem.ts";
 import type { AgentState } from "../state.ts";
@@ -37,7 +38,7 @@ function findPolicy(c: Context, state: AgentState): Policy {
   if (found.length === 0) throw notFound(name, state);
   const candidates = found.map((policy) => `${policy.kind} ${policy.namespace}/${policy.name}`);
   throw badParameter(
-    `${found.length} policies are named "${name}": ${candidates.join(", ")}`,
+    `${found.length} policies are named "${shorten(name)}": ${candidates.join(", ")}`,
     "add ?kind= or ?namespace=",
   );
 }
@@ -45,6 +46,6 @@ function findPolicy(c: Context, state: AgentState): Policy {
 function notFound(name: string, state: AgentState): ProblemError {
   const hint = didYouMean(name, state.policies().map((policy) => policy.name)) ??
     "a policy whose file has errors is not loaded: see diagnostics in /v1/policies";
-  const detail = `No policy is named "${name}"`;
+  const detail = `No policy is named "${shorten(name)}"`;
   return new ProblemError({ status: 404, title: "Not found", detail, hint });
 }
