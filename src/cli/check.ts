@@ -60,15 +60,22 @@ function containerOf(
   }
   const alone = entrypoint === undefined ? undefined : { programs: [entrypoint], libraries: [] };
   if (root === undefined) return { resolve: undefined, entrypoint: alone };
+  let tree: RootTree;
   try {
-    const tree = new RootTree(root);
-    return {
-      resolve: (path) => tree.resolve(path),
-      entrypoint: entrypoint === undefined ? undefined : tree.entrypoint(entrypoint),
-    };
+    tree = new RootTree(root);
   } catch (error) {
     return `Cannot use --root: ${errorText(error)}\n` +
       "  hint: name a folder with the container's files, for example an unpacked image";
+  }
+  const resolve = (path: string) => tree.resolve(path);
+  try {
+    return {
+      resolve,
+      entrypoint: entrypoint === undefined ? undefined : tree.entrypoint(entrypoint),
+    };
+  } catch (error) {
+    return `Cannot use --entrypoint: ${errorText(error)}\n` +
+      "  hint: write the program's path in the container, and check that all of its files are in --root";
   }
 }
 

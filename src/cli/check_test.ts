@@ -220,7 +220,7 @@ const BAD_CONTAINERS: [options: Partial<CheckOptions>, message: RegExp][] = [
   [{ root: "/nonexistent" }, /^Cannot use --root: .*\n {2}hint: name a folder/],
   [
     { root: "/etc", entrypoint: "/gone" },
-    /Cannot find entrypoint "\/gone" in "\/etc": nothing is there/,
+    /^Cannot use --entrypoint: found no entrypoint "\/gone" in "\/etc": nothing is there\n {2}hint: /,
   ],
   [
     { entrypoint: "nginx" },

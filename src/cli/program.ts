@@ -107,7 +107,7 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
       new Option("--format <format>", "how findings are written").choices(CHECK_FORMATS)
         .default("text" as const),
     )
-    .option("--json", "the same as --format json", false)
+    .addOption(new Option("--json", "the same as --format json").default(false).conflicts("format"))
     .option("--strict", "warnings are errors, for pull requests", false)
     .option("--root <folder>", "the container's file system: paths are looked up in it")
     .option("--entrypoint <path>", "the program that the container starts with: is it refused?");
@@ -115,7 +115,10 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
   check.addHelpText("after", CHECK_HELP);
   check.action(async (files, { json, format, strict, root, entrypoint }) => {
     const { settings: { posture } } = await settingsFrom(check, ["posture.file"]);
-    const container = { ...(root && { root }), ...(entrypoint && { entrypoint }) };
+    const container = {
+      ...(root !== undefined && { root }),
+      ...(entrypoint !== undefined && { entrypoint }),
+    };
     const options = { format: json ? "json" as const : format, strict, posture, ...container };
     done(await runCheck(files, options, io));
   });

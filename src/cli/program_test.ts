@@ -80,6 +80,20 @@ Deno.test("ankylo check is strict, and writes SARIF", async () => {
   assert.ok("summary" in JSON.parse((await run("check", "--json", folder)).out));
 });
 
+Deno.test("ankylo check refuses an empty root, an empty entrypoint and two formats", async () => {
+  const file = new URL("../../k8s/examples", import.meta.url).pathname;
+  const cases: [args: string[], message: RegExp][] = [
+    [["--root", ""], /^Cannot use --root: /],
+    [["--entrypoint", ""], /^Cannot use --entrypoint: must start with "\/": current value is ""/],
+    [["--json", "--format", "sarif"], /'--json' cannot be used with option '--format <format>'/],
+  ];
+  for (const [args, message] of cases) {
+    const { status, out, err } = await run("check", ...args, file);
+    assert.deepEqual([status, out], [EXIT_USAGE, ""]);
+    assert.match(err, message);
+  }
+});
+
 Deno.test("ankylo version says what this is", async () => {
   assert.match((await run("version")).out, /^ankylo \d+\.\d+\.\d+ \(sources; deno /);
 });

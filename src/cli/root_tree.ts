@@ -1,6 +1,6 @@
 /** A container's file system that lies in a folder here: what its paths are, and what its first program needs. */
 import { dirname, join } from "node:path";
-import type { Entrypoint } from "../compile/lockout.ts";
+import { type Entrypoint, LIBRARY_DIRECTORIES } from "../compile/lockout.ts";
 import type { RealPath } from "../model/lint.ts";
 import { type ElfNeeds, readElfNeeds } from "./elf.ts";
 
@@ -13,9 +13,6 @@ const INTERPRETERS_MAX = 5;
 /** Programs of a few megabytes are usual, of some hundred not unheard of. */
 const PROGRAM_BYTES_MAX = 1 << 30;
 
-/** Where loaders look without being told. */
-const LIBRARY_DIRECTORIES = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"];
-
 export class RootTree {
   readonly #root: string;
 
@@ -25,8 +22,20 @@ export class RootTree {
     this.#root = root;
   }
 
-  /** Follows links as the kernel does in the container: never out of the folder. Undefined after too many. */
+  /**
+   * Follows links as the kernel does in the container: never out of the folder. Undefined after too many, and where nobody can
+   * tell: in a directory that this user may not enter, and for a path that has become too long.
+   */
   resolve(path: string): RealPath | undefined {
+    try {
+      return this.#resolve(path);
+    } catch (error) {
+      if (isOutOfReach(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #resolve(path: string): RealPath | undefined {
     const left = namesOf(path).reverse();
     const real: string[] = [];
     let kind: RealPath["kind"] = "directory";
@@ -67,10 +76,10 @@ export class RootTree {
   }
 
   #file(path: string, what: string): string {
-    const real = this.resolve(path);
+    const real = this.#resolve(path);
     if (real?.kind === "file") return real.path;
     const found = real === undefined ? "it is a link to itself" : KIND_TEXTS[real.kind];
-    throw new Error(`Cannot find ${what} "${path}" in "${this.#root}": ${found}`);
+    throw new Error(`found no ${what} "${path}" in "${this.#root}": ${found}`);
   }
 
   #read(path: string): Uint8Array<ArrayBuffer> {
@@ -139,6 +148,11 @@ function statOf(place: string): Deno.FileInfo | undefined {
     }
     throw error;
   }
+}
+
+function isOutOfReach(error: unknown): boolean {
+  return error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Error && "code" in error && error.code === "ENAMETOOLONG";
 }
 
 function kindOf(info: Deno.FileInfo | undefined): RealPath["kind"] {

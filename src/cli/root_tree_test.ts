@@ -81,11 +81,37 @@ Deno.test("RootTree.entrypoint() finds interpreter, loader and libraries", async
   });
 });
 
+Deno.test("RootTree.resolve() does not know what it may not look at", async () => {
+  await withTree((tree) => {
+    withForbidden("/etc/", () => {
+      assert.equal(tree.resolve("/etc/hosts"), undefined);
+      assert.equal(tree.resolve("/out/hosts"), undefined);
+      assert.throws(() => tree.entrypoint("/etc/hosts"), Deno.errors.PermissionDenied);
+      assert.deepEqual(tree.resolve("/bin"), { path: "/usr/bin", kind: "directory" });
+    });
+    assert.equal(tree.resolve(`/${"a".repeat(300)}`), undefined);
+  });
+});
+
+/** Whoever runs the tests may look at everything: here not at places with `part` in their path. */
+function withForbidden(part: string, use: () => void): void {
+  const real = Deno.lstatSync;
+  Deno.lstatSync = (place) => {
+    if (String(place).includes(part)) throw new Deno.errors.PermissionDenied("lstat");
+    return real(place);
+  };
+  try {
+    use();
+  } finally {
+    Deno.lstatSync = real;
+  }
+}
+
 const BAD: [path: string, message: RegExp][] = [
-  ["/gone", /Cannot find entrypoint "\/gone" in ".*": nothing is there/],
-  ["/etc", /Cannot find entrypoint "\/etc" in ".*": it is a directory/],
-  ["/lost.sh", /Cannot find interpreter "\/bin\/none"/],
-  ["/bin/lost", /Cannot find dynamic loader "\/lib64\/gone\.so"/],
+  ["/gone", /found no entrypoint "\/gone" in ".*": nothing is there/],
+  ["/etc", /found no entrypoint "\/etc" in ".*": it is a directory/],
+  ["/lost.sh", /found no interpreter "\/bin\/none"/],
+  ["/bin/lost", /found no dynamic loader "\/lib64\/gone\.so"/],
   ["/loop.sh", /"\/loop\.sh" has too many interpreters/],
 ];
 

@@ -18,7 +18,7 @@ function findingAt(file: string, more: Partial<Diagnostic> = {}): Diagnostic {
 
 const FINDINGS: readonly Diagnostic[] = [
   findingAt("policies/a b.yaml"),
-  findingAt("/work/policies/ü.yaml", { severity: "error", field: "" }),
+  findingAt("/srv/policies/ü.yaml", { severity: "error", field: "" }),
   findingAt("/elsewhere/c.yaml"),
   ...Object.keys(DIAGNOSTIC_CODES).map((code) =>
     findingAt("./d.yaml", { code: code as keyof typeof DIAGNOSTIC_CODES })
@@ -26,7 +26,7 @@ const FINDINGS: readonly Diagnostic[] = [
 ];
 
 const sarif = (findings: readonly Diagnostic[]) =>
-  JSON.parse(checkSarif(findings, { version: "0.1.0", folder: "/work" }));
+  JSON.parse(checkSarif(findings, { version: "0.1.0", folder: "/srv" }));
 
 const ajv = new Ajv({ schemaId: "auto", meta: false });
 ajv.addMetaSchema(draft04);

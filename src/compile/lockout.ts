@@ -34,8 +34,8 @@ export interface Lockout {
   readonly path?: string;
 }
 
-/** Where the loader and libraries lie in most images. */
-const LIBRARY_DIRECTORIES = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
+/** Where the loader and libraries lie in most images, and where loaders look without being told. */
+export const LIBRARY_DIRECTORIES = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 /**
  * Of each policy, together with those that select all its containers too, what refuses the first program. What two policies
