@@ -84,7 +84,9 @@ function conflictFinding({ kind, ref, by, sometimes, source }: Conflict): Diagno
         ref.rule,
         kind,
         `${subject} never decides${when}: ${ruleText(by.rule)} at ${where} decides before it`,
-        'a recursive directory decides before one that is not: add "recursive: true" to this one, or remove it',
+        'a recursive directory decides before one that is not: add "recursive: true" to this one' +
+          // Without its last Allow rule an allow-list is none.
+          (ref.rule.action === "Allow" ? "" : ", or remove it"),
       );
   }
 }
@@ -112,9 +114,10 @@ function lockoutFinding({ ref, kind, group, path }: Lockout, entrypoint?: Entryp
       `add an Allow rule for "${path}", without fromSource`,
     ],
     sources: [
-      'The process allow-list has only rules with "fromSource": with posture.file block the ' +
+      `The ${group} allow-list has only rules with "fromSource": with posture.file block the ` +
       "container's first program, which its runtime starts, is refused",
-      "add an Allow rule for the entrypoint, without fromSource",
+      "add an Allow rule for the entrypoint, without fromSource" +
+      (group === "file" ? ", and one for its dynamic loader" : ""),
     ],
     libraries: [
       "The file allow-list names no directory of libraries: with posture.file block no program " +
@@ -126,10 +129,13 @@ function lockoutFinding({ ref, kind, group, path }: Lockout, entrypoint?: Entryp
 }
 
 function need(group: "process" | "file", path = "", entrypoint?: Entrypoint): string {
-  if (group === "file") return `the library "${path}" of the container's first program`;
-  return path === entrypoint?.programs[0]
+  if (entrypoint?.programs.includes(path) !== true) {
+    return `the library "${path}" of the container's first program`;
+  }
+  const program = path === entrypoint.programs[0]
     ? `the container's first program "${path}"`
     : `"${path}", the interpreter of the container's first program`;
+  return group === "file" ? `reading ${program}` : program;
 }
 
 function warning(rule: Rule, code: DiagnosticCode, message: string, hint: string): Diagnostic {

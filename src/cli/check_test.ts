@@ -211,6 +211,8 @@ Deno.test("runCheck() says whether the container's first program would be refuse
     ]);
     const files = "  file: {matchPaths: [{path: /usr/lib/libc.so, action: Allow}]}\n";
     assert.deepEqual(await found(files, { entrypoint, posture: BLOCK }), [
+      'spec.file.matchPaths[0]: The file allow-list refuses reading the container\'s first program "/entry.sh", which no rule of it names: with posture.file block it does not start',
+      'spec.file.matchPaths[0]: The file allow-list refuses reading "/usr/bin/dash", the interpreter of the container\'s first program, which no rule of it names: with posture.file block it does not start',
       'spec.file.matchPaths[0]: The file allow-list refuses the library "/usr/lib/ld.so" of the container\'s first program, which no rule of it names: with posture.file block it does not start',
     ]);
   });

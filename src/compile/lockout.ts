@@ -15,9 +15,9 @@ import { enforcedRules, type RuleRef } from "./rules.ts";
 
 /** What a container needs to start, real paths in its own file system. */
 export interface Entrypoint {
-  /** The program, and for a script its interpreter: each is executed. */
+  /** The program, and for a script its interpreter: each is opened and executed. */
   readonly programs: readonly string[];
-  /** The dynamic loader and the libraries: each is opened by the program itself. */
+  /** The dynamic loader first, which the kernel opens for the program; then the libraries, which the program opens. */
   readonly libraries: readonly string[];
 }
 
@@ -26,13 +26,17 @@ export interface Lockout {
   readonly ref: RuleRef;
   /**
    * `blocked`, `unlisted`: a Block rule names `path`, or no rule of an allow-list does. Without an entrypoint: `sources`: no
-   * Allow rule of the allow-list holds for a program that the runtime starts; `libraries`: none names a place of libraries.
+   * Allow rule of the allow-list holds for the runtime, which opens and executes the program; `libraries`: none names a
+   * place of libraries.
    */
   readonly kind: "blocked" | "unlisted" | "sources" | "libraries";
   readonly group: "process" | "file";
   /** What is refused, where an entrypoint is known. */
   readonly path?: string;
 }
+
+/** The runtime's own program, which executes the first one, is nobody that a rule would name: its source is empty. */
+const RUNTIME = "";
 
 /** Where the loader and libraries lie in most images, and where loaders look without being told. */
 export const LIBRARY_DIRECTORIES = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
@@ -69,13 +73,17 @@ function entrypointLockouts(
   posture: Posture,
   { programs, libraries }: Entrypoint,
 ): Lockout[] {
+  const program = programs.at(-1) ?? "";
   return [
-    ...programs.map((path) => refusal(OP_EXEC, path, "", rules, posture)),
-    ...libraries.map((path) => refusal(OP_READ, path, programs.at(-1) ?? "", rules, posture)),
+    ...programs.map((path) => refusal(OP_EXEC, path, RUNTIME, rules, posture)),
+    ...programs.map((path) => refusal(OP_READ, path, RUNTIME, rules, posture)),
+    // The kernel opens the loader before the program takes the runtime's place.
+    ...libraries.map((path, index) =>
+      refusal(OP_READ, path, index === 0 ? RUNTIME : program, rules, posture)
+    ),
   ].filter((lockout) => lockout !== undefined);
 }
 
-/** The runtime's own program, which executes the first one, is nobody that a rule would name: its source is empty. */
 function refusal(
   op: number,
   path: string,
@@ -96,9 +104,11 @@ function refusal(
 function guessLockouts(rules: readonly RuleRef[], posture: Posture): Lockout[] {
   if (posture.file !== "block") return [];
   const lockouts: Lockout[] = [];
-  const programs = allowsOf("process", rules);
-  if (programs.length > 0 && programs.every(({ rule }) => rule.fromSource.length > 0)) {
-    lockouts.push({ ref: programs[0]!, kind: "sources", group: "process" });
+  for (const group of ["process", "file"] as const) {
+    const allows = allowsOf(group, rules);
+    if (allows.length > 0 && allows.every(({ rule }) => rule.fromSource.length > 0)) {
+      lockouts.push({ ref: allows[0]!, kind: "sources", group });
+    }
   }
   const files = allowsOf("file", rules);
   if (files.length > 0 && !LIBRARY_DIRECTORIES.some((path) => mentions(files, path))) {

@@ -81,7 +81,52 @@ const CASES: [
     [{ at: "/usr/lib/libc.so.6", ...allow }],
     BLOCK,
     NGINX,
-    ["unlisted file 1 /usr/lib/ld.so"],
+    [
+      "unlisted file 1 /entry.sh",
+      "unlisted file 1 /usr/bin/dash",
+      "unlisted file 1 /usr/lib/ld.so",
+    ],
+  ],
+  [
+    "files without the programs",
+    [{ at: "/usr/lib//", ...allow }, { at: "/etc//", ...allow }],
+    BLOCK,
+    NGINX,
+    ["unlisted file 1 /entry.sh", "unlisted file 1 /usr/bin/dash"],
+  ],
+  [
+    "a program that must not be read",
+    [{ at: "/usr/bin/dash" }],
+    AUDIT,
+    NGINX,
+    ["blocked file 1 /usr/bin/dash"],
+  ],
+  [
+    "files for the program alone",
+    [{ at: "///", from: ["/usr/bin/dash"], ...allow }],
+    BLOCK,
+    NGINX,
+    [
+      "unlisted file 1 /entry.sh",
+      "unlisted file 1 /usr/bin/dash",
+      "unlisted file 1 /usr/lib/ld.so",
+    ],
+  ],
+  [
+    "a loader that the program may not open",
+    [
+      { at: "/usr/lib/ld.so", from: ["/usr/bin/dash"] },
+    ],
+    AUDIT,
+    NGINX,
+    [],
+  ],
+  [
+    "files for some programs only",
+    [{ at: "///", from: ["/usr/bin/dash"], ...allow }],
+    BLOCK,
+    undefined,
+    ["sources file 1"],
   ],
   ["a blocked library", [{ at: "/usr/lib//" }], AUDIT, NGINX, [
     "blocked file 1 /usr/lib/ld.so",
