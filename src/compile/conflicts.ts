@@ -114,10 +114,19 @@ function conflictFor(
     const relation = relations.between(rival.ref.policy, ref.policy);
     const conflict = { kind, ref, by: rival.ref, sometimes: relation === "sometimes" };
     if (relation === "always") return conflict;
-    // Two policies that now and then meet may well say the same.
-    if (relation === "sometimes" && kind !== "duplicate") possible ??= conflict;
+    if (relation === "sometimes" && isSurprise(ref, rival.ref, ops)) possible ??= conflict;
   }
   return possible;
+}
+
+/**
+ * Whether it matters that two policies meet now and then. They may well say the same, or one be stricter for a few
+ * containers; but what was to pass is refused, or what was to be refused or reported is not.
+ */
+function isSurprise({ rule }: RuleRef, rival: RuleRef, ops: readonly number[]): boolean {
+  const [own, other] = [verdictsOf(rule), verdictsOf(rival.rule)];
+  if (ops.every((op) => own[op] === other[op])) return false;
+  return rule.action === "Allow" || ops.some((op) => isStricter(own[op]!, other[op]!));
 }
 
 /** What the rival alone does to the rule; undefined when the rule still decides something. */

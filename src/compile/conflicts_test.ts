@@ -104,6 +104,27 @@ Deno.test("findConflicts() tells of what may meet, but not of what both say", ()
   assert.deepEqual(conflictsOf(one, apart), []);
 });
 
+const LAYERS: [claim: string, one: RuleText, other: RuleText, conflicts: string[]][] = [
+  ["Audit for all and Block for some", { at: "/a", ...audit }, { at: "/a" }, []],
+  ["Block and Block of all below", { at: "/a/" }, { at: "/a//" }, []],
+  ["Allow and Allow of all below", { at: "/a/", ...allow }, { at: "/a//", ...allow }, []],
+  ["Audit and Block of all below", { at: "/a/", ...audit }, { at: "/a//" }, []],
+  ["Allow and Block of all below", { at: "/a/", ...allow }, { at: "/a//" }, [
+    "shadowed one:1 by other:1 sometimes",
+  ]],
+  ["Block and Allow of all below", { at: "/a/" }, { at: "/a//", ...allow }, [
+    "shadowed one:1 by other:1 sometimes",
+  ]],
+];
+
+for (const [claim, first, second, conflicts] of LAYERS) {
+  Deno.test(`findConflicts() for ${claim} of policies that may meet: ${conflicts.join() || "none"}`, () => {
+    const one = selecting({ tier: "web" }, policy("one", first));
+    const other = selecting({ app: "x" }, policy("other", second));
+    assert.deepEqual(conflictsOf(one, other), conflicts);
+  });
+}
+
 Deno.test("findConflicts() does not depend on the order of policies", () => {
   const [a, b] = [policy("a", { at: "/x", ...allow }), policy("b", { at: "/x" }, { at: "/x" })];
   assert.deepEqual(conflictsOf(a, b), conflictsOf(b, a));

@@ -81,9 +81,7 @@ function readPolicy(document: Tree, report: Report): Policy | undefined {
   const rules = readRules(definition.kind, spec, collect);
   // What has an error is missing here, and "no rules" or "no label" would mislead.
   if (!hasErrors(findings)) {
-    if (KIND_NOT_ENFORCED[definition.kind] === undefined) {
-      warnUnconditional(definition.kind, document, selector, collect);
-    }
+    if (definition.kind === "KubeArmorPolicy") warnUnconditional(document, selector, collect);
     warnEmpty(document, rules, collect);
   }
   findings.forEach(report);
@@ -155,22 +153,17 @@ function findKind(document: MapTree, report: Report): (typeof KINDS)[number] | u
   return definition;
 }
 
-function warnUnconditional(
-  kind: PolicyKind,
-  document: MapTree,
-  selector: Selector,
-  report: Report,
-): void {
-  if (hasCondition(selector)) return;
-  const [wanted, hint] = kind === "KubeArmorClusterPolicy"
-    ? ["namespace or label", 'add matchExpressions with "key: namespace" or "key: label"']
-    : ["label", `add matchLabels, for example ${CONTAINER_NAME_KEY}: web`];
+/** A policy with a namespace is meant for pods, and without a condition for all of them there. */
+function warnUnconditional(document: MapTree, selector: Selector, report: Report): void {
+  const metadata = child(document, "metadata")!;
+  if (hasCondition(selector) || childText(metadata, "namespace") !== "") return;
   report({
     severity: "warning",
     where: whereOf(child(document, "spec")!, "selector"),
     field: "spec.selector",
-    message: `Found no ${wanted} to select by: outside Kubernetes the policy selects no container`,
-    hint,
+    message: "Found no label to select by: outside Kubernetes the policy selects no container",
+    hint:
+      `add matchLabels, for example ${CONTAINER_NAME_KEY}: web; for all pods of a namespace add metadata.namespace`,
   });
 }
 

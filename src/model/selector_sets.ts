@@ -67,10 +67,16 @@ function conditionsOf(policies: readonly Policy[]): Map<string, Values[]> {
   for (const { kind, namespace, selector } of policies) {
     // A policy without namespace may be meant for Kubernetes' default or for containers outside it.
     if (kind === "KubeArmorPolicy" && namespace !== "") add(NAMESPACE, only([namespace]));
+    if (kind === "KubeArmorClusterPolicy") add(NAMESPACE, withoutSystem(selector));
     for (const [key, value] of Object.entries(selector.matchLabels)) add(key, only([value]));
     for (const expression of selector.matchExpressions ?? []) addExpression(expression, add);
   }
   return conditions;
+}
+
+function withoutSystem(selector: Selector): Values {
+  const denied = SYSTEM_NAMESPACES.filter((namespace) => !namesNamespace(selector, namespace));
+  return { allowed: undefined, denied: new Set(denied) };
 }
 
 function addExpression(

@@ -105,6 +105,27 @@ const PAIRS: [claim: string, one: Policy, other: Policy, together: boolean, cove
     false,
   ],
   [
+    "all namespaces and a system's",
+    cluster(),
+    policy({}, { namespace: "kube-system" }),
+    false,
+    false,
+  ],
+  [
+    "a system's namespace by name and its own",
+    cluster(namespace("In", "kube-system")),
+    policy({}, { namespace: "kube-system" }),
+    true,
+    false,
+  ],
+  [
+    "a system's namespace by name and all namespaces",
+    cluster(namespace("In", "kube-system")),
+    cluster(),
+    false,
+    false,
+  ],
+  [
     "names that differ",
     policy({ containerNames: ["a"] }),
     policy({ containerNames: ["b"] }),
@@ -154,7 +175,7 @@ const names = {
 };
 const anyPolicy = fc.oneof(
   fc.record({
-    namespace: fc.constantFrom("", "x", "y"),
+    namespace: fc.constantFrom("", "x", "y", "kube-system"),
     matchLabels: fc.constantFrom({}, { a: "1" }, { a: "2" }, { b: "1" }),
     matchExpressions: fc.array(anyExpression, { maxLength: 2 }),
     ...names,
