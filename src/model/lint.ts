@@ -1,4 +1,5 @@
 /** Policies that are valid and probably do not do what they say. */
+import { dirname } from "node:path";
 import type { Diagnostic } from "./diagnostic.ts";
 import type { Policy } from "./policy.ts";
 import { type Rule, ruleField, targetText } from "./rule.ts";
@@ -38,8 +39,8 @@ export type Resolve = (path: string) => RealPath | undefined;
 
 /**
  * Warnings about a selector that selects nothing, and about rules whose path leads through a link: the kernel compares
- * real paths, so that such a rule matches nothing. A policy that names both places, or enforces nothing, is not warned
- * about.
+ * real paths, so that such a rule matches nothing. A policy that names or covers both places, or enforces nothing, is not
+ * warned about.
  *
  * @param resolve asks a container's file system; without it links are guessed
  */
@@ -68,6 +69,7 @@ function selectorWarning({ where, name }: Policy): Diagnostic {
 
 function targetWarnings(rules: readonly Rule[], resolve: Resolve | undefined): Diagnostic[] {
   const named = new Set(rules.map(targetKey));
+  const trees = treesOf(rules);
   return rules.flatMap((rule) => {
     const { target } = rule;
     if (target.kind !== "path" && target.kind !== "directory") return [];
@@ -75,7 +77,7 @@ function targetWarnings(rules: readonly Rule[], resolve: Resolve | undefined): D
     if (found === undefined) return fileTypeWarning(rule, resolve?.(target.path)?.kind);
     if (found.real === undefined) return [linkWarning(rule, ruleField(rule), target.path, found)];
     const real = { ...rule, target: { ...target, path: found.real } };
-    if (named.has(targetKey(real))) return [];
+    if (named.has(targetKey(real)) || isCovered(rule, found.real, trees)) return [];
     const shown = { ...found, real: targetText(real.target) };
     return [linkWarning(rule, ruleField(rule), targetText(target), shown)];
   });
@@ -98,7 +100,7 @@ interface Link {
 }
 
 function findLink(path: string, resolve: Resolve | undefined): Link | undefined {
-  if (PROCESS_LINKS.some((link) => `${path}/`.startsWith(`${link}/`))) {
+  if (PROCESS_LINKS.some((link) => isAtOrBelow(path, link))) {
     return { real: undefined, sure: true };
   }
   if (resolve !== undefined) {
@@ -111,8 +113,47 @@ function findLink(path: string, resolve: Resolve | undefined): Link | undefined 
 
 /** Where a path leads in the many images in which a directory above it is a link; undefined: nowhere else. */
 export function behindUsualLink(path: string): string | undefined {
-  const found = LINKS.find(([link]) => `${path}/`.startsWith(`${link}/`));
+  const found = LINKS.find(([link]) => isAtOrBelow(path, link));
   return found && found[1] + path.slice(found[0].length);
+}
+
+/** Rules on recursive directories, by what `treeKey` says of them. */
+type Trees = ReadonlyMap<string, readonly Rule[]>;
+
+function treesOf(rules: readonly Rule[]): Trees {
+  const trees = new Map<string, Rule[]>();
+  for (const rule of rules) {
+    const { target } = rule;
+    if (target.kind !== "directory" || !target.recursive) continue;
+    const key = treeKey(rule, target.path);
+    trees.set(key, [...trees.get(key) ?? [], rule]);
+  }
+  return trees;
+}
+
+function treeKey({ group, fromSource }: Rule, path: string): string {
+  return JSON.stringify([group, fromSource, path]);
+}
+
+/** Whether the deepest recursive directory that holds `path` says the same about it as the rule, if that named it. */
+function isCovered(rule: Rule, path: string, trees: Trees): boolean {
+  // Of programs only exact paths say that they may not be mapped either.
+  if (rule.group === "process" && rule.target.kind === "path" && rule.action !== "Allow") {
+    return false;
+  }
+  for (let directory = path;; directory = dirname(directory)) {
+    const deciding = trees.get(treeKey(rule, directory));
+    if (deciding !== undefined) {
+      return deciding.some(({ action, readOnly }) =>
+        action === rule.action && readOnly === rule.readOnly
+      );
+    }
+    if (directory === "/") return false;
+  }
+}
+
+function isAtOrBelow(path: string, directory: string): boolean {
+  return `${path}/`.startsWith(`${directory}/`);
 }
 
 function targetKey(rule: Rule): string {
@@ -131,13 +172,18 @@ function linkWarning(rule: Rule, field: string, written: string, { real, sure }:
       ? "the kernel compares real paths, and this one is another for each process: name the directory that it leads to"
       : sure
       ? `the kernel compares real paths: write "${real}"`
-      : `${
-        field.includes(".fromSource[")
-          ? `add "${real}" to fromSource`
-          : `add a rule for "${real}" too`
-      }, or ignore this if your image has no such link`,
+      : guessedHint(rule, field, real),
     code: "link",
   };
+}
+
+/** Programs behind a link of a directory are often links again, which only a file system can tell. */
+function guessedHint(rule: Rule, field: string, real: string): string {
+  const isSource = field.includes(".fromSource[");
+  const advice = isSource ? `add "${real}" to fromSource` : `add a rule for "${real}" too`;
+  const isPath = isSource || rule.target.kind === "path";
+  return `${advice}, or ignore this if your image has no such link` +
+    (isPath ? "; it may be a link itself (sh is dash or busybox): --root tells" : "");
 }
 
 function fileTypeWarning(rule: Rule, kind: RealPath["kind"] | undefined): Diagnostic[] {
