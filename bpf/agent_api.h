@@ -247,8 +247,9 @@ enum pending_mode {
 
 /* header.flags */
 #define IMAGE_BLOCKS 1u /* names must stay: some path is refused, or a socket or capability is but for one program */
-/* A program's name gives it something: an allow-list of programs that refuses the rest, or an Allow with fromSource. A file
- * system mounted there could put any program under that name, so nothing may be mounted. */
+/* A program's name gives it something: an allow-list of programs that refuses the rest, or a rule with fromSource that
+ * lets pass what is refused to others. A file system mounted there could put any program under that name, so nothing may be
+ * mounted. */
 #define IMAGE_TRUSTS_NAMES 2u
 #define IMAGE_HOLDS_CREDS 4u /* some capability is refused: io_uring may not act with other credentials */
 

@@ -7,8 +7,10 @@
  * and not to use (CAP_OPT_NOAUDIT), gets the same answer and no record. CAP_OPT_INSETID is no probe: it marks what
  * setuid and its like ask before they act.
  *
- * Not judged: what overlayfs does in its layers with the credentials of who mounted it; the user's own act was judged. Known
- * hole: what a container got by a capability before the policy came, it keeps.
+ * Not judged: what overlayfs does in its layers with the credentials of who mounted it; the user's own act was judged. A task
+ * that has ever used io_uring is judged there, too: what it asked for earlier may be done now, with the credentials that it had
+ * then (io_prep_async_work in io_uring/io_uring.c), and nothing tells the two apart. Known hole: what a container got by a
+ * capability before the policy came, it keeps.
  */
 #include "credentials.bpf.h"
 #include "numbered.bpf.h"
@@ -41,6 +43,11 @@ __noinline int judge_capability(identity_ref ref, __u32 capability, __u32 probes
 	return -EPERM;
 }
 
+static __always_inline int has_used_io_uring(struct task_struct *task)
+{
+	return bpf_core_field_exists(task->io_uring) && BPF_CORE_READ(task, io_uring) != NULL;
+}
+
 DECIDING_HOOK(capable)
 
 SEC("lsm/capable")
@@ -54,7 +61,7 @@ int BPF_PROG(decide_capable, const struct cred *credentials, struct user_namespa
 	if (!any_live(identity->container, OP(OP_CAPABILITY)))
 		return 0;
 	/* Allows: overlayfs at work in its layers. */
-	if (acts_for_user(current_task()))
+	if (acts_for_user(current_task()) && !has_used_io_uring(current_task()))
 		return 0;
 	return judge_capability(ref_of(identity), capability, options & CAP_OPT_NOAUDIT) ? -EPERM : 0;
 }

@@ -7,10 +7,13 @@
  * pidfd_getfd, or be inherited from a program that may have it. Sending too, because TCP Fast Open connects by it, and
  * UDP needs no connect; io_uring comes by the same hooks. What a socket is, is read from the kernel's own structure.
  *
- * Not judged: sockets that the kernel makes for itself (a volume by NFS). Known holes: receiving; before 6.5 sendfile and splice
+ * Not judged: sockets that the kernel makes for itself (a volume by NFS), and what a block device's driver sends while a
+ * container's task waits for it (nbd; NVMe over TCP, whose sockets look like a user's before 6.15). Known holes: receiving; before 6.5 sendfile and splice
  * into a socket that is connected already; who may make raw sockets can write any protocol into them, and only `raw` speaks of those.
  */
 #include "network.bpf.h"
+
+#define PF_MEMALLOC 0x800
 
 /*
  * Judges a socket for the running task. `tells`: whether Audit has something to say; a connected socket's every message is
@@ -115,6 +118,9 @@ SEC("lsm/socket_sendmsg")
 int BPF_PROG(decide_socket_sendmsg, struct socket *socket, struct msghdr *message, int size, int ret)
 {
 	KEEP_REFUSAL(ret);
+	/* Allows: a block device's driver, which may use the memory's reserve to send (memalloc_noreclaim_save); no user can say so. */
+	if (task_read(current_task(), flags) & PF_MEMALLOC)
+		return 0;
 	message = untrusted(struct msghdr, message);
 	__u32 begins = message->msg_name != NULL || message->msg_flags & MSG_FASTOPEN;
 

@@ -12,7 +12,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { isPathTarget } from "../model/rule.ts";
+import { type Action, isPathTarget } from "../model/rule.ts";
 import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
@@ -88,7 +88,7 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
     opsLive: opsLive(trie, [unreachable, anonymous]),
     blocks: blocks(trie, rules),
     holdsCredentials: trie.rows.some(({ bits }) => isRefusal(verdictIn(bits, OP_CAPABILITY))),
-    trustsNames: trustsNames(rules, posture),
+    trustsNames: trustsNames(trie, rules, posture),
   };
 }
 
@@ -98,7 +98,7 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
  */
 function blocks(trie: PathTrie, rules: readonly RuleRef[]): boolean {
   const isNameWorth = rules.some(({ rule }) =>
-    !isPathTarget(rule.target) && rule.action === "Allow" && rule.fromSource.length > 0
+    !isPathTarget(rule.target) && rule.action !== "Block" && rule.fromSource.length > 0
   );
   return trie.rows.some(({ bits }) =>
     unpackRow(bits).some((verdict, op) => isRefusal(verdict) && (isNameWorth || isPathOp(op)))
@@ -110,10 +110,16 @@ function isRefusal(given: number): boolean {
   return verdict === VERDICT_BLOCK || verdict === VERDICT_POSTURE_BLOCK;
 }
 
-/** Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/agent_api.h. */
-function trustsNames(rules: readonly RuleRef[], posture: Posture): boolean {
+/**
+ * Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/agent_api.h. A rule with fromSource
+ * beats those without, so that an Audit lets pass what is refused to others.
+ */
+function trustsNames(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): boolean {
+  const hasSourced = (action: Action) =>
+    rules.some(({ rule }) => rule.action === action && rule.fromSource.length > 0);
+  const refuses = () => trie.rows.some(({ bits }) => unpackRow(bits).some(isRefusal));
   return postureVerdict(OP_EXEC, rules, posture) === VERDICT_POSTURE_BLOCK ||
-    rules.some(({ rule }) => rule.action === "Allow" && rule.fromSource.length > 0);
+    hasSourced("Allow") || hasSourced("Audit") && refuses();
 }
 
 /** A bit for each op class in which something is refused or reported: without it a hook returns before it walks. */

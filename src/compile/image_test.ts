@@ -146,6 +146,8 @@ Deno.test("flags: IMAGE_TRUSTS_NAMES when a program's name gives it something", 
   assert.equal(trusts([{ at: "/a", action: "Allow", group: "process" }], AUDIT), false);
   assert.equal(trusts([{ at: "/a", action: "Allow" }], BLOCK), false);
   assert.equal(trusts([{ at: "/a" }, { at: "/a", action: "Allow", from: ["/b"] }], AUDIT), true);
+  assert.equal(trusts([{ at: "/a" }, { at: "/a", action: "Audit", from: ["/b"] }], AUDIT), true);
+  assert.equal(trusts([{ at: "/a", action: "Audit", from: ["/b"] }], AUDIT), false);
   assert.equal(trusts([{ at: "/a", group: "process", from: ["/b"] }], AUDIT), false);
 });
 

@@ -183,6 +183,8 @@ Deno.test("rules about sockets make no path live, and guard no name but a source
   assert.equal(flagsOf({ at: "net:tcp", from: ["/a"] }), 0);
   const trusted = flagsOf({ at: "net:tcp", action: "Allow", from: ["/a"] });
   assert.equal(trusted, IMAGE_BLOCKS | IMAGE_TRUSTS_NAMES);
+  const told = flagsOf({ at: "net:tcp" }, { at: "net:tcp", action: "Audit", from: ["/a"] });
+  assert.equal(told, IMAGE_BLOCKS | IMAGE_TRUSTS_NAMES);
 });
 
 Deno.test("guardRule is a rule about sockets where none about a path blocks, so that a guard's alert names one", () => {

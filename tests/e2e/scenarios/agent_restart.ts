@@ -121,24 +121,6 @@ scenario({
     onHost("nothing is left on the disk", "[ ! -e /var/lib/ankylo ]"),
     onHost("uninstall again finds nothing", "ankylo uninstall", /Nothing is installed/),
 
-    // The walker can't follow a path to the root that lies in a mount which is in no namespace any more.
-    onHost(
-      "an agent whose programs read paths wrongly says so",
-      "mkdir /run/away && mount -t bpf bpf /run/away; " +
-        "(cd /run/away && exec sleep 1000000) >/dev/null 2>&1 & keeper=$!; " +
-        "wait_until [ /proc/$keeper/cwd -ef /run/away ]; umount -l /run/away; " +
-        "ankylo run --policies /etc/ankylo/policies --state off --bpffs /proc/$keeper/cwd " +
-        ">/run/away.log 2>&1 </dev/null & echo $! >$agent_pid; " +
-        "wait_until grep -q 'Test path walker' /run/away.log; " +
-        "grep -o 'Test path walker: .*not followed to the root' /run/away.log",
-      /a path of \d+ names, .* was not followed to the root/,
-    ),
-    onHost("and is not ready", "wait_until ask /healthz; ask /readyz; [ $? != 0 ]"),
-    onHost(
-      "and attaches none of them",
-      "! bpftool prog show | grep -E 'name (hook|decide|identity|monitor)_' && stop_agent",
-    ),
-
     onHost("an agent after that starts", startAgent()),
     onHost("an agent after that installs its programs", MODE, /"installed"/),
     ...refusedAndTold("after a new installation"),
