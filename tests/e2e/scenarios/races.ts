@@ -50,11 +50,20 @@ const prepare = [
 
 const noError = /^ruled: [1-9]\d* opens, 0 escapes\nfree: [1-9]\d* opens, 0 false denials\s*$/;
 
-/** Starts a disturber on the host; its number is kept in a file, for acts are subshells. */
-const start = (name: string, command: string): Act => ({
+/**
+ * Starts something on the host that goes on, and waits until it does its work: until `isAtWork` succeeds, which knows its
+ * number as $pid. The number is kept in a file, for acts are subshells.
+ */
+const start = (
+  name: string,
+  command: string,
+  isAtWork = "grep -qx race /proc/$pid/comm",
+): Act => ({
   claim: `${name} begins`,
   in: "host",
-  run: `(exec ${command}) >$work/${name}.out 2>&1 </dev/null & echo $! >$work/${name}.pid`,
+  run:
+    `(exec ${command}) >$work/${name}.out 2>&1 </dev/null & pid=$!; echo $pid >$work/${name}.pid; ` +
+    `wait_until ${isAtWork}`,
   expect: "ok",
 });
 
@@ -155,7 +164,11 @@ scenario({
         expect: /^ruled: opened\nfree: opened\s*$/,
       },
     },
-    start("events", "curl -sN -D $work/events.headers $agent_url/v1/events"),
+    start(
+      "events",
+      "curl -sN -D $work/events.headers $agent_url/v1/events",
+      "grep -q ' 200' $work/events.headers",
+    ),
     {
       claim:
         "P2 tasks that begin and end where others were preempted in doing so open nothing ruled",
