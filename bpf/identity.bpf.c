@@ -50,8 +50,8 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 FOLLOWING_HOOK("lsm/task_free", identity_task_free)
 
 /*
- * The end of every task, also of one whose fork failed: its address may be another's from now on. Attached where identities are
- * kept by address.
+ * The end of every task, also of one whose fork failed: its address may be another's from now on. Does nothing where the
+ * kernel keeps identities with the task.
  */
 SEC("lsm/task_free")
 int BPF_PROG(identity_task_free, struct task_struct *task)
