@@ -13,7 +13,7 @@ import { explanationText } from "./explain_text.ts";
 import type { CommandIo } from "./io.ts";
 import { readPolicyFiles } from "./policy_arguments.ts";
 
-/** What can be asked: the option that names the path, and what it means. The options of a rule kind to come join here. */
+/** What can be asked: the option that names the object, and what it means. */
 export const ASKS: readonly (readonly [option: string, access: string, about: string])[] = [
   ["exec", "exec", "is this program executed?"],
   ["open", "read", "is this file opened? with --write: for writing"],
@@ -24,14 +24,20 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
   ["attributes", "attributes", "are its mode, owner or attributes changed?"],
   ["mount", "mount", "is something mounted over it?"],
   ["connect", "connect", "is this unix socket connected to?"],
+  [
+    "net",
+    "socket",
+    "is such a socket made, connected, sent to? tcp, udp, icmp/raw, raw, packet and others",
+  ],
+  ["cap", "capability", "is this capability used? net_raw and others"],
   ["load", "load", "is this program executed by a dynamic loader that was started by hand?"],
   ["mmap-exec", "mmap-exec", "is it mapped as code, as libraries are?"],
 ];
 
-/** As the command line gives them: the paths by their option. */
+/** As the command line gives them: the objects by their option. */
 export interface ExplainOptions {
   readonly container?: string;
-  readonly paths: Readonly<Record<string, string | undefined>>;
+  readonly objects: Readonly<Record<string, string | undefined>>;
   readonly write: boolean;
   readonly from?: string;
   readonly parent?: string;
@@ -71,8 +77,8 @@ export async function runExplain(
 }
 
 /** The question, or what is wrong with it. */
-function askOf({ paths, write, from, parent }: ExplainOptions): Ask | string {
-  const given = ASKS.filter(([option]) => paths[option] !== undefined);
+function askOf({ objects, write, from, parent }: ExplainOptions): Ask | string {
+  const given = ASKS.filter(([option]) => objects[option] !== undefined);
   const [first, second] = given;
   if (first === undefined || second !== undefined) {
     const found = given.map(([option]) => `--${option}`).join(" and ") || "none";
@@ -86,7 +92,7 @@ function askOf({ paths, write, from, parent }: ExplainOptions): Ask | string {
   try {
     return readAsk({
       access: write ? "write" : access,
-      path: paths[option]!,
+      object: objects[option]!,
       ...(from !== undefined && { from }),
       ...(parent !== undefined && { parent }),
     });
@@ -122,10 +128,10 @@ function misplaced({ container, policies, labels, namespace }: ExplainOptions): 
 async function askAgent(
   settings: ExplainSettings,
   container: string,
-  { access, path, from, parent }: Ask,
+  { access, object, from, parent }: Ask,
 ): Promise<ExplanationView> {
   const query = new URLSearchParams({
-    ...{ container, access, path },
+    ...{ container, access, object },
     ...(from !== "" && { from }),
     ...(parent !== "" && { parent }),
   });

@@ -46,7 +46,7 @@ async function ask(
     await Deno.writeTextFile(`${folder}/a.yaml`, text);
     let [out, err] = ["", ""];
     const status = await runExplain(SETTINGS, {
-      ...{ paths: {}, write: false, json: false, policies: [folder] },
+      ...{ objects: {}, write: false, json: false, policies: [folder] },
       ...options,
     }, { out: (text) => void (out += text), err: (text) => void (err += text) });
     const cut = (text: string) =>
@@ -60,7 +60,7 @@ async function ask(
 Deno.test("runExplain() says what happens, by which rule, and which rules lost", async () => {
   const { status, out } = await ask({
     ...{ container: "web", labels: ["app=web"] },
-    ...{ paths: { exec: "/bin/sh" }, from: "/usr/sbin/nginx" },
+    ...{ objects: { exec: "/bin/sh" }, from: "/usr/sbin/nginx" },
   });
   assert.equal(status, EXIT_OK);
   assert.equal(
@@ -96,9 +96,44 @@ Policy image N. Not in force: compiled from the files, no agent was asked.
   );
 });
 
+Deno.test("runExplain() answers for sockets and capabilities", async () => {
+  const policy = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: quiet}
+spec:
+  selector: {matchLabels: {app: web}}
+  network:
+    matchProtocols:
+      - {protocol: raw, action: Block}
+      - {protocol: icmp, action: Allow, fromSource: [{path: /bin/ping}]}
+`;
+  const { out } = await ask({ labels: ["app=web"], objects: { net: "icmp/raw" } }, policy);
+  assert.equal(
+    out,
+    `a program that no rule names uses a socket of kind icmp/raw: REFUSED with "Permission denied", and an alert of quiet
+
+  decides:
+    Block raw
+        a.yaml:8:9 spec.network.matchProtocols[0] of quiet
+
+Names it too, and says nothing here:
+  Allow icmp by /bin/ping
+      a.yaml:9:9 spec.network.matchProtocols[1] of quiet
+      holds for other programs only: /bin/ping
+
+Policy image N. Not in force: compiled from the files, no agent was asked.
+`,
+  );
+  const udp = await ask({ labels: ["app=web"], objects: { net: "udp" } }, policy);
+  assert.match(udp.out, /udp: passes, and raises an alert of DefaultPosture/);
+  assert.match(udp.out, /no network rule names it, and the posture \(posture\.network\) is audit/);
+  const capability = await ask({ labels: ["app=web"], objects: { cap: "net_raw" } }, policy);
+  assert.match(capability.out, /^a program that no rule names uses CAP_NET_RAW: passes, without/);
+});
+
 Deno.test("runExplain() says why a read-only entry of an allow-list refuses", async () => {
   const { out } = await ask({
-    ...{ labels: ["app=web,tier=front"], paths: { open: "/etc/hosts" }, write: true },
+    ...{ labels: ["app=web,tier=front"], objects: { open: "/etc/hosts" }, write: true },
   });
   assert.equal(
     out,
@@ -115,7 +150,7 @@ Policy image N. Not in force: compiled from the files, no agent was asked.
 });
 
 Deno.test("runExplain() knows what guards of Block rules refuse", async () => {
-  const { out } = await ask({ namespace: "shop", paths: { rename: "/etc" } });
+  const { out } = await ask({ namespace: "shop", objects: { rename: "/etc" } });
   assert.equal(
     out,
     `a program that no rule names renames /etc: REFUSED with "Permission denied", and an alert of everywhere
@@ -129,14 +164,14 @@ It keeps its name: renaming, linking or covering it is refused, because a Block 
 Policy image N. Not in force: compiled from the files, no agent was asked.
 `,
   );
-  const elsewhere = await ask({ namespace: "shop", paths: { rename: "/var" } });
+  const elsewhere = await ask({ namespace: "shop", objects: { rename: "/var" } });
   assert.match(elsewhere.out, / renames \/var: passes, without an alert\n/);
-  const opened = await ask({ namespace: "shop", paths: { open: "/etc" } });
+  const opened = await ask({ namespace: "shop", objects: { open: "/etc" } });
   assert.match(opened.out, / opens \/etc: passes, without an alert\n/);
 });
 
 Deno.test("runExplain() imagines a pod, and tells what is not enforced", async () => {
-  const { out } = await ask({ namespace: "shop", paths: { exec: "/bin/sh" } });
+  const { out } = await ask({ namespace: "shop", objects: { exec: "/bin/sh" } });
   assert.equal(
     out,
     `a program that no rule names executes /bin/sh: passes, without an alert
@@ -156,7 +191,7 @@ Policy image N. Not in force: compiled from the files, no agent was asked.
 });
 
 Deno.test("runExplain() says that no policy selects the container", async () => {
-  const { out } = await ask({ labels: ["app=db"], paths: { delete: "/etc/shadow" } });
+  const { out } = await ask({ labels: ["app=db"], objects: { delete: "/etc/shadow" } });
   assert.match(
     out,
     /^a program that no rule names deletes \/etc\/shadow: passes, without an alert\n/,
@@ -165,7 +200,7 @@ Deno.test("runExplain() says that no policy selects the container", async () => 
 });
 
 Deno.test("runExplain() gives the same as JSON", async () => {
-  const { out } = await ask({ labels: ["app=web"], paths: { exec: "/bin/sh" }, json: true });
+  const { out } = await ask({ labels: ["app=web"], objects: { exec: "/bin/sh" }, json: true });
   const view = JSON.parse(out);
   assert.equal(view.outcome, "refused");
   assert.deepEqual(view.decisions[0].winner, {
@@ -185,7 +220,7 @@ Deno.test("runExplain() gives the same as JSON", async () => {
 });
 
 Deno.test("runExplain() shows the findings of files with errors, and explains nothing", async () => {
-  const { status, out, err } = await ask({ paths: { exec: "/bin/sh" } }, "kind: X\n");
+  const { status, out, err } = await ask({ objects: { exec: "/bin/sh" } }, "kind: X\n");
   assert.deepEqual([status, out], [EXIT_POLICY, ""]);
   assert.match(err, /^a\.yaml:1:1: Cannot read policy: it has no apiVersion/);
 });
@@ -203,23 +238,23 @@ const REFUSED: [claim: string, options: Partial<ExplainOptions>, message: RegExp
   ],
   [
     "two questions at once",
-    { paths: { exec: "/a", open: "/b" } },
+    { objects: { exec: "/a", open: "/b" } },
     /found --exec and --open\n/,
   ],
   [
     "a relative path",
-    { paths: { exec: "sh" } },
+    { objects: { exec: "sh" } },
     /must start with "\/": current value is "sh"\n {2}hint/,
   ],
   [
     "writing what is executed",
-    { paths: { exec: "/a" }, write: true },
+    { objects: { exec: "/a" }, write: true },
     /--write with --exec: it belongs/,
   ],
-  ["a relative program", { paths: { exec: "/a" }, from: "nginx" }, /current value is "nginx"/],
+  ["a relative program", { objects: { exec: "/a" }, from: "nginx" }, /current value is "nginx"/],
   [
     "a label without a value",
-    { paths: { exec: "/a" }, labels: ["web"] },
+    { objects: { exec: "/a" }, labels: ["web"] },
     /label "web": must be key=value/,
   ],
 ];
@@ -234,9 +269,9 @@ for (const [claim, options, message] of REFUSED) {
 
 Deno.test("runExplain() needs a container of the agent's, or files", async () => {
   const complaints = await Promise.all([
-    { paths: { exec: "/a" } },
-    { paths: { exec: "/a" }, container: "web", labels: ["a=b"] },
-    { paths: { exec: "/a" }, container: "web", namespace: "shop" },
+    { objects: { exec: "/a" } },
+    { objects: { exec: "/a" }, container: "web", labels: ["a=b"] },
+    { objects: { exec: "/a" }, container: "web", namespace: "shop" },
   ].map(async (options) => {
     let err = "";
     const io = { out: assert.fail, err: (text: string) => void (err += text) };
@@ -253,12 +288,12 @@ Deno.test("every access has an option, and words of its own", async () => {
   const withOption = [...ASKS.map(([, access]) => access), "write"];
   assert.deepEqual(withOption.toSorted(), Object.keys(ACCESSES).toSorted());
   for (const [option] of ASKS) {
-    const { out } = await ask({ labels: ["app=web"], paths: { [option]: "/x" } });
+    const { out } = await ask({ labels: ["app=web"], objects: { [option]: "/x" } });
     assert.doesNotMatch(out, /undefined/, option);
   }
 });
 
 Deno.test("explanationText() lets no name move the cursor", async () => {
-  const { out } = await ask({ container: "\x1b[2Jweb", paths: { exec: "/x" }, json: true });
+  const { out } = await ask({ container: "\x1b[2Jweb", objects: { exec: "/x" }, json: true });
   assert.match(explanationText(JSON.parse(out)), /^\\u\{1b\}\[2Jweb: /);
 });

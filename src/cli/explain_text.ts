@@ -1,8 +1,9 @@
 /** An explanation for people. */
 import type { DecisionView, ExplanationView, RuleView } from "../http/explanation_view.ts";
+import { postureOf } from "../compile/rules.ts";
 import { printable } from "./printable.ts";
 
-/** What the program does, as a sentence with the path behind it. */
+/** What the program does, as a sentence with the object behind it. */
 const DEEDS: Readonly<Record<string, string>> = {
   exec: "executes",
   load: "has a loader execute",
@@ -16,12 +17,14 @@ const DEEDS: Readonly<Record<string, string>> = {
   attributes: "changes attributes of",
   mount: "mounts over",
   connect: "connects to",
+  socket: "uses a socket of kind",
+  capability: "uses",
 };
 
 /** Allow rules that are named as makers of an allow-list. */
 const ALLOWS_SHOWN = 3;
 
-/** Several lines: what happens and by which rule, the rules that lost, and those that name the path in vain. */
+/** Several lines: what happens and by which rule, the rules that lost, and those that name the object in vain. */
 export function explanationText(view: ExplanationView): string {
   const decisions = view.decisions.filter((decision, index) => index === 0 || says(decision));
   const lines = [
@@ -60,11 +63,11 @@ function says({ verdict, winner }: DecisionView): boolean {
 }
 
 function headline(view: ExplanationView): string {
-  const { container, access, path, from, parent, outcome } = view;
+  const { container, access, object, from, parent, outcome } = view;
   const who = from === "" ? "a program that no rule names" : from;
   const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
   const place = container.name === "" ? "" : `${container.name}: `;
-  return `${place}${who}${child} ${DEEDS[access]} ${path}: ${OUTCOMES[outcome]}${
+  return `${place}${who}${child} ${DEEDS[access]} ${object}: ${OUTCOMES[outcome]}${
     outcome === "passes" ? "" : decider(view)
   }`;
 }
@@ -88,7 +91,7 @@ function decisionLines({ verdict, group, winner, runnersUp, allowList }: Decisio
     const shown = allowList.slice(0, ALLOWS_SHOWN);
     const more = allowList.length - shown.length;
     return [
-      `  no ${group} rule names it, and the posture (posture.file) is ${
+      `  no ${group} rule names it, and the posture (posture.${postureOf(group)}) is ${
         verdict === "posture-block" ? "block" : "audit"
       } for what an allow-list leaves out`,
       "  the allow-list has",

@@ -14,6 +14,7 @@ import {
   EXIT_UNREACHABLE,
   EXIT_USAGE,
 } from "./exit_codes.ts";
+import { PATH_ACCESSES } from "../compile/explain.ts";
 import { ASKS, runExplain } from "./explain.ts";
 import { type CommandIo, processIo } from "./io.ts";
 import { runLogs } from "./logs.ts";
@@ -167,17 +168,22 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
     .option("--labels <key=value...>", "with --policies: the container's labels")
     .option("--namespace <name>", "with --policies: the namespace of the container's pod")
     .option("--json", "the answer as JSON", false);
-  for (const [option, , about] of ASKS) explain.option(`--${option} <path>`, about);
-  const settings: readonly SettingName[] = [...ADDRESS, "posture.file"];
+  for (const [option, access, about] of ASKS) {
+    explain.option(`--${option} <${access in PATH_ACCESSES ? "path" : "name"}>`, about);
+  }
+  const settings: readonly SettingName[] = [
+    ...ADDRESS,
+    ...["posture.file", "posture.network", "posture.capabilities"] as const,
+  ];
   addSettings(explain, settings);
   explain.addHelpText("after", EXPLAIN_HELP);
   explain.action(async (options) => {
     const given: Readonly<Record<string, unknown>> = options;
-    const paths = Object.fromEntries(
+    const objects = Object.fromEntries(
       ASKS.map(([option]) => [option, given[attributeOf(option)] as string | undefined]),
     );
     const loaded = await settingsFrom(explain, settings);
-    done(await runExplain(loaded.settings, { ...options, paths }, io));
+    done(await runExplain(loaded.settings, { ...options, objects }, io));
   });
 }
 
@@ -185,6 +191,7 @@ const EXPLAIN_HELP = `
 Examples:
   $ sudo ankylo explain --container web --exec /bin/sh --from /usr/sbin/nginx
   $ sudo ankylo explain --container web --open /etc/passwd --write --json
+  $ sudo ankylo explain --container web --net icmp/raw --from /usr/bin/ping
   $ ankylo explain --policies ./policies --labels app=web --open /etc/shadow --posture-file block`;
 
 function addStatusAndLogs(program: Command, io: CommandIo, done: (status: number) => void): void {

@@ -154,6 +154,12 @@ Deno.test("ankylo explain asks a running agent", async () => {
     assert.equal(status, EXIT_OK);
     assert.match(out, /^web: \/bin\/cat opens \/etc\/shadow: REFUSED .* alert of protect-web\n/);
     assert.match(out, /\n {4}Block \/etc\/shadow\n {8}web\.yaml:12:9 spec\.file\.matchPaths\[0\]/);
+    const network = await ask("--container", "web", "--net", "TCP");
+    assert.equal(network.status, EXIT_OK);
+    assert.match(
+      network.out,
+      /^web: a program that no rule names uses a socket of kind tcp: passes/,
+    );
     const unknown = await ask("--container", "wbe", "--mmap-exec", "/lib/x.so");
     assert.equal(unknown.status, EXIT_USAGE);
     assert.equal(unknown.err, 'No container is named "wbe"\n  hint: did you mean "web"?\n');
@@ -167,6 +173,11 @@ Deno.test("ankylo explain asks files without an agent", async () => {
   );
   assert.equal(status, EXIT_OK);
   assert.match(out, /executes \/bin\/sh: REFUSED .* alert of deny-shells\n/);
+  const capability = await run(
+    ...["explain", "--policies", folder, "--labels", "app=web", "--cap", "rawnet"],
+  );
+  assert.equal(capability.status, EXIT_USAGE);
+  assert.match(capability.err, /^Cannot use capability "rawnet": must be one of chown, /);
 });
 
 Deno.test("ankylo logs prints what the agent holds, and ends", async () => {

@@ -1,6 +1,7 @@
 /** Why an operation passes or fails: the rule that decides it, and those that would have. */
 import {
   OP_ATTR,
+  OP_CAPABILITY,
   OP_CONNECT,
   OP_CREATE,
   OP_DELETE,
@@ -9,6 +10,7 @@ import {
   OP_LOAD,
   OP_MMAP_EXEC,
   OP_MOUNT,
+  OP_NETWORK,
   OP_READ,
   OP_RENAME,
   OP_WRITE,
@@ -23,13 +25,16 @@ import type { Rule, RuleTarget } from "../model/rule.ts";
 import { shorten } from "../model/validate.ts";
 import type { CompiledImage } from "./compile_image.ts";
 import { isParentJudged, matches, type Question } from "./evaluate.ts";
+import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
-import { ImageReader, lookup } from "./lookup.ts";
+import { ImageReader, lookup, lookupNumber } from "./lookup.ts";
+import { namesNumber } from "./numbered.ts";
+import { nameOfNumber, readCapability, readSocketKind } from "./numbered_names.ts";
 import { comparePrecedence, criterionBetween } from "./precedence.ts";
 import { groupOf, ruleBelow, type RuleRef, verdictOf, whyNotEnforced } from "./rules.ts";
 
 /** What may be asked about a path, in the words of alerts, with the op classes that the kernel judges for it. */
-export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
+export const PATH_ACCESSES: Readonly<Record<string, readonly number[]>> = {
   // A program is opened before it is executed.
   exec: [OP_EXEC, OP_READ],
   load: [OP_LOAD],
@@ -45,6 +50,18 @@ export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
   connect: [OP_CONNECT],
 };
 
+/** What may be asked about what has a name and no path. */
+const NUMBER_ACCESSES: Readonly<Record<string, readonly number[]>> = {
+  socket: [OP_NETWORK],
+  capability: [OP_CAPABILITY],
+};
+
+/** All that may be asked. */
+export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
+  ...PATH_ACCESSES,
+  ...NUMBER_ACCESSES,
+};
+
 /** Accesses that give an object another name, or its name to another: guards of Block rules refuse them, too. */
 export const GUARDED_ACCESSES: readonly string[] = ["rename", "link", "mount"];
 
@@ -52,8 +69,10 @@ export const GUARDED_ACCESSES: readonly string[] = ["rename", "link", "mount"];
 export interface Ask {
   /** A key of `ACCESSES`. */
   readonly access: string;
-  /** Absolute, without superfluous slashes. */
-  readonly path: string;
+  /** An absolute path without superfluous slashes, or what `nameOfNumber()` calls a socket or a capability. */
+  readonly object: string;
+  /** SOCKET_*, or REFERENCE_CAPABILITIES plus a capability's number; undefined for a path. */
+  readonly number?: number;
   /** Executable of the acting program; empty: one that no rule names. */
   readonly from: string;
   /** Executable of the program that it was forked from. */
@@ -83,7 +102,7 @@ export interface Answer {
   readonly ask: Ask;
   /** One for each op class of the access. */
   readonly explanations: readonly Explanation[];
-  /** Rules of the container that name the path and say nothing here. */
+  /** Rules of the container that name the object and say nothing here. */
   readonly others: readonly Loser[];
   /** Set when the path keeps its name: the Block rule that names it or something below it. */
   readonly guard?: RuleRef;
@@ -94,12 +113,12 @@ export interface Answer {
 /**
  * Reads a question. `parent` is `from` where it is not given: a shell that nginx starts is executed by nginx's own child.
  *
- * @throws {RangeError} an unknown access, or a path that no file has: what, found against wanted, and a hint
+ * @throws {RangeError} an unknown access, a path that no file has, or a name that nothing has: what, found against wanted, and a hint
  */
 export function readAsk(
-  texts: { access: string; path: string; from?: string; parent?: string },
+  texts: { access: string; object: string; from?: string; parent?: string },
 ): Ask {
-  const { access } = texts;
+  const { access, object } = texts;
   if (!Object.hasOwn(ACCESSES, access)) {
     throw new RangeError(
       `Cannot explain access "${shorten(access)}": must be one of ${
@@ -109,7 +128,11 @@ export function readAsk(
   }
   const from = texts.from === undefined ? "" : questionPath(texts.from);
   const parent = texts.parent === undefined ? from : questionPath(texts.parent);
-  return { access, path: questionPath(texts.path), from, parent };
+  if (Object.hasOwn(PATH_ACCESSES, access)) {
+    return { access, object: questionPath(object), from, parent };
+  }
+  const number = access === "socket" ? readSocketKind(object) : readCapability(object);
+  return { access, object: nameOfNumber(number), number, from, parent };
 }
 
 /** @throws {RangeError} */
@@ -139,10 +162,7 @@ export function explain(
   keys: HashKeys,
 ): Answer {
   const reader = image && new ImageReader(image.bytes, PathHasher.of(keys));
-  const questions = ACCESSES[ask.access]!.map((op) => (
-    { op, path: ask.path, caller: ask.from, parent: ask.parent }
-  ));
-  const explanations = questions.map((question) =>
+  const explanations = questionsOf(ask).map((question) =>
     reader === undefined
       ? { op: question.op, verdict: VERDICT_NONE, runnersUp: [], allowList: [] }
       : explainQuestion(question, image!, reader)
@@ -160,25 +180,37 @@ export function explain(
   };
 }
 
+/** What is asked of an image and its rules. */
+type Inquiry = Question | (NumberedQuestion & Pick<Question, "op" | "parent">);
+
+function questionsOf({ access, object, number, from, parent }: Ask): Inquiry[] {
+  const what = number === undefined ? { path: object } : { number };
+  return ACCESSES[access]!.map((op) => ({ op, ...what, caller: from, parent }));
+}
+
+function names(target: RuleTarget, what: { path: string } | { number: number }): boolean {
+  return "path" in what ? matches(target, what.path) : namesNumber(target, what.number);
+}
+
 /** The rule that the alert of the guard names: see attribute() in src/alerts/match.ts. */
 function guardOf(
-  { path }: Ask,
+  { object, number }: Ask,
   image: CompiledImage | undefined,
   reader: ImageReader | undefined,
 ): { guard?: RuleRef } {
-  if (image === undefined || reader?.walk(path).guard !== true) return {};
-  const guard = ruleBelow(path, image.blockRules) ?? image.guardRule;
+  if (number !== undefined || reader?.walk(object).guard !== true) return {};
+  const guard = ruleBelow(object, image!.blockRules) ?? image!.guardRule;
   return guard === undefined ? {} : { guard };
 }
 
 function explainQuestion(
-  question: Question,
+  question: Inquiry,
   image: CompiledImage,
   reader: ImageReader,
 ): Explanation {
   const { op } = question;
   const { rules } = image;
-  const decision = lookup(reader, question);
+  const decision = "path" in question ? lookup(reader, question) : lookupNumber(reader, question);
   const verdict = decision.verdict & ~VERDICT_SOURCE;
   const [winner, ...losers] = rankRules(question, rules);
   const named = image.explain(decision.row, op);
@@ -216,7 +248,7 @@ function allowListOf(op: number, rules: readonly RuleRef[]): RuleRef[] {
  *
  * @param rules in the order of enforcedRules()
  */
-export function rankRules(question: Question, rules: readonly RuleRef[]): RuleRef[] {
+export function rankRules(question: Inquiry, rules: readonly RuleRef[]): RuleRef[] {
   const { op, caller, parent } = question;
   const own = rankFor(question, caller, rules);
   if (!isParentJudged(op) || parent === caller) return own;
@@ -231,10 +263,12 @@ export function rankRules(question: Question, rules: readonly RuleRef[]): RuleRe
 }
 
 /** Sorting keeps equals as they were given. */
-function rankFor({ op, path }: Question, source: string, rules: readonly RuleRef[]): RuleRef[] {
+function rankFor(question: Inquiry, source: string, rules: readonly RuleRef[]): RuleRef[] {
+  const { op } = question;
   return rules.filter(({ rule }) =>
     groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE &&
-    matches(rule.target, path) && (rule.fromSource.length === 0 || rule.fromSource.includes(source))
+    names(rule.target, question) &&
+    (rule.fromSource.length === 0 || rule.fromSource.includes(source))
   ).sort((a, b) => comparePrecedence(a.rule, b.rule, op));
 }
 
@@ -245,14 +279,14 @@ function weight(ref: RuleRef | undefined, op: number): number {
   return verdictOf(rule, op) | (rule.fromSource.length > 0 ? VERDICT_SOURCE : 0);
 }
 
-function whyLost({ op, caller, parent }: Question, winner: RuleRef, loser: RuleRef): string {
+function whyLost({ op, caller, parent }: Inquiry, winner: RuleRef, loser: RuleRef): string {
   const between = criterionBetween(winner.rule, loser.rule, op);
   if (between === undefined) return "says the same: of equals the first policy by name is named";
   const { criterion, difference } = between;
   if (difference < 0) return `${criterion.decides} decides before ${criterion.before}`;
   // The other program's order had this rule further up, and its verdict is smaller.
-  const names = winner.rule.fromSource.includes(caller) ? caller : parent;
-  return `the rule for ${names} refuses more: of a program's and its parent's verdict the larger stands`;
+  const named = winner.rule.fromSource.includes(caller) ? caller : parent;
+  return `the rule for ${named} refuses more: of a program's and its parent's verdict the larger stands`;
 }
 
 // ---- rules that say nothing here -----------------------------------------------------------------------------------------
@@ -266,10 +300,12 @@ function silentRules(ask: Ask, policies: readonly Policy[]): Loser[] {
   );
 }
 
-/** Why a rule that names the path does not matter; undefined when it names another path. */
-function whySilent({ access, path, from, parent }: Ask, policy: Policy, rule: Rule) {
-  const isCovered = matches(rule.target, path);
-  if (!isCovered && !isTooDeep(rule.target, path)) return undefined;
+/** Why a rule that names the object does not matter; undefined when it names another. */
+function whySilent(ask: Ask, policy: Policy, rule: Rule) {
+  const { access, from, parent } = ask;
+  const [question] = questionsOf(ask);
+  const isCovered = names(rule.target, question!);
+  if (!isCovered && !isTooDeep(rule.target, question!)) return undefined;
   const missing = whyNotEnforced(policy, rule);
   if (missing !== undefined) return `not enforced: ${missing}`;
   if (!isCovered) return "not recursive: it names the directory and what lies directly in it";
@@ -289,7 +325,7 @@ function whySilent({ access, path, from, parent }: Ask, policy: Policy, rule: Ru
 }
 
 /** Below a directory that is not recursive, too deep to be its business. */
-function isTooDeep(target: RuleTarget, path: string): boolean {
+function isTooDeep(target: RuleTarget, question: Inquiry): boolean {
   return target.kind === "directory" && !target.recursive &&
-    matches({ ...target, recursive: true }, path);
+    names({ ...target, recursive: true }, question);
 }

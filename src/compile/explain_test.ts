@@ -4,6 +4,8 @@ import {
   OP_EXEC,
   OP_READ,
   OP_WRITE,
+  REFERENCE_CAPABILITIES,
+  SOCKET_KINDS,
   VERDICT_ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK,
@@ -12,12 +14,15 @@ import {
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
+import { CAPABILITIES, PROTOCOLS } from "../model/grammars.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { targetText } from "../model/rule.ts";
 import { compileImage } from "./compile_image.ts";
 import { evaluate, evaluateRules } from "./evaluate.ts";
-import { ACCESSES, type Answer, type Ask, explain, rankRules, readAsk } from "./explain.ts";
+import { evaluateNumbered } from "./evaluate_numbered.ts";
+import { type Answer, type Ask, explain, PATH_ACCESSES, rankRules, readAsk } from "./explain.ts";
+import { nameOfNumber } from "./numbered_names.ts";
 import { enforcedRules, type RuleRef } from "./rules.ts";
 import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
@@ -47,8 +52,8 @@ const anyPolicies = fc.array(fc.array(anyRule, { minLength: 1, maxLength: 4 }), 
   maxLength: 3,
 }).map((all) => all.map((rules, i) => policy(`p${i}`, ...rules)));
 const anyAsk: fc.Arbitrary<Ask> = fc.record({
-  access: fc.constantFrom(...Object.keys(ACCESSES)),
-  path: fc.constantFrom(...PATHS),
+  access: fc.constantFrom(...Object.keys(PATH_ACCESSES)),
+  object: fc.constantFrom(...PATHS),
   from: fc.constantFrom(...SOURCES),
   parent: fc.constantFrom(...SOURCES),
 });
@@ -58,7 +63,7 @@ Deno.test("explain() gives evaluate()'s verdict and rule for any policies and an
   fc.assert(
     fc.property(anyPolicies, anyPosture, anyAsk, (policies, posture, ask) => {
       for (const { op, verdict, winner } of answer(ask, policies, posture).explanations) {
-        const question = { op, path: ask.path, caller: ask.from, parent: ask.parent };
+        const question = { op, path: ask.object, caller: ask.from, parent: ask.parent };
         const spec = evaluate(question, policies, posture);
         assert.equal(verdict, spec.verdict & ~VERDICT_SOURCE);
         if (spec.rule !== undefined) assert.deepEqual(winner, spec.rule);
@@ -83,8 +88,8 @@ Deno.test("rankRules() has each runner-up decide when those before it are gone",
   fc.assert(
     fc.property(anyPolicies, anyAsk, (policies, ask) => {
       let rules: readonly RuleRef[] = enforcedRules(policies);
-      for (const op of ACCESSES[ask.access]!) {
-        const question = { op, path: ask.path, caller: ask.from, parent: ask.parent };
+      for (const op of PATH_ACCESSES[ask.access]!) {
+        const question = { op, path: ask.object, caller: ask.from, parent: ask.parent };
         for (const ref of rankRules(question, rules)) {
           const spec = evaluateRules(question, rules, BLOCK);
           if (spec.rule !== undefined) assert.deepEqual(ref, spec.rule);
@@ -93,6 +98,50 @@ Deno.test("rankRules() has each runner-up decide when those before it are gone",
         const { rule } = evaluateRules(question, rules, BLOCK);
         assert.equal(rule, undefined, "no rule is left that matches");
       }
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+const anyNumberedRule: fc.Arbitrary<RuleText> = fc.record({
+  at: fc.oneof(
+    fc.constantFrom(...PROTOCOLS).map((word) => `net:${word}`),
+    fc.constantFrom("cap:net_raw", "cap:bpf", "/a"),
+  ),
+  action: fc.constantFrom("Block" as const, "Audit" as const, "Allow" as const),
+  from: fc.oneof(fc.constant([]), fc.subarray(["/a", "/a/b"], { minLength: 1 })),
+});
+const anyNumberedPolicies = fc.array(fc.array(anyNumberedRule, { minLength: 1, maxLength: 5 }), {
+  minLength: 1,
+  maxLength: 3,
+}).map((all) => all.map((rules, i) => policy(`p${i}`, ...rules)));
+const anyNumberedAsk: fc.Arbitrary<Ask> = fc.record({
+  what: fc.oneof(
+    fc.constantFrom("tcp", "udp", "icmp/raw", "packet/dgram", "raw", "other")
+      .map((object) => ({ access: "socket", object })),
+    fc.constantFrom("NET_RAW", "cap_bpf", "kill")
+      .map((object) => ({ access: "capability", object })),
+  ),
+  caller: fc.constantFrom(undefined, "/a", "/a/b", "/z"),
+}).map(({ what, caller }) => readAsk({ ...what, ...(caller !== undefined && { from: caller }) }));
+
+Deno.test("explain() gives evaluateNumbered()'s verdict and rule, and each runner-up in its turn", () => {
+  fc.assert(
+    fc.property(anyNumberedPolicies, anyPosture, anyNumberedAsk, (policies, posture, ask) => {
+      const question = { number: ask.number!, caller: ask.from };
+      const [explanation] = answer(ask, policies, posture).explanations;
+      const { verdict, winner, runnersUp, allowList } = explanation!;
+      const spec = evaluateNumbered(question, policies, posture);
+      assert.equal(verdict, spec.verdict & ~VERDICT_SOURCE);
+      assert.equal(winner?.rule, spec.rule?.rule);
+      const isPosture = [VERDICT_POSTURE_AUDIT, VERDICT_POSTURE_BLOCK].includes(verdict);
+      assert.equal(allowList.length > 0, isPosture);
+      let left = policies;
+      for (const { rule } of [...winner ? [winner] : [], ...runnersUp.map(({ ref }) => ref)]) {
+        assert.equal(evaluateNumbered(question, left, posture).rule?.rule, rule);
+        left = left.map((one) => ({ ...one, rules: one.rules.filter((other) => other !== rule) }));
+      }
+      assert.equal(evaluateNumbered(question, left, posture).rule, undefined);
     }),
     { numRuns: RUNS },
   );
@@ -125,7 +174,7 @@ const CASES: Case[] = [
       process("///", allow),
       process("/bin/", allow),
     ],
-    ask: { access: "exec", path: "/bin/sh" },
+    ask: { access: "exec", object: "/bin/sh" },
     verdict: VERDICT_BLOCK,
     winner: "/bin/sh",
     runnersUp: [
@@ -137,7 +186,7 @@ const CASES: Case[] = [
   {
     claim: "a recursive directory before one that is not",
     rules: [{ at: "/a//" }, { at: "/a/b/", ...allow }, { at: "/a/" }],
-    ask: { access: "read", path: "/a/b/c" },
+    ask: { access: "read", object: "/a/b/c" },
     verdict: VERDICT_BLOCK,
     winner: "/a/ (recursive)",
     runnersUp: [["/a/b/", /^a recursive directory decides before one that is not recursive$/]],
@@ -146,7 +195,7 @@ const CASES: Case[] = [
   {
     claim: "fromSource before all others",
     rules: [process("/bin/sh"), process("/bin/", { from: ["/usr/sbin/nginx"], action: "Audit" })],
-    ask: { access: "exec", path: "/bin/sh", from: "/usr/sbin/nginx" },
+    ask: { access: "exec", object: "/bin/sh", from: "/usr/sbin/nginx" },
     verdict: VERDICT_AUDIT,
     winner: "/bin/",
     runnersUp: [["/bin/sh", /fromSource names the program decides before a rule for every/]],
@@ -159,7 +208,7 @@ const CASES: Case[] = [
       { at: "/a" },
       { at: "/a" },
     ],
-    ask: { access: "write", path: "/a" },
+    ask: { access: "write", object: "/a" },
     verdict: VERDICT_BLOCK,
     winner: "/a",
     runnersUp: [
@@ -171,7 +220,7 @@ const CASES: Case[] = [
   {
     claim: "the larger verdict of a program and its parent",
     rules: [process("/x", { from: ["/a"], ...allow }), process("/x", { from: ["/b"] })],
-    ask: { access: "exec", path: "/x", from: "/a", parent: "/b" },
+    ask: { access: "exec", object: "/x", from: "/a", parent: "/b" },
     verdict: VERDICT_BLOCK,
     winner: "/x",
     runnersUp: [["/x", /^on the identical selector Block/]],
@@ -179,7 +228,7 @@ const CASES: Case[] = [
   {
     claim: "the parent's rule, though the program's own is more specific",
     rules: [process("/x", { from: ["/a"], ...allow }), process("///", { from: ["/b"] })],
-    ask: { access: "exec", path: "/x", from: "/a", parent: "/b" },
+    ask: { access: "exec", object: "/x", from: "/a", parent: "/b" },
     verdict: VERDICT_BLOCK,
     winner: "/ (recursive)",
     runnersUp: [["/x", /^the rule for \/b refuses more: of a program's and its parent's/]],
@@ -192,7 +241,7 @@ const CASES: Case[] = [
       process("/bin/", { notEnforced: "ownerOnly" }),
       process("/sbin/sh"),
     ],
-    ask: { access: "load", path: "/bin/sh", from: "/bin/login" },
+    ask: { access: "load", object: "/bin/sh", from: "/bin/login" },
     verdict: VERDICT_NONE,
     others: [
       ["/bin/sh", /^holds for other programs only: \/bin\/su$/],
@@ -201,16 +250,35 @@ const CASES: Case[] = [
     ],
   },
   {
+    claim: "a protocol before a type of sockets, and that before all",
+    rules: [{ at: "net:all" }, { at: "net:raw", action: "Audit" }, { at: "net:icmp", ...allow }],
+    ask: { access: "socket", object: "icmp/raw" },
+    verdict: VERDICT_ALLOW,
+    winner: "icmp",
+    runnersUp: [
+      ["raw", /^a protocol decides before a type of sockets/],
+      ["all", /^a protocol decides before/],
+    ],
+  },
+  {
+    claim: "the program that may use a capability",
+    rules: [{ at: "cap:net_raw", from: ["/bin/ping"], ...allow }, { at: "cap:kill" }],
+    ask: { access: "capability", object: "net_raw", from: "/bin/sh" },
+    posture: BLOCK,
+    verdict: VERDICT_POSTURE_BLOCK,
+    others: [["net_raw", /^holds for other programs only: \/bin\/ping$/]],
+  },
+  {
     claim: "the posture, where nothing matches",
     rules: [process("/app/server", allow)],
-    ask: { access: "exec", path: "/bin/sh" },
+    ask: { access: "exec", object: "/bin/sh" },
     posture: BLOCK,
     verdict: VERDICT_POSTURE_BLOCK,
   },
   {
     claim: "a read-only entry of an allow-list, whatever the posture",
     rules: [{ at: "/a", ...allow, readOnly: true }],
-    ask: { access: "write", path: "/a" },
+    ask: { access: "write", object: "/a" },
     verdict: VERDICT_POSTURE_BLOCK,
     winner: "/a",
   },
@@ -236,7 +304,7 @@ for (const { claim, rules, posture = AUDIT, ask, ...wanted } of CASES) {
 
 Deno.test("explain() asks file rules, too, whether a program may be opened", () => {
   const rules = [policy("p", { at: "/app/server", ...allow })];
-  const { explanations } = answer(readAsk({ access: "exec", path: "/bin/sh" }), rules, BLOCK);
+  const { explanations } = answer(readAsk({ access: "exec", object: "/bin/sh" }), rules, BLOCK);
   assert.deepEqual(explanations.map(({ op, verdict }) => [op, verdict]), [
     [OP_EXEC, VERDICT_NONE],
     [OP_READ, VERDICT_POSTURE_BLOCK],
@@ -246,7 +314,7 @@ Deno.test("explain() asks file rules, too, whether a program may be opened", () 
 
 Deno.test("explain() says nothing about a container without an image", () => {
   const { explanations, generation } = explain(
-    readAsk({ access: "read", path: "/a" }),
+    readAsk({ access: "read", object: "/a" }),
     undefined,
     [],
     KEYS,
@@ -256,8 +324,8 @@ Deno.test("explain() says nothing about a container without an image", () => {
 });
 
 Deno.test("explain() tells names that a Block rule needs", () => {
-  const ask = (path: string) =>
-    answer(readAsk({ access: "rename", path }), [policy("p", { at: "/etc/shadow" })], AUDIT);
+  const ask = (object: string) =>
+    answer(readAsk({ access: "rename", object }), [policy("p", { at: "/etc/shadow" })], AUDIT);
   assert.equal(ask("/etc").guard?.rule.where.line, 1);
   assert.equal(ask("/var").guard, undefined);
 });
@@ -266,7 +334,7 @@ Deno.test("explain() refuses an image that does not say what its rules say", () 
   const [one, other] = [policy("p", { at: "/a" }), policy("p", { at: "/b" })];
   const image = { ...compileImage([one], AUDIT, KEYS)!, rules: enforcedRules([other]) };
   assert.throws(
-    () => explain(readAsk({ access: "read", path: "/a" }), image, [other], KEYS),
+    () => explain(readAsk({ access: "read", object: "/a" }), image, [other], KEYS),
     /The image decides .* where its rules decide nothing/,
   );
 });
@@ -274,27 +342,44 @@ Deno.test("explain() refuses an image that does not say what its rules say", () 
 Deno.test("readAsk() takes the program for its own parent", () => {
   const { from, parent } = readAsk({
     access: "exec",
-    path: "//bin/./sh/",
+    object: "//bin/./sh/",
     from: "/usr/sbin/nginx",
   });
   assert.deepEqual([from, parent], ["/usr/sbin/nginx", "/usr/sbin/nginx"]);
-  assert.equal(readAsk({ access: "exec", path: "//bin/./sh/" }).path, "/bin/sh");
+  assert.equal(readAsk({ access: "exec", object: "//bin/./sh/" }).object, "/bin/sh");
+});
+
+Deno.test("readAsk() knows every kind of socket and every capability by its name", () => {
+  for (let number = 0; number < SOCKET_KINDS; number++) {
+    const object = nameOfNumber(number);
+    assert.equal(readAsk({ access: "socket", object: object.toUpperCase() }).number, number);
+  }
+  CAPABILITIES.forEach((name, i) => {
+    const { number, object } = readAsk({ access: "capability", object: name });
+    assert.deepEqual([number, object], [REFERENCE_CAPABILITIES + i, `CAP_${name.toUpperCase()}`]);
+  });
 });
 
 const BAD: [ask: Parameters<typeof readAsk>[0], message: RegExp][] = [
   [
-    { access: "exec", path: "bin/sh" },
+    { access: "exec", object: "bin/sh" },
     /must start with "\/": current value is "bin\/sh"\n {2}hint/,
   ],
-  [{ access: "exec", path: "/a/../b" }, /must not contain "\.\."/],
-  [{ access: "exec", path: "/a", from: "nginx" }, /must start with "\/": current value is "nginx"/],
-  [{ access: "exec", path: `/${"n".repeat(256)}` }, /at most 255 bytes/],
-  [{ access: "fly", path: "/a" }, /Cannot explain access "fly": must be one of exec, /],
-  [{ access: "constructor", path: "/a" }, /Cannot explain access/],
+  [{ access: "exec", object: "/a/../b" }, /must not contain "\.\."/],
+  [
+    { access: "exec", object: "/a", from: "nginx" },
+    /must start with "\/": current value is "nginx"/,
+  ],
+  [{ access: "exec", object: `/${"n".repeat(256)}` }, /at most 255 bytes/],
+  [{ access: "socket", object: "tpc" }, /Cannot use socket "tpc": must be one of .*tcp, .*other$/],
+  [{ access: "socket", object: "icmp" }, /"icmp": must be one of icmp\/dgram, icmp\/raw$/],
+  [{ access: "capability", object: "root" }, /"root": must be one of chown, .*restore$/],
+  [{ access: "fly", object: "/a" }, /Cannot explain access "fly": must be one of exec, /],
+  [{ access: "constructor", object: "/a" }, /Cannot explain access/],
 ];
 
 for (const [ask, message] of BAD) {
-  Deno.test(`readAsk() refuses ${ask.access} ${ask.path.slice(0, 20)} from ${ask.from}`, () => {
+  Deno.test(`readAsk() refuses ${ask.access} ${ask.object.slice(0, 20)} from ${ask.from}`, () => {
     assert.throws(() => readAsk(ask), message);
   });
 }
@@ -302,11 +387,11 @@ for (const [ask, message] of BAD) {
 Deno.test("explain() tells a write from a read", () => {
   const rules = [policy("p", { at: "/a", readOnly: true })];
   const verdictOf = (access: string) =>
-    answer(readAsk({ access, path: "/a" }), rules, AUDIT).explanations[0]!;
+    answer(readAsk({ access, object: "/a" }), rules, AUDIT).explanations[0]!;
   assert.deepEqual([verdictOf("read").op, verdictOf("read").verdict], [OP_READ, VERDICT_ALLOW]);
   assert.deepEqual([verdictOf("write").op, verdictOf("write").verdict], [OP_WRITE, VERDICT_BLOCK]);
   const audit = [policy("p", { at: "/z", ...allow })];
-  const { verdict } = answer(readAsk({ access: "read", path: "/a" }), audit, AUDIT)
+  const { verdict } = answer(readAsk({ access: "read", object: "/a" }), audit, AUDIT)
     .explanations[0]!;
   assert.equal(verdict, VERDICT_POSTURE_AUDIT);
 });

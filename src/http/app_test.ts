@@ -28,7 +28,7 @@ Deno.test("every listed path answers 200, without parameters but for what it can
   const { body } = await getJson("/");
   for (const path of Object.keys(body.paths)) {
     const state = sampleState();
-    const query = path === "/v1/explain" ? "?container=web&access=read&path=/etc" : "";
+    const query = path === "/v1/explain" ? "?container=web&access=read&object=/etc" : "";
     const response = await createApp(state).request(path.replace("{name}", "protect-web") + query);
     assert.equal(response.status, 200, path);
     await response.body?.cancel();
@@ -328,7 +328,7 @@ Deno.test("a request with a body is refused before anyone waits for it", async (
 
 Deno.test("GET /v1/explain names the rule that decides, and whether the kernel holds it", async () => {
   const { status, body } = await getJson(
-    "/v1/explain?container=web&access=read&path=/etc/shadow&from=/bin/cat",
+    "/v1/explain?container=web&access=read&object=/etc/shadow&from=/bin/cat",
   );
   assert.equal(status, 200);
   assert.equal(body.outcome, "refused");
@@ -338,14 +338,14 @@ Deno.test("GET /v1/explain names the rule that decides, and whether the kernel h
   const [web] = sampleState().workloads();
   const held = { ...web!, generation: body.generation };
   const { body: again } = await getJson(
-    "/v1/explain?container=web&access=read&path=/etc/shadow",
+    "/v1/explain?container=web&access=read&object=/etc/shadow",
     { workloads: () => [held] },
   );
   assert.equal(again.notInForce, undefined);
 });
 
 Deno.test("GET /v1/explain says what hinders the rule that decides", async () => {
-  const asked = "/v1/explain?container=web&access=read&path=/etc/shadow";
+  const asked = "/v1/explain?container=web&access=read&object=/etc/shadow";
   const { generation } = (await getJson(asked)).body;
   const [web] = sampleState().workloads();
   const workloads = () => [{ ...web!, generation }];
@@ -366,7 +366,7 @@ Deno.test("GET /v1/explain says what hinders the rule that decides", async () =>
 Deno.test("GET /v1/explain knows the rule that decides when its file has been read again", async () => {
   const again = structuredClone(POLICY);
   const lost = { policy: again, rule: again.rules[0]!, state: "not enforced", reason: "no hook" };
-  const asked = "/v1/explain?container=web&access=read&path=/etc/shadow";
+  const asked = "/v1/explain?container=web&access=read&object=/etc/shadow";
   const { generation } = (await getJson(asked)).body;
   const [web] = sampleState().workloads();
   const workloads = () => [{ ...web!, generation }];
@@ -384,9 +384,9 @@ const LONG_REQUESTS: [path: string, headers?: Record<string, string>][] = [
   [`/v1/policies/${LONG}?form=a`],
   [`/v1/status?${LONG}=a`],
   [`/v1/alerts?operation=${LONG}`],
-  [`/v1/explain?container=${LONG}&access=read&path=/a`],
-  [`/v1/explain?container=web&access=${LONG}&path=/a`],
-  [`/v1/explain?container=web&access=read&path=${LONG}`],
+  [`/v1/explain?container=${LONG}&access=read&object=/a`],
+  [`/v1/explain?container=web&access=${LONG}&object=/a`],
+  [`/v1/explain?container=web&access=read&object=${LONG}`],
   ["/v1/status", { accept: LONG }],
   ["/v1/status", { host: LONG }],
 ];
@@ -401,19 +401,25 @@ for (const [path, headers = {}] of LONG_REQUESTS) {
 }
 
 const BAD_QUESTIONS: [query: string, status: number, detail: RegExp, hint: RegExp][] = [
-  ["access=read&path=/a", 400, /^container: is missing$/, /^for example /],
-  ["container=wbe&access=read&path=/a", 404, /No container is named "wbe"/, /did you mean "web"\?/],
-  ["container=zzzzz&access=read&path=/a", 404, /"zzzzz"/, /^known are web, idle$/],
-  ["container=web&access=raed&path=/a", 400, /must be one of exec, /, /did you mean "read"\?/],
-  ["container=web&access=read&path=a", 400, /must start with "\/"/, /real path/],
+  ["access=read&object=/a", 400, /^container: is missing$/, /^for example /],
   [
-    "container=web&access=read&path=/a&form=/b",
+    "container=wbe&access=read&object=/a",
+    404,
+    /No container is named "wbe"/,
+    /did you mean "web"\?/,
+  ],
+  ["container=zzzzz&access=read&object=/a", 404, /"zzzzz"/, /^known are web, idle$/],
+  ["container=web&access=raed&object=/a", 400, /must be one of exec, /, /did you mean "read"\?/],
+  ["container=web&access=read&object=a", 400, /must start with "\/"/, /real path/],
+  [
+    "container=web&access=read&object=/a&form=/b",
     400,
     /no parameter "form"/,
     /did you mean "from"\?/,
   ],
-  ["container=web&access=read&path=", 400, /path: must not be empty/, /^$/],
-  ["container=web&container=idle&access=read&path=/a", 400, /stands 2 times/, /^$/],
+  ["container=web&access=socket&object=tpc", 400, /Cannot use socket "tpc": must be/, /^$/],
+  ["container=web&access=read&object=", 400, /object: must not be empty/, /^$/],
+  ["container=web&container=idle&access=read&object=/a", 400, /stands 2 times/, /^$/],
 ];
 
 for (const [query, wanted, detail, hint] of BAD_QUESTIONS) {
@@ -427,7 +433,7 @@ for (const [query, wanted, detail, hint] of BAD_QUESTIONS) {
 
 Deno.test("GET /v1/explain offers no other access for a path that is too long", async () => {
   const path = `/${"a".repeat(200)}`.repeat(25);
-  const { status, body } = await getJson(`/v1/explain?container=web&access=read&path=${path}`);
+  const { status, body } = await getJson(`/v1/explain?container=web&access=read&object=${path}`);
   assert.equal(status, 400);
   assert.match(body.detail, /must have at most \d+ bytes: it has 5025/);
   assert.equal(body.hint, undefined);
@@ -437,11 +443,11 @@ Deno.test("GET /v1/explain finds a container by its id, and keeps commas in path
   const [web] = sampleState().workloads();
   const begin = web!.workload.id.slice(0, 8);
   for (const container of [web!.workload.id, begin]) {
-    const { body } = await getJson(`/v1/explain?container=${container}&access=read&path=/a,b`);
-    assert.deepEqual([body.container.name, body.path], ["web", "/a,b"]);
+    const { body } = await getJson(`/v1/explain?container=${container}&access=read&object=/a,b`);
+    assert.deepEqual([body.container.name, body.object], ["web", "/a,b"]);
   }
   const twins = ["a", "b"].map((id) => ({ ...web!, workload: { ...web!.workload, id } }));
-  const { status, body } = await getJson("/v1/explain?container=web&access=read&path=/a", {
+  const { status, body } = await getJson("/v1/explain?container=web&access=read&object=/a", {
     workloads: () => twins,
   });
   assert.equal(status, 400);

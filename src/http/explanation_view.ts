@@ -51,16 +51,18 @@ export function explanationView(
   notInForce?: string,
 ) {
   const decisions = answer.explanations.map(decisionView);
-  const { guard, ask } = answer;
-  const behindLink = behindUsualLink(ask.path);
-  const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(ask.access);
+  const { guard, ask: { access, object, number, from, parent } } = answer;
+  const behindLink = number === undefined ? behindUsualLink(object) : undefined;
+  const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(access);
   const outcomes: readonly Outcome[] = isGuarded
     ? ["refused"]
     : decisions.map(({ outcome }) => outcome);
   const worst = Math.max(...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)));
   return {
     container: { id, name, namespace },
-    ...ask,
+    access,
+    object,
+    ...{ from, parent },
     outcome: OUTCOMES[worst]!,
     decisions,
     others: answer.others.map(loserView),

@@ -9,7 +9,7 @@ import { badParameter, didYouMean, readTexts, requireAccept } from "../negotiate
 import { ProblemError } from "../problem.ts";
 import type { AgentState, WorkloadStatus } from "../state.ts";
 
-const PARAMETERS = ["container", "access", "path", "from", "parent"] as const;
+const PARAMETERS = ["container", "access", "object", "from", "parent"] as const;
 
 export function addExplainRoute(app: Hono, state: AgentState): void {
   app.get("/v1/explain", (c) => {
@@ -30,16 +30,16 @@ function required(texts: Texts, name: (typeof PARAMETERS)[number]): string {
   if (text !== undefined) return text;
   throw badParameter(
     `${name}: is missing`,
-    `for example /v1/explain?container=web&access=exec&path=/bin/sh; access is one of ${
+    `for example /v1/explain?container=web&access=exec&object=/bin/sh; access is one of ${
       Object.keys(ACCESSES).join(", ")
     }`,
   );
 }
 
 function askOf(texts: Texts): Ask {
-  const [access, path] = [required(texts, "access"), required(texts, "path")];
+  const [access, object] = [required(texts, "access"), required(texts, "object")];
   try {
-    return readAsk({ ...texts, access, path });
+    return readAsk({ ...texts, access, object });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const [message, hint] = error.message.split("\n  hint: ");
