@@ -224,8 +224,11 @@ ask() (
 ) 2>/dev/null
 agent_is_ready() { ask /readyz >/dev/null; }
 
+# Until that agent ends: the next has a follower of its own.
 follow_alerts() {
-  while agent_runs; do
+  local agent
+  agent=$(<$agent_pid)
+  while kill -0 "$agent" 2>/dev/null; do
     curl -sN -D $work/headers $agent_url/v1/alerts | sed -un 's/^data: \?//p' >>$alerts
   done
 }
