@@ -79,6 +79,7 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 	/* Allows: a host task. */
 	if (!identity)
 		return 0;
+	forget_judged_path(identity);
 	int refused = judge_exec(identity, bprm);
 
 	if (!refused)

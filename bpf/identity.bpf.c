@@ -146,6 +146,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 	/* It entered its container after bprm_check_security was asked. What runs in its own mounts is the container's. */
 	if (identity->next == NEXT_NONE) {
 		identity->arms = !is_in_host_mounts(current_task());
+		forget_judged_path(identity);
 		remember_exec(identity, BPF_CORE_READ(bprm, file));
 	}
 	note_exec(ref_of(identity));

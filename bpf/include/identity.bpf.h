@@ -190,6 +190,19 @@ static __always_inline struct task_identity *process_identity(void)
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
 }
 
+static __always_inline int climb_by_rules(struct task_identity *identity)
+{
+	struct mnt_namespace *mounts = mounts_of(current_task());
+	int end = climb_to_root(ref_of(identity), address_of(task_read(mounts, root)));
+
+	if (end == WALK_UNREACHABLE)
+		return walk_home(identity);
+	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
+	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_hosts(mounts))
+		return WALK_UNREACHABLE;
+	return end;
+}
+
 /*
  * Walks the path of identity->walk.object as the container's rules mean it: in the running task's mount namespace, or else in
  * the identity's home. Global, so that the verifier follows one way behind it.
@@ -197,17 +210,12 @@ static __always_inline struct task_identity *process_identity(void)
 __noinline int walk_by_rules(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
-	struct mnt_namespace *mounts = mounts_of(current_task());
 
 	if (!identity)
 		return WALK_GAVE_UP;
-	int end = climb_to_root(ref, address_of(task_read(mounts, root)));
+	int end = climb_by_rules(identity);
 
-	if (end == WALK_UNREACHABLE)
-		return walk_home(identity);
-	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
-	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_hosts(mounts))
-		return WALK_UNREACHABLE;
+	identity->walk.named_end = end;
 	return end;
 }
 
@@ -319,10 +327,27 @@ static __always_inline int is_loader(struct file *program)
 	return name[0] == 'l' && name[1] == 'd' && (name[2] == '-' || (name[2] == '.' && name[3] == 's'));
 }
 
-/* What the running task is about to execute, for note_exec. An interpreter takes the place of its script. */
+/* For the hook that begins: what an earlier one walked may be gone. */
+static __always_inline void forget_judged_path(struct task_identity *identity)
+{
+	identity->walk.named_end = WALK_GAVE_UP;
+}
+
+/* Hashes the path that this hook has judged the program by, if it did and nothing has moved since; else walks again. */
+static __always_inline int hash_judged_path(struct task_identity *identity, struct file *program)
+{
+	if (identity->walk.named_end == WALK_REACHED && hash_settled_path(&identity->walk))
+		return WALK_REACHED;
+	return walk_named_hashed(identity, object_of_file(program));
+}
+
+/*
+ * What the running task is about to execute, for note_exec. An interpreter takes the place of its script. Before the program
+ * was judged, forget_judged_path() was called.
+ */
 static __always_inline void remember_exec(struct task_identity *identity, struct file *program)
 {
-	int end = walk_named_hashed(identity, object_of_file(program));
+	int end = hash_judged_path(identity, program);
 
 	identity->next_exe = end == WALK_REACHED ? identity->walk.path_hash : 0;
 	identity->next_bytes = walked_bytes(&identity->walk, end);

@@ -88,7 +88,7 @@ struct walk_result {
 	__u32 truncated;
 	struct descent_rows descent;
 	__u32 forgotten; /* see forget() */
-	__u32 _pad;
+	__u32 named_end; /* of the last walk_by_rules() */
 #ifdef KERNEL_5_10
 	__u64 owner; /* identity_ref of the identity that this is the scratch of */
 	__u64 component[COMPONENTS_MAX]; /* hashes of the names at `dentry` */

@@ -511,7 +511,7 @@ static long fold_step(__u32 index, struct walk_result **context)
 	__u64 dentry = *dentry_at(walk, index);
 
 	walk->path_hash = fold_component(walk->path_hash, component_at(walk, index, dentry));
-	walk->bytes += read_of(0, struct dentry, dentry, d_name.len) + 1;
+	walk->bytes += read_any(struct dentry, dentry, d_name.len) + 1;
 	return 0;
 }
 
