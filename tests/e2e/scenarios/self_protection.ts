@@ -60,9 +60,9 @@ const tasks: Act[] = [
     claim:
       "M3 reading the agent's environment is refused, and counted only, as pidof looks at every process",
     in: "intruder",
-    run: AGENT + "cat /proc/$agent/environ",
+    run: AGENT + "/files/tamper environ $agent",
     expect: "refused",
-    control: { in: "intruder", run: "cat /proc/$$/environ" },
+    control: { in: "intruder", run: "/files/tamper environ 0" },
   },
   {
     claim: "M3 a signal that the kernel sends for a pipe does not arrive",

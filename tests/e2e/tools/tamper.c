@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -61,6 +62,27 @@ static void open_memory(pid_t pid)
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	must("open", open(path, O_RDONLY));
+}
+
+/* Since 6.15 whoever has CAP_PERFMON or CAP_SYS_ADMIN may look at any process, and no program is asked (may_access_mm in kernel/fork.c). */
+static void give_up_monitoring(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2];
+
+	must("capget", syscall(SYS_capget, &header, sets));
+	sets[CAP_TO_INDEX(CAP_PERFMON)].effective &= ~CAP_TO_MASK(CAP_PERFMON);
+	sets[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+	must("capset", syscall(SYS_capset, &header, sets));
+}
+
+static void open_environment(pid_t pid)
+{
+	char path[32];
+
+	give_up_monitoring();
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
 	must("open", open(path, O_RDONLY));
 }
 
@@ -169,7 +191,7 @@ struct way {
 static const struct way ways[] = {
 	{ "pidfd", by_pidfd },	   { "pipe", by_pipe },	      { "trace", trace },	   { "write-memory", write_memory },
 	{ "mem", open_memory },	   { "getfd", take_descriptor }, { "limit", limit },	   { "schedule", schedule },
-	{ "nice", renice },	   { "io-priority", set_io_priority },
+	{ "nice", renice },	   { "io-priority", set_io_priority }, { "environ", open_environment },
 };
 
 int main(int argc, char **argv)
