@@ -7,19 +7,35 @@
 
 import { dirname } from "node:path";
 
+/** The kernel programs are built twice: from what 5.17 and later have, and from what 5.10 has. */
+export type ProgramsName = "5.17" | "5.10";
+
+/** One build of them: what is always loaded, and what is when a policy needs it. */
+export interface Programs<Object> {
+  readonly main: Object;
+  readonly onDemand: Object;
+}
+
+/** Where `deno task build` leaves them, below `.output/`. */
+export const PROGRAM_FILES: Readonly<Record<ProgramsName, Programs<string>>> = {
+  "5.17": { main: "bpf/ankylo.bpf.o", onDemand: "bpf/on_demand.bpf.o" },
+  "5.10": { main: "bpf/ankylo-5.10.bpf.o", onDemand: "bpf/on_demand-5.10.bpf.o" },
+};
+
 /** How the running agent was built. */
 export interface Product {
   /** What `ankylo version` says: "deno compile", "launcher", or "sources". */
   readonly packaging: string;
-  /** `.output/bpf/ankylo.bpf.o`, compressed by gzip, in base64: most commands do without, and need not pay for it. */
-  readonly bpfObject?: string;
-  /** `.output/bpf/on_demand.bpf.o` in base64: it is wanted at once when it is wanted. */
-  readonly onDemandObject?: string;
+  /** PROGRAM_FILES, as they are or compressed by gzip, in base64: most commands do without, and need not pay for them. */
+  readonly programs?: Readonly<Record<ProgramsName, Programs<string>>>;
   /** The shim's bytes, or the file that a launcher made of them. */
   readonly shim?: Uint8Array | string;
   /** The file that was executed, where it is not the process's own image. */
   readonly executable?: string;
 }
+
+/** The first byte of what gzip makes (RFC 1952). */
+const GZIP_BEGINS = 0x1f;
 
 let current: Product = { packaging: "sources" };
 
@@ -42,22 +58,20 @@ export function ownFiles(): string[] {
 }
 
 /** The kernel programs. @throws {Error} when the agent runs from sources and they are not built */
-export async function bpfObjectBytes(): Promise<Uint8Array> {
-  const { bpfObject } = current;
-  return bpfObject === undefined ? readBuilt("bpf/ankylo.bpf.o") : await inflate(bpfObject);
+export async function programBytes(name: ProgramsName): Promise<Programs<Uint8Array>> {
+  const packed = current.programs?.[name];
+  const { main, onDemand } = PROGRAM_FILES[name];
+  return packed === undefined
+    ? { main: readBuilt(main), onDemand: readBuilt(onDemand) }
+    : { main: await unpack(packed.main), onDemand: await unpack(packed.onDemand) };
 }
 
-/** The programs that are loaded when a policy needs them. @throws {Error} as `bpfObjectBytes` */
-export function onDemandObjectBytes(): Uint8Array {
-  const { onDemandObject } = current;
-  return onDemandObject === undefined
-    ? readBuilt("bpf/on_demand.bpf.o")
-    : Uint8Array.fromBase64(onDemandObject);
-}
-
-async function inflate(base64: string): Promise<Uint8Array> {
-  const packed = new Blob([Uint8Array.fromBase64(base64)]);
-  return await new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).bytes();
+/** What begins like no ELF file, but as gzip's do, is decompressed. */
+async function unpack(base64: string): Promise<Uint8Array> {
+  const bytes = Uint8Array.fromBase64(base64);
+  if (bytes[0] !== GZIP_BEGINS) return bytes;
+  const stream = new Blob([bytes]).stream();
+  return await new Response(stream.pipeThrough(new DecompressionStream("gzip"))).bytes();
 }
 
 /** The shim as a file, which may be gone after it is disposed: by then it is loaded. */

@@ -8,7 +8,8 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { bpfObject, buildBpf, onDemandObject } from "./build_bpf.ts";
+import { PROGRAM_FILES, type Programs, type ProgramsName } from "../ffi/product.ts";
+import { buildBpf } from "./build_bpf.ts";
 import { buildShim, shimLibrary } from "./build_shim.ts";
 import { repositoryDir, writeIfStale } from "./stale.ts";
 import { CommandError, run } from "./vm/command.ts";
@@ -97,12 +98,9 @@ async function bundle(packaging: Packaging, { mark, binary }: Target): Promise<U
   const [entry, product, output] = ["entry", "product", "bundle"].map((kind) => `${kind}_${name}`);
   await writeBuildFile(`${product}.ts`, [
     `import { setProduct } from "../../ffi/product.ts";`,
-    `const bpfObject = "${await packedObject(mark)}";`,
-    `const onDemandObject = "${await plainObject()}";`,
+    `const programs = ${JSON.stringify(await packedPrograms(mark))};`,
     SHIM_IMPORTS[packaging],
-    `setProduct({ packaging: "${packaging}", bpfObject, onDemandObject, ${
-      SHIM_FIELDS[packaging]
-    } });`,
+    `setProduct({ packaging: "${packaging}", programs, ${SHIM_FIELDS[packaging]} });`,
   ]);
   await writeBuildFile(`${entry}.ts`, [`import "./${product}.ts";`, `import "../../main.ts";`]);
   const path = `${repositoryDir}${BUILD_DIR}/${output}.js`;
@@ -113,16 +111,26 @@ async function bundle(packaging: Packaging, { mark, binary }: Target): Promise<U
   return new TextEncoder().encode(text);
 }
 
-/** The kernel programs as `Product` has them. */
-async function packedObject(mark: string): Promise<string> {
-  const programs = await Deno.readFile(repositoryDir + bpfObject);
+/**
+ * The kernel programs as `Product` has them. What a start on 5.17 and later wants besides the main programs is as it is: to
+ * decompress it costs more than to read past it.
+ */
+async function packedPrograms(mark: string): Promise<Record<ProgramsName, Programs<string>>> {
+  const { "5.17": now, "5.10": old } = PROGRAM_FILES;
+  return {
+    "5.17": { main: await packed(now.main, mark), onDemand: await plain(now.onDemand) },
+    "5.10": { main: await packed(old.main, mark), onDemand: await packed(old.onDemand, "") },
+  };
+}
+
+async function packed(file: string, mark: string): Promise<string> {
+  const programs = await Deno.readFile(`${repositoryDir}.output/${file}`);
   const marked = Buffer.concat([programs, Buffer.from(mark)]);
   return gzipSync(marked, { level: 9 }).toString("base64");
 }
 
-/** What is loaded on demand, as `Product` has it. */
-async function plainObject(): Promise<string> {
-  return (await Deno.readFile(repositoryDir + onDemandObject)).toBase64();
+async function plain(file: string): Promise<string> {
+  return (await Deno.readFile(`${repositoryDir}.output/${file}`)).toBase64();
 }
 
 /** Packages are named after where Deno's cache is on this machine: without that, two machines build the same. */

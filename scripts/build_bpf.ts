@@ -1,19 +1,20 @@
 /**
  * Compiles the kernel programs: `bpf/ankylo.bpf.c`, which includes the rest, to `.output/bpf/ankylo.bpf.o` and, with what
- * 5.10 has, to `ankylo-5.10.bpf.o`; `bpf/on_demand.bpf.c`; and every test program to one of its own under `.output/bpf/tests/`.
+ * 5.10 has, to `ankylo-5.10.bpf.o`; `bpf/on_demand.bpf.c` likewise; and every test program to one of its own under
+ * `.output/bpf/tests/`.
  */
 
+import { PROGRAM_FILES, type ProgramsName } from "../ffi/product.ts";
 import { generateTypes } from "./gen_types.ts";
 import { generateVmlinuxHeader, vmlinuxHeader } from "./gen_vmlinux.ts";
 import { filesUnder, repositoryDir, writeIfStale } from "./stale.ts";
 import { run } from "./vm/command.ts";
 
-/** What the agent loads. */
-export const bpfObject = ".output/bpf/ankylo.bpf.o";
-/** What it loads besides when a policy needs it. */
-export const onDemandObject = ".output/bpf/on_demand.bpf.o";
-/** The same with what 5.10 has. It is verified there, but what it decides is not tried, so the agent does not carry it. */
-const BPF_OBJECT_5_10 = ".output/bpf/ankylo-5.10.bpf.o";
+/** What tells the sources which kernel they are compiled for. */
+const DEFINITIONS: Readonly<Record<ProgramsName, readonly string[]>> = {
+  "5.17": [],
+  "5.10": ["-DKERNEL_5_10"],
+};
 /** Where `ffi/NAME.bpf.c` and `bpf/tests/NAME.bpf.c` become `NAME.bpf.o`. */
 export const bpfTestsDir = ".output/bpf/tests";
 
@@ -32,9 +33,11 @@ const FLAGS = [
 /** Compiles what is stale. @throws {CommandError} with the compiler's words */
 export async function buildBpf(): Promise<void> {
   await buildBpfTests();
-  await compile("bpf/ankylo.bpf.c", bpfObject);
-  await compile("bpf/ankylo.bpf.c", BPF_OBJECT_5_10, ["-DKERNEL_5_10"]);
-  await compile("bpf/on_demand.bpf.c", onDemandObject);
+  for (const name of ["5.17", "5.10"] as const) {
+    const { main, onDemand } = PROGRAM_FILES[name];
+    await compile("bpf/ankylo.bpf.c", `.output/${main}`, DEFINITIONS[name]);
+    await compile("bpf/on_demand.bpf.c", `.output/${onDemand}`, DEFINITIONS[name]);
+  }
 }
 
 /** Compiles only the programs that tests load, and makes what both kinds need: types, vmlinux.h. */

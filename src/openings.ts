@@ -1,10 +1,12 @@
 /** What the agent opens before it is one: what the last run left, and the kernel's side. */
 
 import type { Shim } from "../ffi/bpf.ts";
-import { bpfObjectBytes, onDemandObjectBytes } from "../ffi/product.ts";
+import { programBytes } from "../ffi/product.ts";
 import type { Settings } from "./config/config.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
+import { readQuickFacts } from "./kernel/facts.ts";
 import { HostProcfs } from "./kernel/host_procfs.ts";
+import { programsFor } from "./kernel/probe.ts";
 import { systemClock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import { Memory } from "./memory.ts";
@@ -18,6 +20,8 @@ export async function openMemory(settings: Settings, log: Log, shim: Shim): Prom
 
 /** The programs that this kernel takes, in the kernel; or why there are none. */
 export async function openKernel(shim: Shim, { bpffs, alerts }: Settings): Promise<Enforcement> {
-  const objects = { main: await bpfObjectBytes(), onDemand: onDemandObjectBytes() };
-  return Enforcement.open(shim, { bpffs, alerts, objects });
+  const facts = readQuickFacts(shim);
+  // Where there are none, Enforcement says why.
+  const objects = await programBytes(programsFor(facts) ?? "5.17");
+  return Enforcement.open(shim, { bpffs, alerts, facts, objects });
 }

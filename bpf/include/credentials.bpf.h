@@ -10,9 +10,7 @@
 /* What an io_uring worker is doing, NULL for another task, and for one that takes requests from a ring (SQPOLL). */
 static __always_inline void *worker_request(struct task_struct *task)
 {
-	if (!IO_WORKERS_ARE_TASKS)
-		return NULL;
-	struct io_worker *worker = BPF_CORE_READ(task, worker_private);
+	struct io_worker *worker = io_worker_of(task);
 
 	return task_read(task, flags) & PF_IO_WORKER ? BPF_CORE_READ(worker, cur_work) : NULL;
 }

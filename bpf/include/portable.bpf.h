@@ -176,8 +176,17 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 #define is_exchange(flags) 0
 #define IDMAP
 
-/* Before 5.12 io_uring had kernel threads to work for it. */
-#define IO_WORKERS_ARE_TASKS 0
+/* Since 5.10.162, which the agent needs, io_uring's workers are tasks as in 5.12, with a field of their own. */
+struct task_struct___5_10 {
+	struct io_worker *pf_io_worker;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct io_worker *io_worker_of(struct task_struct *task)
+{
+	struct task_struct___5_10 *worker = (void *)task;
+
+	return BPF_CORE_READ(worker, pf_io_worker);
+}
 
 #else
 
@@ -226,6 +235,9 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 #define is_exchange(flags) ((flags) & RENAME_EXCHANGE)
 #define IDMAP void *idmap,
 
-#define IO_WORKERS_ARE_TASKS 1
+static __always_inline struct io_worker *io_worker_of(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, worker_private);
+}
 
 #endif

@@ -9,15 +9,15 @@
 #include "maps.bpf.h"
 #include "read.bpf.h"
 
-#ifdef KERNEL_5_10
-
-/* Tasks of containers at a time. One more, and its fork fails. */
-#define TASKS_MAX 65536
+/* Tasks of containers at a time, where they are kept by address. One more, and its fork fails. */
+#define TASKS_MAX 262144
 
 /*
- * key: address of the task_struct, which is the task's as long as it lives (a thread that execs changes its id). Task storage
- * came with 5.11. Not preallocated: an entry that is removed while another program reads it stays whole until the reader
- * is done. Removed in lsm/task_free, which is the end of every task, one whose fork failed too.
+ * key: address of the task_struct, which is the task's as long as it lives (a thread that execs changes its id). On 5.10, which
+ * has no task storage, and on kernels where a look-up there finds nothing while another task was preempted in there on this
+ * CPU (see is_kept_by_address): what can't be read can't be judged, and look-ups here never fail. Not preallocated: an entry
+ * that is removed while another program reads it stays whole until the reader is done. Removed in lsm/task_free, which is the
+ * end of every task, one whose fork failed too. Elsewhere the agent gives it a single entry, and nothing uses it.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -25,9 +25,9 @@ struct {
 	__uint(max_entries, TASKS_MAX);
 	__type(key, __u64);
 	__type(value, struct task_identity);
-} tasks SEC(".maps");
+} tasks_by_address SEC(".maps");
 
-/* What an entry begins as; too large for the stack. */
+/* What an entry there begins as; too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -35,11 +35,34 @@ struct {
 	__type(value, struct task_identity);
 } new_task SEC(".maps");
 
+/* Made when there is none. NULL: no memory, or no room. */
+static __always_inline struct task_identity *make_identity_by_address(__u64 address)
+{
+	__u32 first = 0;
+	struct task_identity *empty = bpf_map_lookup_elem(&new_task, &first);
+
+	if (!empty)
+		return NULL;
+	/* Fails where there is one already, which is then found. */
+	bpf_map_update_elem(&tasks_by_address, &address, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tasks_by_address, &address);
+}
+
+#ifdef KERNEL_5_10
+
+/* The agent pins it with the others. Nothing is kept with a task here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} tasks SEC(".maps");
+
 typedef __u64 identity_ref;
 
 static __always_inline struct task_identity *identity_at(identity_ref ref)
 {
-	return bpf_map_lookup_elem(&tasks, &ref);
+	return bpf_map_lookup_elem(&tasks_by_address, &ref);
 }
 
 static __always_inline identity_ref ref_of(struct task_identity *identity)
@@ -75,14 +98,7 @@ static __always_inline struct task_identity *identity_of(struct task_struct *tas
 
 static __always_inline struct task_identity *make_identity_at(identity_ref ref)
 {
-	__u32 first = 0;
-	struct task_identity *empty = bpf_map_lookup_elem(&new_task, &first);
-
-	if (!empty)
-		return NULL;
-	/* Fails where there is one already, which is then found. */
-	bpf_map_update_elem(&tasks, &ref, empty, BPF_NOEXIST);
-	struct task_identity *identity = bpf_map_lookup_elem(&tasks, &ref);
+	struct task_identity *identity = make_identity_by_address(ref);
 
 	if (identity)
 		identity->walk.owner = ref;
@@ -98,7 +114,7 @@ static __always_inline void drop_identity(struct task_struct *task)
 {
 	__u64 ref = (__u64)task;
 
-	bpf_map_delete_elem(&tasks, &ref);
+	bpf_map_delete_elem(&tasks_by_address, &ref);
 }
 
 /* Scratch of the iterator, of which one runs at a time: no task_struct lies at this address. */
@@ -145,31 +161,6 @@ struct {
 	__type(value, struct task_identity);
 } tasks SEC(".maps");
 
-/* Tasks of containers at a time, where they are kept by address. One more, and its fork fails. */
-#define TASKS_MAX 262144
-
-/*
- * The same by the address of the task_struct, on kernels where a look-up in task storage finds nothing while another task
- * was preempted in there on this CPU (see is_kept_by_address): what can't be read can't be judged, and look-ups here never
- * fail. Not preallocated. Removed in lsm/task_free, which is the end of every task, one whose fork failed too. Elsewhere the
- * agent gives it a single entry, and nothing uses it.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, TASKS_MAX);
-	__type(key, __u64);
-	__type(value, struct task_identity);
-} tasks_by_address SEC(".maps");
-
-/* What an entry there begins as; too large for the stack. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct task_identity);
-} new_task SEC(".maps");
-
 /* Came with 6.2, as did look-ups that never fail (__bpf_task_storage_get in kernel/bpf/bpf_task_storage.c). */
 enum bpf_func_id___6_2 { BPF_FUNC_cgrp_storage_get___6_2 = 210 };
 
@@ -207,18 +198,6 @@ static __always_inline struct task_identity *identity_of(struct task_struct *tas
 	if (is_kept_by_address())
 		return bpf_map_lookup_elem(&tasks_by_address, &address);
 	return bpf_task_storage_get(&tasks, task, NULL, 0);
-}
-
-static __always_inline struct task_identity *make_identity_by_address(__u64 address)
-{
-	__u32 first = 0;
-	struct task_identity *empty = bpf_map_lookup_elem(&new_task, &first);
-
-	if (!empty)
-		return NULL;
-	/* Fails where there is one already, which is then found. */
-	bpf_map_update_elem(&tasks_by_address, &address, empty, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&tasks_by_address, &address);
 }
 
 /* The task's, made when it has none. NULL: no memory, or no room. */

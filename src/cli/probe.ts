@@ -1,7 +1,7 @@
 import { openShim, type Shim } from "../../ffi/bpf.ts";
-import { bpfObjectBytes, onDemandObjectBytes } from "../../ffi/product.ts";
+import { programBytes, type ProgramsName } from "../../ffi/product.ts";
 import { readFacts } from "../kernel/facts.ts";
-import { type KernelFacts, probe, probeText } from "../kernel/probe.ts";
+import { type KernelFacts, probe, probeText, programsFor } from "../kernel/probe.ts";
 import { verifiedText, verifyPrograms } from "../kernel/verify.ts";
 import { EXIT_OK, EXIT_UNSUPPORTED } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
@@ -19,13 +19,13 @@ export async function runProbe(
   using shim = openShim();
   const facts = readFacts(shim);
   const report = probe(facts);
-  const programs = options.verify && report.canEnforce ? await verified(shim, facts) : undefined;
+  const name = options.verify && report.canEnforce ? programsFor(facts) : undefined;
+  const programs = name === undefined ? undefined : await verified(shim, name, facts);
   if (options.json) io.out(`${JSON.stringify({ ...report, programs }, null, 2)}\n`);
   else io.out(probeText(report) + (programs === undefined ? "" : verifiedText(programs)));
   return report.canEnforce ? EXIT_OK : EXIT_UNSUPPORTED;
 }
 
-async function verified(shim: Shim, facts: KernelFacts) {
-  const objects = { main: await bpfObjectBytes(), onDemand: onDemandObjectBytes() };
-  return verifyPrograms(shim, objects, facts);
+async function verified(shim: Shim, name: ProgramsName, facts: KernelFacts) {
+  return verifyPrograms(shim, await programBytes(name), facts);
 }

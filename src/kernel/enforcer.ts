@@ -20,7 +20,7 @@ import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.t
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
-import { readFacts, readQuickFacts } from "./facts.ts";
+import { readFacts } from "./facts.ts";
 import { DECIDING_HOOKS, ON_DEMAND_GROUPS, type OnDemandGroup } from "./hooks.ts";
 import { Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
@@ -74,6 +74,9 @@ const FORMER_IMAGES_MIN = 16;
 export interface EnforcerOptions {
   /** The pin directory, for example `/sys/fs/bpf/ankylo`. */
   readonly bpffs: string;
+  /** As `readQuickFacts` finds them. */
+  readonly facts: KernelFacts;
+  /** Those for a kernel of these facts. */
   readonly objects: ProgramObjects;
   readonly alerts: AlertRate;
 }
@@ -139,8 +142,7 @@ export class Enforcer {
     return enforcer;
   }
 
-  static #open(shim: Shim, { bpffs, objects }: EnforcerOptions): Enforcer {
-    const facts = readQuickFacts(shim);
+  static #open(shim: Shim, { bpffs, facts, objects }: EnforcerOptions): Enforcer {
     requireSupport(facts);
     const directory = PinDirectory.open(new KernelFiles(shim), bpffs);
     const found = directory.installations();

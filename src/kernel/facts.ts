@@ -5,11 +5,13 @@ import { kernelFunctions, kernelSymbol } from "../../ffi/features.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import { ENOENT } from "../lib/errno.ts";
 import { LSM_HOOKS } from "./hooks.ts";
-import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts } from "./probe.ts";
+import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts, programsFor } from "./probe.ts";
 
 const LSM_LIST = "/sys/kernel/security/lsm";
 /** The kernel has a function `bpf_lsm_NAME` for every LSM hook that a program can be attached to. */
 const LSM_PREFIX = "bpf_lsm_";
+/** Its owner and group are structures passed by value, which programs can't be called with there. */
+const NOT_ON_5_10: ReadonlySet<string> = new Set(["path_chown"]);
 
 /** Everything that `probe` needs. @throws {BpfError} when /proc can't be read */
 export function readFacts(shim: Shim): KernelFacts {
@@ -21,12 +23,15 @@ export function readFacts(shim: Shim): KernelFacts {
 export function readQuickFacts(shim: Shim): KernelFacts {
   const files = new KernelFiles(shim);
   const found = kernelFunctions(shim, [LSM_PREFIX, ...KERNEL_FUNCTIONS]);
+  const functions = new Set(KERNEL_FUNCTIONS.filter((name) => found?.has(name)));
+  const refused = programsFor({ functions }) === "5.10" ? NOT_ON_5_10 : new Set();
+  const hooks = LSM_HOOKS.filter((hook) => found?.has(`${LSM_PREFIX}${hook}`));
   return {
     release: files.kernelRelease(),
     lsms: readLsms(files),
     btf: found !== undefined,
-    hooks: new Set(LSM_HOOKS.filter((hook) => found?.has(`${LSM_PREFIX}${hook}`))),
-    functions: new Set(KERNEL_FUNCTIONS.filter((name) => found?.has(name))),
+    hooks: new Set(hooks.filter((hook) => !refused.has(hook))),
+    functions,
     symbols: undefined,
     cgroups: files.cgroupHierarchy(),
     bpffs: /^nodev\tbpf$/m.test(files.readText("/proc/filesystems")),

@@ -12,6 +12,7 @@ import {
   encodeAgentSettings,
   HASH_KEYS,
 } from "../../ffi/generated/agent_api.ts";
+import type { Programs } from "../../ffi/product.ts";
 import { kernelSymbol } from "../../ffi/features.ts";
 import { type CgroupHierarchy, KernelFiles } from "../../ffi/procfs.ts";
 import { ENOENT } from "../lib/errno.ts";
@@ -24,10 +25,7 @@ import type { HookState } from "./records.ts";
 const MESSAGES_BYTES_MAX = 16 << 10;
 
 /** The kernel programs: those that are always loaded, and those that are when a policy needs them. */
-export interface ProgramObjects {
-  readonly main: Uint8Array;
-  readonly onDemand: Uint8Array;
-}
+export type ProgramObjects = Programs<Uint8Array>;
 
 export interface LoadRequest {
   readonly object: Uint8Array;

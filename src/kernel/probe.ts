@@ -1,6 +1,7 @@
 /** What a kernel can do for Ankylo, from facts about it; pure. */
 
 import type { CgroupHierarchy } from "../../ffi/procfs.ts";
+import type { ProgramsName } from "../../ffi/product.ts";
 import { DECIDING_HOOKS, IDENTITY_PROGRAMS } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
@@ -23,11 +24,28 @@ export interface KernelFacts {
   readonly root: boolean;
 }
 
+/** What tells which programs a kernel takes, and, of 6.2, that look-ups in task storage never fail. */
+export const KERNEL_FUNCTIONS = [
+  "bpf_loop",
+  "bpf_per_cpu_ptr",
+  "migrate_disable",
+  "create_io_thread",
+  "bpf_cgrp_storage_get",
+] as const;
+
 /**
- * Of what the programs call bpf_loop came last, with 5.17. With bpf_cgrp_storage_get, of 6.2, came look-ups in task storage that never
- * fail.
+ * The programs for a kernel; undefined: there are none. bpf_loop came with 5.17, later than all else that the first cannot do
+ * without. Those for 5.10, which brought bpf_per_cpu_ptr, keep scratch per CPU: sound where programs are not preempted, which
+ * was until 5.11 made migrate_disable a function of its own. The kernels in between get neither. With create_io_thread, which
+ * 5.10.162 got from 5.12, io_uring's workers are tasks of who uses it; what kernel threads do for a container is not judged.
  */
-export const KERNEL_FUNCTIONS = ["bpf_loop", "bpf_cgrp_storage_get"] as const;
+export function programsFor(
+  { functions }: Pick<KernelFacts, "functions">,
+): ProgramsName | undefined {
+  if (functions.has("bpf_loop")) return "5.17";
+  const isSound = functions.has("create_io_thread") && !functions.has("migrate_disable");
+  return isSound && functions.has("bpf_per_cpu_ptr") ? "5.10" : undefined;
+}
 
 /** Whether identities are kept by their tasks' addresses: what is_kept_by_address of bpf/include/tasks.bpf.h finds. */
 export function isKeptByAddress({ functions }: Pick<KernelFacts, "functions">): boolean {
@@ -134,10 +152,11 @@ function lsmFeature({ lsms }: KernelFacts): Feature {
 /** `path_notify` is not one of them: it is there without CONFIG_SECURITY_PATH (include/linux/lsm_hook_defs.h). */
 const PATH_HOOK = /^path_(?!notify)/;
 
-/** The 5.17 that brought bpf_loop is later than all else that the programs cannot do without. */
-function programsFeature({ functions }: KernelFacts): Feature {
-  const ok = functions.has("bpf_loop");
-  return feature("programs", ok, "bpf_loop", "no bpf_loop", "use a kernel 5.17 or later");
+function programsFeature(facts: KernelFacts): Feature {
+  const programs = programsFor(facts);
+  const found = programs === "5.10" ? "those for 5.10" : "those for 5.17 and later";
+  const hint = "use a kernel 5.17 or later, or 5.10.162 or later of 5.10";
+  return feature("programs", programs !== undefined, found, "none for this kernel", hint);
 }
 
 function symbolFeatures({ symbols }: KernelFacts): Feature[] {

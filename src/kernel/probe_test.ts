@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DECIDING_HOOKS, LSM_HOOKS } from "./hooks.ts";
-import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText } from "./probe.ts";
+import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
 
 const GOOD: KernelFacts = {
   release: "6.12.0",
@@ -37,13 +37,22 @@ Deno.test("probe() gives the command line that is wanted when bpf is not among t
   );
 });
 
+Deno.test("programsFor() gives 5.10 its own, but not where io_uring's workers are nobody's, and others before 5.17 none", () => {
+  const programs = (...functions: string[]) => programsFor({ functions: new Set(functions) });
+  assert.equal(programs(...KERNEL_FUNCTIONS), "5.17");
+  assert.equal(programs("bpf_per_cpu_ptr", "create_io_thread", "migrate_disable"), undefined);
+  assert.equal(programs("bpf_per_cpu_ptr", "create_io_thread"), "5.10");
+  assert.equal(programs("bpf_per_cpu_ptr"), undefined);
+  assert.equal(programs(), undefined);
+});
+
 const FATAL: readonly [string, Partial<KernelFacts>][] = [
   ["securityfs", { lsms: undefined }],
   ["BTF", { btf: false }],
   ["cgroups", { cgroups: undefined }],
   ["bpffs", { bpffs: false }],
   ["rename_lock", { symbols: new Set(["mount_lock"]) }],
-  ["programs", { functions: new Set() }],
+  ["programs", { functions: new Set(["bpf_per_cpu_ptr", "create_io_thread", "migrate_disable"]) }],
   ["task_alloc", without("task_alloc")],
   ["path hooks", without(...PATH_HOOKS)],
   ["root", { root: false }],

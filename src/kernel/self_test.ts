@@ -29,6 +29,8 @@ const REACHED = 0;
  * @throws {SelfTestError} one is read wrongly: the message says which, and how
  */
 export function testWalker(shim: Shim, elf: BpfObject, keys: HashKeys, directory: string): void {
+  // Programs that the agent runs with a context came with 5.14.
+  if (!elf.programs().includes("self_test")) return;
   const files = new KernelFiles(shim);
   const below = (parent: string) =>
     NAMES.map((_, i) => [parent, ...NAMES.slice(0, i + 1)].join("/"));
