@@ -76,7 +76,7 @@ int BPF_PROG(decide_path_chmod, const struct path *path, umode_t mode, int ret)
 
 DECIDING_HOOK(path_chown)
 
-/* Owner and group are structures passed by value, for which 5.10 has no trampoline. */
+/* On 5.10 inode_setattr decides about owners (protect.bpf.c). */
 SEC("lsm/path_chown")
 int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, int ret)
 {

@@ -286,9 +286,17 @@ int BPF_PROG(decide_inode_rename, struct inode *old_directory, struct dentry *ol
 	return changes_protected(HOOK_INODE_RENAME, new_dentry, PROTECT_TREE | PROTECT_NAME) ? -EPERM : 0;
 }
 
+#define ATTR_UID 2u
+#define ATTR_GID 4u
+
+static __always_inline int changes_owner(struct iattr *change)
+{
+	return BPF_CORE_READ(change, ia_valid) & (ATTR_UID | ATTR_GID);
+}
+
 DECIDING_HOOK(inode_setattr)
 
-/* Mode, owner, times, and truncation. Since 6.9 (which brought inode_post_setattr) the dentry comes second. */
+/* Mode, owner, times, and truncation. Of a container's own files, an owner where path_chown can't decide. Since 6.9 (which brought inode_post_setattr) the dentry comes second. */
 SEC("lsm/inode_setattr")
 int decide_inode_setattr(unsigned long long *ctx)
 {
@@ -302,7 +310,11 @@ int decide_inode_setattr(unsigned long long *ctx)
 	int ret = value;
 
 	KEEP_REFUSAL(ret);
-	return changes_protected(HOOK_INODE_SETATTR, dentry, PROTECT_TREE | PROTECT_FILES | PROTECT_UNKNOWN) ? -EPERM : 0;
+	if (changes_protected(HOOK_INODE_SETATTR, dentry, PROTECT_TREE | PROTECT_FILES | PROTECT_UNKNOWN))
+		return -EPERM;
+	if (OWNERS_AT_INODE && changes_owner((struct iattr *)ctx[1]))
+		return judge_dentry(HOOK_PATH_CHOWN, dentry, 0);
+	return 0;
 }
 
 DECIDING_HOOK(sb_remount)

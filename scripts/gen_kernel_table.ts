@@ -17,7 +17,7 @@ export interface KernelSupport {
   readonly missing: readonly string[];
   /** Hooks of DECIDING_HOOKS at which nothing can be attached. */
   readonly absent: readonly string[];
-  /** The program that kept the verifier busiest, and the instructions that it followed; of a kernel that can enforce. */
+  /** The program that kept the verifier busiest, and the instructions that it followed; of a kernel that tells. */
   readonly largest?: { readonly program: string; readonly steps: number };
 }
 
@@ -56,11 +56,13 @@ export function kernelTable(
 function row([series, support]: readonly [KernelSeries, KernelSupport]): string {
   const { release, date, missing, absent, largest } = support;
   const tested = `${release}, ${date}`;
-  if (largest === undefined) {
+  if (missing.length > 0) {
     return `| ${series} | ${tested} | nothing is enforced: ${missing.join("; ")} | | |`;
   }
   const losses = lossesOf(absent).join("; ") || "nothing is lost";
-  const steps = `\`${largest.program}\`, ${largest.steps.toLocaleString("en")}`;
+  const steps = largest === undefined
+    ? "this kernel does not tell"
+    : `\`${largest.program}\`, ${largest.steps.toLocaleString("en")}`;
   return `| ${series} | ${tested} | ${losses} | ${replacedOf(absent).join("; ")} | ${steps} |`;
 }
 

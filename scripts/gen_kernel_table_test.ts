@@ -28,9 +28,13 @@ Deno.test("kernelTable() has a row for each kernel: what it lacks, what another 
 
 Deno.test("kernelTable() says of a kernel without what everything needs that nothing is enforced", () => {
   const { largest: _, ...rest } = SUPPORT;
-  const old = { ...rest, missing: ["programs: no bpf_loop"] };
+  const old = { ...rest, missing: ["programs: none for this kernel"] };
   assert.match(
     kernelTable([["5.10", old]]),
-    /\| nothing is enforced: programs: no bpf_loop \| \| \|$/,
+    /\| nothing is enforced: programs: none for this kernel \| \| \|$/,
+  );
+  assert.match(
+    kernelTable([["5.10", rest]]),
+    /\| nothing is lost \| .* \| this kernel does not tell \|$/,
   );
 });

@@ -176,6 +176,9 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 #define is_exchange(flags) 0
 #define IDMAP
 
+/* What path_chown gets is structures passed by value, with which no program can be called before 6.0. */
+#define OWNERS_AT_INODE 1
+
 /* Since 5.10.162, which the agent needs, io_uring's workers are tasks as in 5.12, with a field of their own. */
 struct task_struct___5_10 {
 	struct io_worker *pf_io_worker;
@@ -234,6 +237,8 @@ static __always_inline struct pt_regs *user_registers(struct task_struct *task)
 #define RENAME_FLAGS unsigned int flags,
 #define is_exchange(flags) ((flags) & RENAME_EXCHANGE)
 #define IDMAP void *idmap,
+
+#define OWNERS_AT_INODE 0
 
 static __always_inline struct io_worker *io_worker_of(struct task_struct *task)
 {

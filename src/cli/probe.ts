@@ -20,12 +20,12 @@ export async function runProbe(
   const facts = readFacts(shim);
   const report = probe(facts);
   const name = options.verify && report.canEnforce ? programsFor(facts) : undefined;
-  const programs = name === undefined ? undefined : await verified(shim, name, facts);
-  if (options.json) io.out(`${JSON.stringify({ ...report, programs }, null, 2)}\n`);
-  else io.out(probeText(report) + (programs === undefined ? "" : verifiedText(programs)));
+  const verified = name === undefined ? undefined : await verify(shim, name, facts);
+  if (options.json) io.out(`${JSON.stringify({ ...report, ...verified }, null, 2)}\n`);
+  else io.out(probeText(report) + (verified === undefined ? "" : verifiedText(verified)));
   return report.canEnforce ? EXIT_OK : EXIT_UNSUPPORTED;
 }
 
-async function verified(shim: Shim, name: ProgramsName, facts: KernelFacts) {
+async function verify(shim: Shim, name: ProgramsName, facts: KernelFacts) {
   return verifyPrograms(shim, await programBytes(name), facts);
 }

@@ -10,7 +10,7 @@ import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts, programsFor } from 
 const LSM_LIST = "/sys/kernel/security/lsm";
 /** The kernel has a function `bpf_lsm_NAME` for every LSM hook that a program can be attached to. */
 const LSM_PREFIX = "bpf_lsm_";
-/** Its owner and group are structures passed by value, which programs can't be called with there. */
+/** OWNERS_AT_INODE of bpf/include/portable.bpf.h says why. */
 const NOT_ON_5_10: ReadonlySet<string> = new Set(["path_chown"]);
 
 /** Everything that `probe` needs. @throws {BpfError} when /proc can't be read */

@@ -34,7 +34,7 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   rules("path_mknod", ["file"], "files and devices are made whatever the rules say"),
   rules("path_symlink", ["file"], "symbolic links are made whatever the rules say"),
   rules("path_chmod", ["process", "file"], "modes are changed whatever the rules say"),
-  guard("path_chown", "owners are changed"),
+  variant("path_chown", "inode_setattr decides about owners too on this kernel"),
   guard("inode_setxattr", "extended attributes are changed"),
   guard("inode_removexattr", "extended attributes are removed"),
   variant("inode_set_acl", "inode_setxattr decides about access control lists too on this kernel"),

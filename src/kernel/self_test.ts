@@ -25,12 +25,11 @@ const REACHED = 0;
 
 /**
  * Has the loaded programs read paths of directories that are made in `directory` and removed again; `keys` are those that
- * they were loaded with.
+ * they were loaded with. Returns whether it could: programs that are run with a context came with 5.14.
  * @throws {SelfTestError} one is read wrongly: the message says which, and how
  */
-export function testWalker(shim: Shim, elf: BpfObject, keys: HashKeys, directory: string): void {
-  // Programs that the agent runs with a context came with 5.14.
-  if (!elf.programs().includes("self_test")) return;
+export function testWalker(shim: Shim, elf: BpfObject, keys: HashKeys, directory: string): boolean {
+  if (!elf.programs().includes("self_test")) return false;
   const files = new KernelFiles(shim);
   const below = (parent: string) =>
     NAMES.map((_, i) => [parent, ...NAMES.slice(0, i + 1)].join("/"));
@@ -44,6 +43,7 @@ export function testWalker(shim: Shim, elf: BpfObject, keys: HashKeys, directory
     const wrong = ["/", named, ...below(named)]
       .flatMap((path) => difference(path, readPath(shim, elf, path), hasher, above) ?? []);
     if (wrong.length > 0) throw new SelfTestError(`Test path walker: ${wrong[0]}`);
+    return true;
   } finally {
     for (const path of made.toReversed()) if (files.exists(path)) files.removeDir(path);
   }

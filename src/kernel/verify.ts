@@ -13,8 +13,15 @@ export const VERIFIER_STEPS_MAX = 100_000;
 /** One loaded program. */
 export interface VerifiedProgram {
   readonly name: string;
-  /** Instructions that the verifier followed, each as often as it came by. */
+  /** Instructions that the verifier followed, each as often as it came by; 0 on kernels before 5.16, which do not tell. */
   readonly steps: number;
+}
+
+/** What a kernel made of the programs. */
+export interface Verified {
+  readonly programs: readonly VerifiedProgram[];
+  /** Whether they were seen to read paths rightly: kernels before 5.14 can't have them try. */
+  readonly readPaths: boolean;
 }
 
 /**
@@ -27,14 +34,16 @@ export function verifyPrograms(
   shim: Shim,
   objects: ProgramObjects,
   facts: Pick<KernelFacts, "hooks">,
-): VerifiedProgram[] {
+): Verified {
   const settings = newSettings(shim, new Uint8Array(32));
   using main = load(shim, objects.main, settings, facts);
-  testWalker(shim, main.elf, settings.keys, Deno.makeTempDirSync({ prefix: "ankylo-self-test-" }));
+  const scratch = Deno.makeTempDirSync({ prefix: "ankylo-self-test-" });
+  const readPaths = testWalker(shim, main.elf, settings.keys, scratch);
   using onDemand = load(shim, objects.onDemand, settings, facts);
-  return [main, onDemand].flatMap(({ elf, programs }) =>
+  const programs = [main, onDemand].flatMap(({ elf, programs }) =>
     programs.map((name) => ({ name, steps: stepsOf(elf, name) }))
   ).sort((a, b) => b.steps - a.steps);
+  return { programs, readPaths };
 }
 
 /** An object's programs that the kernel has places for. */
@@ -64,10 +73,13 @@ function hasPlace(program: string, { hooks }: Pick<KernelFacts, "hooks">): boole
 }
 
 /** The programs as a table. */
-export function verifiedText(programs: readonly VerifiedProgram[]): string {
+export function verifiedText({ programs, readPaths }: Verified): string {
+  const paths = readPaths ? "Paths are read rightly.\n" : "";
+  if (programs.every(({ steps }) => steps === 0)) {
+    return `${paths}The verifier took all ${programs.length} programs; this kernel does not tell what that took.\n`;
+  }
   const width = Math.max(...programs.map(({ name }) => name.length));
   const line = ({ name, steps }: VerifiedProgram) =>
     `  ${name.padEnd(width)}  ${steps.toLocaleString("en").padStart(9)}\n`;
-  return "Paths are read rightly.\n" +
-    `Instructions that the verifier followed\n${programs.map(line).join("")}`;
+  return `${paths}Instructions that the verifier followed\n${programs.map(line).join("")}`;
 }

@@ -69,6 +69,6 @@ function supportOf({ release, features, hooks, programs }: Probed): KernelSuppor
     missing: features.filter(({ state }) => state === "missing")
       .map(({ name, found, hint }) => `${name}: ${found}, ${hint}`),
     absent: hooks.filter(({ state }) => state !== "ok").map(({ name }) => name),
-    ...largest && { largest: { program: largest.name, steps: largest.steps } },
+    ...largest?.steps && { largest: { program: largest.name, steps: largest.steps } },
   };
 }
