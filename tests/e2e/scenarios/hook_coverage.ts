@@ -9,11 +9,11 @@
 import assert from "node:assert/strict";
 import { type KernelSeries, startVm } from "../../../scripts/vm/vm.ts";
 import { kernelsOf } from "../harness.ts";
-import { ENFORCING } from "../schedule.ts";
+import { ALIKE } from "../schedule.ts";
 import { compileTool } from "../tools/compile.ts";
 
 const coverage = {
-  kernels: ENFORCING,
+  kernels: ALIKE,
   golden: new URL("../../golden/hooks/", import.meta.url),
   update: Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1",
 };
