@@ -7,6 +7,7 @@
 import { PROGRAM_FILES, type ProgramsName } from "../ffi/product.ts";
 import { generateTypes } from "./gen_types.ts";
 import { generateVmlinuxHeader, vmlinuxHeader } from "./gen_vmlinux.ts";
+import { withoutLines } from "./line_info.ts";
 import { filesUnder, repositoryDir, writeIfStale } from "./stale.ts";
 import { run } from "./vm/command.ts";
 
@@ -22,7 +23,7 @@ const COMPILER = "clang-19";
 
 /**
  * v3 is what 5.1 and later verify: 32-bit arithmetic without shifts. -g makes BTF, which CO-RE relocations and typed maps
- * need; the DWARF that comes with it is stripped.
+ * need; the DWARF and the line numbers that come with it are stripped.
  */
 const FLAGS = [
   ...["-g", "-O2", "-std=gnu11", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror"],
@@ -63,7 +64,7 @@ async function compile(
   const included = await filesUnder("bpf", [".h", ".bpf.c"]);
   const inputs = {
     files: [source, vmlinuxHeader, ...included],
-    texts: [COMPILER, ...FLAGS, ...more],
+    texts: [COMPILER, ...FLAGS, ...more, withoutLines.toString()],
   };
   await writeIfStale(target, inputs, async () => {
     const dir = await Deno.makeTempDir({ prefix: "ankylo-bpf-" });
@@ -71,11 +72,22 @@ async function compile(
       const object = `${dir}/object.o`;
       await run([COMPILER, ...FLAGS, ...more, "-c", source, "-o", object], { cwd: repositoryDir });
       await run(["llvm-strip-19", "-g", object]);
+      await dropLines(object, dir);
       return await Deno.readFile(object);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }
   });
+}
+
+/** With the relocations of BTF, which only linkers read. */
+async function dropLines(object: string, dir: string): Promise<void> {
+  const copy = "llvm-objcopy-19";
+  const [section, kept] = [`${dir}/section`, `${dir}/kept`];
+  await run([copy, `--dump-section=.BTF.ext=${section}`, object]);
+  await Deno.writeFile(kept, withoutLines(await Deno.readFile(section)));
+  const unread = [".rel.BTF", ".rel.BTF.ext"].map((name) => `--remove-section=${name}`);
+  await run([copy, `--update-section=.BTF.ext=${kept}`, ...unread, object]);
 }
 
 if (import.meta.main) await buildBpf();
