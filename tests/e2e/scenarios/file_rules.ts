@@ -123,6 +123,8 @@ const restore = "{ /bin/rm -f /data/free/linked /data/free/moved; echo text >/da
 /** What both actions match: claim, command, object. */
 const matched: [claim: string, run: string, object: string][] = [
   ["reading a file, by its path", "/bin/cat /data/secret", "/data/secret"],
+  ["reading a file by io_uring", "/files/open uring /data/secret", "/data/secret"],
+  ["reading a file by its worker", "/files/open uring-worker /data/secret", "/data/secret"],
   ["writing a file, by its path", "echo x >>/data/secret", "/data/secret"],
   ["writing a readOnly file", "echo x >>/data/page", "/data/page"],
   ["reading directly in a directory", "/bin/cat /data/flat/x", "/data/flat/x"],
@@ -148,7 +150,7 @@ scenario({
   name: "file rules",
   policies: { "block.yaml": everyForm("Block"), "audit.yaml": everyForm("Audit") },
   containers: { block: { prepare }, audit: { prepare }, free: { prepare } },
-  files: await Promise.all(["attributes", "sockets", "truncate"].map(compileTool)),
+  files: await Promise.all(["attributes", "open", "sockets", "truncate"].map(compileTool)),
   acts: [
     ...matched.flatMap(([claim, run, object]): Act[] => [
       {
