@@ -30,7 +30,7 @@ const only = (...series: KernelSeries[]): Planned => ({ usual: series, full: ser
 export const SCHEDULE: Readonly<Record<string, Planned>> = {
   persistence: onOne("6.12"),
   no_window: onOne("6.1"),
-  evasion_names: onEach,
+  evasion_names: onEachAnd510,
   self_protection: onEach,
   evasion_mounts: { usual: [...MATRIX, "7.x"], full: ALIKE },
   evasion_programs: onEachAnd510,
@@ -44,7 +44,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   policy_changes: onOne("6.1"),
   process_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   network_rules: onOne("6.1"),
-  capability_rules: onOne("6.12"),
+  capability_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   accounting: onOne("6.1"),
   precedence: onOne("6.12"),
   allow_lists_audit: onOne("6.12"),
