@@ -31,6 +31,7 @@ import { freeSlot, plan, type Step } from "./plan.ts";
 import { type ProtectedPlaces, Protector } from "./protect.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
 import type { HookState } from "./records.ts";
+import { Retries } from "./retries.ts";
 import { readWord } from "./word.ts";
 
 /** The running kernel can't enforce; the message names what it lacks, as a phrase. */
@@ -101,6 +102,7 @@ export class Enforcer {
   readonly #owners = new Map<number, Workload>();
   /** Generation → image, the latest used last. */
   readonly #images = new Map<number, CompiledImage>();
+  readonly #retries = new Retries<OnDemandGroup>();
   /** Decisions without a record, when `flushSuppressed` last ran, and whether it left some. */
   #unsent = 0n;
   #someUntold = true;
@@ -219,9 +221,7 @@ export class Enforcer {
     const images = [...containers.values()].map(({ image }) => image);
     this.#remember(images.filter((image) => image !== undefined));
     // Before any image says so: a rule whose programs are not there would be none.
-    for (const group of groupsOf(images)) {
-      this.#installation.require(group, this.#objects.onDemand, this.#facts);
-    }
+    for (const group of groupsOf(images)) this.#require(group);
     this.#installed.refresh(maps, containers.keys());
     const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));
     // Before the programs are attached nobody would count the exit of a task that was identified.
@@ -233,6 +233,14 @@ export class Enforcer {
     }
     if (!this.enforces) this.#enforce();
     return { steps, shadowed };
+  }
+
+  /** What the kernel refused stays reported until it takes it: at a later change, and not at each. */
+  #require(group: OnDemandGroup): void {
+    const nowMs = Number(this.#shim.bootTimeNs() / 1_000_000n);
+    if (!this.#retries.isDue(group, nowMs)) return;
+    const succeeded = this.#installation.require(group, this.#objects.onDemand, this.#facts);
+    this.#retries.note(group, succeeded, nowMs);
   }
 
   /** Attaches, and lets go of what enforced before. */

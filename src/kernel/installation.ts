@@ -203,15 +203,23 @@ export class Installation {
 
   /**
    * Has the programs of a group in the kernel that are loaded on demand, attached as soon as the others are; they stay as long
-   * as these. What the kernel refuses is left out and reported. Interrupted, it can be repeated.
+   * as these. What the kernel refuses is left out and reported, and another call tries it again. Interrupted, it can be repeated.
+   * @returns whether nothing was refused
    */
-  require(group: OnDemandGroup, object: Uint8Array, facts: KernelFacts): void {
-    const places = groupPlacesOn(facts.hooks, group);
+  require(group: OnDemandGroup, object: Uint8Array, facts: KernelFacts): boolean {
+    const known = this.hooks.filter(({ state }) => state !== "refused");
     const isThere = ({ name }: Place) =>
-      isAmong(this.hooks, name) || this.#unattached.some((stub) => stub.name === stubOf(name));
-    if (places.every(isThere)) return;
-    this.hooks = [...this.#load(object, places, facts), ...this.hooks];
+      isAmong(known, name) || this.#unattached.some((stub) => stub.name === stubOf(name));
+    const wanted = groupPlacesOn(facts.hooks, group).filter((place) => !isThere(place));
+    if (wanted.length === 0) return true;
+    const others = this.hooks.filter((hook) => !wanted.some(({ name }) => name === hook.name));
+    this.hooks = [...this.#load(object, wanted, facts), ...others];
     if (this.#enforces) this.attach();
+    return wanted.every(({ name }) => !this.#isRefused(name));
+  }
+
+  #isRefused(name: string): boolean {
+    return this.hooks.some((hook) => hook.name === name && hook.state === "refused");
   }
 
   /** Fills slots, and leaves the stubs to attach. Returns what became of places where there is nothing to attach. */
