@@ -267,6 +267,7 @@ class Agent implements AsyncDisposable {
       this.#bootToUnixNs = bootToUnixNs(this.#shim);
       if (enforcer === undefined || this.#stopping.signal.aborted) continue;
       this.#protect();
+      if (enforcer.isRetryDue) this.#reconciler.repeat();
       const lost = enforcer.checkLinks();
       if (lost.length > 0) {
         const programs = lost.join(",");

@@ -221,7 +221,9 @@ export class Enforcer {
     const images = [...containers.values()].map(({ image }) => image);
     this.#remember(images.filter((image) => image !== undefined));
     // Before any image says so: a rule whose programs are not there would be none.
-    for (const group of groupsOf(images)) this.#require(group);
+    const groups = groupsOf(images);
+    this.#retries.keep(groups);
+    for (const group of groups) this.#require(group);
     this.#installed.refresh(maps, containers.keys());
     const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));
     // Before the programs are attached nobody would count the exit of a task that was identified.
@@ -235,12 +237,21 @@ export class Enforcer {
     return { steps, shadowed };
   }
 
-  /** What the kernel refused stays reported until it takes it: at a later change, and not at each. */
+  /** Whether the next `apply` tries something again that the kernel refused. */
+  get isRetryDue(): boolean {
+    return this.#retries.isAnyDue(this.#bootMs());
+  }
+
+  /** What the kernel refused stays reported until it takes it. */
   #require(group: OnDemandGroup): void {
-    const nowMs = Number(this.#shim.bootTimeNs() / 1_000_000n);
+    const nowMs = this.#bootMs();
     if (!this.#retries.isDue(group, nowMs)) return;
     const succeeded = this.#installation.require(group, this.#objects.onDemand, this.#facts);
     this.#retries.note(group, succeeded, nowMs);
+  }
+
+  #bootMs(): number {
+    return Number(this.#shim.bootTimeNs() / 1_000_000n);
   }
 
   /** Attaches, and lets go of what enforced before. */

@@ -15,7 +15,7 @@ import {
 import type { Programs } from "../../ffi/product.ts";
 import { kernelSymbol } from "../../ffi/features.ts";
 import { type CgroupHierarchy, KernelFiles } from "../../ffi/procfs.ts";
-import { ENOENT } from "../lib/errno.ts";
+import { EINVAL, ENOENT } from "../lib/errno.ts";
 import { errorText } from "../lib/log.ts";
 import { deciderOf, DECIDING_HOOKS, stubOf } from "./hooks.ts";
 import { isKeptByAddress, KERNEL_SYMBOLS } from "./probe.ts";
@@ -102,7 +102,7 @@ function reuse(elf: BpfObject, name: string, map: BpfMap): void {
   try {
     elf.reuseMap(name, map);
   } catch (cause) {
-    if (!(cause instanceof BpfError)) throw cause;
+    if (!(cause instanceof BpfError) || cause.errno !== EINVAL) throw cause;
     throw new LayoutError(`Reuse map "${name}": these programs are written for another`, { cause });
   }
 }

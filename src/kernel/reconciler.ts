@@ -89,6 +89,11 @@ export class Reconciler {
     this.#change();
   }
 
+  /** Applies the present state once more: what the kernel refused of it may be possible now. */
+  repeat(): void {
+    this.#change();
+  }
+
   /** Settles once a state with all workloads that run is in force. */
   get applied(): Promise<void> {
     return this.#applied.promise;

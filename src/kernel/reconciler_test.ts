@@ -122,6 +122,20 @@ Deno.test("Reconciler applies policies before it returns, and what was gathered 
   await reconciler.close();
 });
 
+Deno.test("Reconciler applies the present state once more when it is told to", async () => {
+  const { target, reconciler, settle } = start();
+  reconciler.repeat();
+  assert.equal(target.states.length, 0);
+  reconciler.setPolicies([policy("p")]);
+  reconciler.setListed();
+  await settle();
+  reconciler.repeat();
+  await settle();
+  assert.equal(target.states.length, 2);
+  assert.deepEqual(target.states[1]!.desired.rules, target.states[0]!.desired.rules);
+  await reconciler.close();
+});
+
 Deno.test("Reconciler tries again after a failure, tells of it once, and keeps the state before", async () => {
   const { target, clock, failures, reconciler, settle } = start();
   reconciler.setPolicies([]);

@@ -19,6 +19,16 @@ export class Retries<T> {
     return nowMs >= (this.#failed.get(what)?.dueMs ?? 0);
   }
 
+  /** Whether something that failed may be tried at `nowMs`. */
+  isAnyDue(nowMs: number): boolean {
+    return [...this.#failed.values()].some(({ dueMs }) => nowMs >= dueMs);
+  }
+
+  /** Forgets what nobody needs any more. */
+  keep(needed: readonly T[]): void {
+    for (const what of this.#failed.keys()) if (!needed.includes(what)) this.#failed.delete(what);
+  }
+
   /** What came of an attempt at `nowMs`. */
   note(what: T, succeeded: boolean, nowMs: number): void {
     if (succeeded) return void this.#failed.delete(what);

@@ -17,8 +17,9 @@ Deno.test("what failed waits 10 s, then twice as long each time, half an hour at
   for (const waitMs of [10_000, 20_000, 40_000]) {
     retries.note("network", false, nowMs);
     assert.ok(!retries.isDue("network", nowMs + waitMs - 1));
+    assert.ok(!retries.isAnyDue(nowMs + waitMs - 1));
     nowMs += waitMs;
-    assert.ok(retries.isDue("network", nowMs));
+    assert.ok(retries.isDue("network", nowMs) && retries.isAnyDue(nowMs));
   }
   for (let i = 0; i < 20; i++) retries.note("network", false, nowMs);
   assert.ok(!retries.isDue("network", nowMs + 1_799_999));
@@ -30,7 +31,17 @@ Deno.test("each waits on its own, and a success ends it", () => {
   retries.note("network", false, 0);
   assert.ok(retries.isDue("capabilities", 0));
   retries.note("network", true, 10_000);
+  assert.ok(!retries.isAnyDue(1_000_000));
   assert.ok(retries.isDue("network", 10_000));
   retries.note("network", false, 20_000);
   assert.ok(retries.isDue("network", 30_000));
+});
+
+Deno.test("what nobody needs is not due", () => {
+  const retries = newRetries();
+  for (const group of ["network", "capabilities"]) retries.note(group, false, 0);
+  retries.keep(["network"]);
+  assert.ok(retries.isAnyDue(10_000));
+  retries.keep([]);
+  assert.ok(!retries.isAnyDue(10_000) && retries.isDue("network", 0));
 });
