@@ -20,6 +20,9 @@ enum pending_mode global_pending_mode;
 enum cgroup_controller global_cgroup_controller;
 
 struct image_header global_image_header;
+struct image_trie global_image_trie;
+struct image_set global_image_set;
+struct syscall_table global_syscall_table;
 struct image_slot global_image_slot;
 struct image_bucket global_image_bucket;
 struct image_rows global_image_rows;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#define AGENT_FORMAT 3
+#define AGENT_FORMAT 4
 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
@@ -29,6 +29,17 @@
 #define CGROUP_PREFIX_BYTES 64
 /* Kinds of decisions with a rate of their own at a time; beyond that the longest unused are forgotten. 2 MiB. */
 #define ALERT_KINDS_MAX 16384
+/* Names of system calls, in the agent's order; they fill whole entries of an image. */
+#define SYSCALLS 384
+/* Rules about system calls in one image: a bit each in an entry. */
+#define SYSCALL_RULES_MAX 1024
+/* Numbers of system calls in one table. Linux is below 600; those behind 960 are ours, for what goes by one number on i386. */
+#define SYSCALL_NUMBERS 1024
+#define SYSCALL_SOCKETCALL 960
+#define SYSCALL_IPC 992
+/* Bytes of a path argument that are read, with its NUL: rules name shorter ones; of a longer one the directories count. */
+#define ARGUMENT_PATH_BYTES 256
+#define SYSCALL_ARGUMENTS 6
 /* Bytes of ring_alerts, a power of two. */
 #define RING_ALERTS_BYTES (4 << 20)
 /* Bytes of names in one record: PATH_MAX and one NUL per component never need more. */
@@ -56,6 +67,7 @@ enum op_class {
 	OP_CREDS = 14,    /* io_uring personality */
 	OP_CAPABILITY = 15, /* use a capability; rows of capabilities only */
 	OP_PROTECTED = 16, /* of no row: what self-protection refuses */
+	OP_SYSCALL = 17, /* of no row: a system call that a rule tells of; the decision's row is the rule's place in the image's sets */
 };
 /* Those of a row. */
 #define OP_CLASSES 16
@@ -175,7 +187,8 @@ enum hook {
 	HOOK_SOCKET_SENDMSG = 65,
 	HOOK_UNIX_STREAM_CONNECT = 66,
 	HOOK_CAPABLE = 68,
-	HOOKS = 69,
+	HOOK_SYS_ENTER = 76, /* a tracepoint */
+	HOOKS = 77,
 };
 
 enum event_type {
@@ -210,7 +223,8 @@ enum counter {
 	COUNT_SENT = 19,    /* decisions with a record; DENIED + AUDITED = SENT + LIMITED + ALERTS_LOST */
 	COUNT_NOTICES_LOST = 20, /* ring_alerts had no room to tell of a container or of a held process: the agent looks itself */
 	COUNT_PROBES = 21, /* capabilities that were refused where the kernel only probed: not told */
-	COUNTERS = 22,
+	COUNT_SYSCALLS_UNREAD = 22, /* system calls whose path could not be read or placed: rules with a path said nothing */
+	COUNTERS = 23,
 };
 
 /* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */
@@ -233,94 +247,7 @@ enum pending_mode {
 /* The agent is silent when its last beat is older. It beats each second, and may be busy for a while. */
 #define BEAT_LIMIT_NS 5000000000ULL
 
-/* ---- the policy image: entries of 128 bytes ---------------------------------------------------------------------- */
-
-#define IMAGE_MAGIC 0x4b4e4131u /* "1ANK" */
-#define NODE_ROOT 1u    /* the trie of object paths */
-#define NODE_SOURCES 2u /* (path hash of an executable) -> source class in `next` */
-#define NEXT_NODE 0x00ffffffu
-#define NEXT_GUARD 0x40000000u /* a Block row lies at this node or below it: a directory here keeps its name */
-#define NEXT_GUARD_END 0x20000000u /* v_end has a Block for some source: a file here keeps its name */
-#define NEXT_LEXER 0x80000000u /* reserved for patterns */
-#define ROW_BY_SOURCE 0x80000000u /* add the source class (0 = none) to the row index */
-#define ROW_INDEX 0x00ffffffu
-
-/* header.flags */
-#define IMAGE_BLOCKS 1u /* names must stay: some path is refused, or a socket or capability is but for one program */
-/* A program's name gives it something: an allow-list of programs that refuses the rest, or a rule with fromSource that
- * lets pass what is refused to others. A file system mounted there could put any program under that name, so nothing may be
- * mounted. */
-#define IMAGE_TRUSTS_NAMES 2u
-#define IMAGE_HOLDS_CREDS 4u /* some capability is refused: io_uring may not act with other credentials */
-
-/* Entry 0. */
-struct image_header {
-	__u32 magic;
-	__u32 format;       /* AGENT_FORMAT */
-	__u32 generation;   /* equals the upper half of the container's word, else the reader reads the word again */
-	__u32 buckets;      /* entries 1 .. buckets */
-	__u32 rows_entry;   /* 1 + buckets */
-	__u32 rows;
-	__u32 sources;      /* source classes 1 .. sources; 0 skips the look-up */
-	__u32 flags;
-	__u32 root_next;    /* NODE_ROOT with flags, or flags alone when the trie has no edge */
-	__u32 root_end;     /* row of "/" itself */
-	__u32 root_child;   /* row of /name without an edge */
-	__u32 root_desc;    /* row of anything deeper without an edge */
-	__u64 unreachable;  /* row, in place, for objects outside the task's mount tree and for walks that gave up */
-	__u64 anonymous;    /* row, in place, for memfd, pipes, sockets, anonymous inodes, message queues */
-	__u32 ops_live;     /* the same as in the word */
-	__u32 references_entry; /* REFERENCES from there on; 0: no rule about sockets or capabilities */
-	__u64 root_names;   /* bit component % 64 for each edge of the root: the others need no look-up; 0: all do */
-	__u32 _pad[12];
-};
-_Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
-
-/*
- * An edge.  key = component ^ node << 40; an empty slot has key 0.  It lives in one of two buckets:
- *   x = component ^ node * 0x9e3779b97f4a7c15;  y = (x ^ x >> 29) * 0xbf58476d1ce4e5b9   (mod 2^64)
- *   first = ((y >> 32) * buckets) >> 32;        second = ((y & 0xffffffff) * buckets) >> 32
- * and the bucket's entry is 1 + that.
- */
-struct image_slot {
-	__u64 key;
-	__u32 next;    /* node, or 0 when no edge leaves it; NEXT_* flags */
-	__u32 v_end;   /* row when the path ends here */
-	__u32 v_child; /* row when one more component follows and has no edge */
-	__u32 v_desc;  /* row when more follow and have no edge */
-};
-
-struct image_bucket {
-	struct image_slot slot[BUCKET_SLOTS];
-	__u64 _pad;
-};
-_Static_assert(sizeof(struct image_bucket) == IMAGE_ENTRY_BYTES, "image_bucket");
-
-/* Verdict of op class c: row >> (4 * c) & 15.  Rows fill entries from rows_entry on, ROWS_PER_ENTRY each. */
-struct image_rows {
-	__u64 row[ROWS_PER_ENTRY];
-};
-_Static_assert(sizeof(struct image_rows) == IMAGE_ENTRY_BYTES, "image_rows");
-
-/* Rows of socket kinds and capabilities, with ROW_BY_SOURCE, by their numbers. */
-struct image_references {
-	__u32 row[REFERENCES_PER_ENTRY];
-};
-_Static_assert(sizeof(struct image_references) == IMAGE_ENTRY_BYTES, "image_references");
-
-/*
- * Secret keys of the component hash, one set per installation (.rodata, so it outlives the agent with the pins).
- *   sum(k) = k[0] + k[1] * length + k[2] * chunk[0] + k[3] * chunk[1] + ...    (mod 2^64)
- * over 4-byte little-endian chunks of the name, padded with zeros;
- *   component = (sum(a) & 0xffffffff00000000) | sum(b) >> 32
- * The path hash of an executable folds its components from the leaf to the root:
- *   hash = a[67];  each: hash = (hash ^ hash >> 32) * (a[66] | 1) + component
- * MULTILINEAR (Lemire and Kaser, "Strongly universal string hashing is fast", 2014).
- */
-struct hash_keys {
-	__u64 a[HASH_KEYS];
-	__u64 b[HASH_KEYS];
-};
+#include "image_api.h"
 
 /* ---- settings, counters, who is who ------------------------------------------------------------------------------ */
 
@@ -540,15 +467,18 @@ struct event_header {
  * Paths come as names from the leaf to the root, each ended by a NUL; the empty list is "/".  They lie in `text`, which
  * begins right behind the fixed part: path_bytes of the object, then path2_bytes (new name of a rename or link), then cwd_bytes, then args_bytes (NUL-ended
  * words as in /proc/PID/cmdline, argv[0] first).
+ *
+ * Of a system call `path` is its path argument as it stands, ARGUMENT_PATH_BYTES with NULs at the end, or nothing; `path2` its
+ * SYSCALL_ARGUMENTS of 8 bytes; `args` the names of the directory that the path begins at.
  */
 struct decision_event {
 	struct event_header header;
 	struct alert_kind kind; /* its row: source class added */
 	__u64 suppressed; /* decisions of this kind without a record since its last one */
-	__u32 row2;    /* row of the new name, for REASON_LAUNDER */
+	__u32 row2;    /* row of the new name, for REASON_LAUNDER; of a system call what tells its path from others */
 	/*
 	 * f_flags of file_open; mount flags of sb_mount; of a socket family | type << 8 | protocol << 16; a capability's
-	 * number; what self-protection tells beside the target.
+	 * number; a system call's, by its name; what self-protection tells beside the target.
 	 */
 	__u32 open_flags;
 	__u16 path_bytes;

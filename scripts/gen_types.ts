@@ -1,5 +1,5 @@
 /**
- * Makes `ffi/generated/agent_api.ts` from bpf/agent_api.h: constants, sizes, offsets, decoders and encoders.
+ * Makes `ffi/generated/agent_api.ts` from bpf/agent_api.h and what it includes: constants, sizes, offsets, decoders and encoders.
  *
  * The compiler lays the structures out and evaluates the macros, and this reads its answer from BTF: nothing is
  * understood from the C text but the names that have to be there. `--check` writes nothing and fails when the
@@ -20,7 +20,7 @@ const MACRO_SIZES = "macro_sizes";
 
 /** Returns the text that `ffi/generated/agent_api.ts` should have. */
 export async function renderTypes(): Promise<string> {
-  const header = await Deno.readTextFile(repositoryDir + HEADER);
+  const header = await headerText(HEADER);
   const macros = namesIn(header, /^#define (\w+) /gm);
   const types = await compileAndRead(macros);
   requireAll(header, types);
@@ -44,6 +44,15 @@ export async function renderTypes(): Promise<string> {
     input: new TextEncoder().encode(text),
   });
   return new TextDecoder().decode(formatted);
+}
+
+/** A header with those that it includes from its own folder in their places. */
+async function headerText(path: string): Promise<string> {
+  const text = await Deno.readTextFile(repositoryDir + path);
+  const parts = text.split(/^#include "(\w+\.h)"$/m).map((part, index) =>
+    index % 2 === 0 ? part : headerText(`bpf/${part}`)
+  );
+  return (await Promise.all(parts)).join("");
 }
 
 async function compileAndRead(macros: readonly string[]): Promise<Types> {

@@ -44,9 +44,11 @@ static __always_inline __u64 object_key(struct task_identity *identity)
 	return BPF_CORE_READ(dentry, d_inode, i_ino) + ((__u64)BPF_CORE_READ(dentry, d_sb, s_dev) << 40);
 }
 
-/* A socket or a capability, which has no path: what it is, or 0. */
+/* A socket, a capability or a system call, which has no object with a path: what it is, or 0. */
 static __always_inline __u64 number_key(struct decision *decision)
 {
+	if (decision->op == OP_SYSCALL)
+		return decision->open_flags | (__u64)decision->row2 << 32;
 	return decision->op == OP_NETWORK || decision->op == OP_CAPABILITY ? decision->open_flags : 0;
 }
 

@@ -42,17 +42,14 @@ struct image {
 	__u32 generation;
 };
 
-/*
- * Opens the image that the container's word names now. Returns 0, 1: its policy was taken away a moment ago, so all pass,
- * or -1: none complete could be read.
- */
-static __always_inline int open_image(__u32 container, struct image *image)
+/* `live`: of the word, what says that it names an image with something to say. */
+static __always_inline int open_image_where(__u32 container, struct image *image, __u64 live)
 {
 	for (int try = 0; try < WORD_TRIES; try++) {
 		__u64 word = word_of(container);
 		__u32 slot = slot_of(word), first = 0;
 
-		if (!ops_live_of(word))
+		if (!(word & live))
 			return 1;
 		void *map = bpf_map_lookup_elem(&images, &slot);
 
@@ -68,6 +65,24 @@ static __always_inline int open_image(__u32 container, struct image *image)
 		return 0;
 	}
 	return -1;
+}
+
+#define WORD_OPS 0xffff0000ULL
+#define WORD_GENERATION 0xffffffff00000000ULL
+
+/*
+ * Opens the image that the container's word names now. Returns 0, 1: its policy was taken away a moment ago, so all pass,
+ * or -1: none complete could be read.
+ */
+static __always_inline int open_image(__u32 container, struct image *image)
+{
+	return open_image_where(container, image, WORD_OPS);
+}
+
+/* The same of an image that may refuse and tell nothing but system calls, which have no bit in the word. */
+static __always_inline int open_any_image(__u32 container, struct image *image)
+{
+	return open_image_where(container, image, WORD_GENERATION);
 }
 
 /*
@@ -126,11 +141,26 @@ static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64
 	return find_in_bucket(map, 1 + ((mixed & 0xffffffff) * buckets >> 32), key, found);
 }
 
-/* One component further from the root. Returns 1 when no edge goes on. */
-STEP descend_step(__u32 step, struct descent *descent)
+/* Returns 1 when there is no edge for this component. */
+static __always_inline long follow_edge(struct descent *descent, __u64 component)
 {
 	struct image_slot slot;
 
+	if (!find_edge(descent->map, descent->buckets, descent->node, component, &slot))
+		return 1;
+	descent->names = ~0ULL;
+	descent->left--;
+	descent->next = slot.next;
+	descent->node = slot.next & NEXT_NODE;
+	descent->walk->descent.end = slot.v_end;
+	descent->walk->descent.child = slot.v_child;
+	descent->walk->descent.desc = slot.v_desc;
+	return 0;
+}
+
+/* One component further from the root. Returns 1 when no edge goes on. */
+STEP descend_step(__u32 step, struct descent *descent)
+{
 	if (!descent->left || !descent->node)
 		return 1;
 	__u32 last = descent->left - 1;
@@ -142,16 +172,7 @@ STEP descend_step(__u32 step, struct descent *descent)
 	}
 	if (!(descent->names >> (component & 63) & 1))
 		return 1;
-	if (!find_edge(descent->map, descent->buckets, descent->node, component, &slot))
-		return 1;
-	descent->names = ~0ULL;
-	descent->left--;
-	descent->next = slot.next;
-	descent->node = slot.next & NEXT_NODE;
-	descent->walk->descent.end = slot.v_end;
-	descent->walk->descent.child = slot.v_child;
-	descent->walk->descent.desc = slot.v_desc;
-	return 0;
+	return follow_edge(descent, component);
 }
 
 /* Where a walked path ended in the trie. */

@@ -176,6 +176,14 @@ struct {
 	__array(values, struct image_map);
 } images SEC(".maps");
 
+/* One entry, written by the agent: which system calls any policy names. Before anything else is looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct syscall_table);
+} syscall_table SEC(".maps");
+
 /* enum counter -> count, per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

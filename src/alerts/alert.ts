@@ -11,6 +11,7 @@ import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
 import { capabilityName, socketWords } from "./numbered.ts";
+import { syscallWords } from "./syscall.ts";
 import {
   ARGUMENTS_MAX,
   commandLine,
@@ -63,7 +64,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     Operation: operationOf(event),
     Resource: orAbsent(resourceOf(event, rule)),
     ...dataOf(event, rule),
-    Enforcer: "BPFLSM",
+    Enforcer: event.opName === "syscall" ? "eBPF Monitor" : "BPFLSM",
     Action: actionOf(event),
     Result: resultOf(event),
     Cwd: cwdText(actor.cwd),
@@ -90,6 +91,8 @@ function resourceOf(event: DecisionEvent, rule: RuleRef | undefined): string {
       return socketWords(event.openFlags, rule).map((word) => word.join("=")).join(" ");
     case "capability":
       return capabilityName(event.openFlags);
+    case "syscall":
+      return event.path;
     default:
       return event.path;
   }
@@ -128,6 +131,7 @@ export function operationOf(
   const { opName, hook } = event;
   if (opName === "network") return "Network";
   if (opName === "capability") return "Capabilities";
+  if (opName === "syscall") return "Syscall";
   if (hook === "bpf" || hook === "bpf_map" || hook === "bpf_prog") return "Syscall";
   if (hook.startsWith("task_") || hook === "ptrace_access_check") return "Process";
   return opName === "exec" || opName === "mmap-exec" || opName === "load" ? "Process" : "File";
@@ -196,6 +200,7 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   socket_accept: "SOCKET_ACCEPT",
   socket_sendmsg: "SOCKET_SENDMSG",
   capable: "CAPABLE",
+  sys_enter: "SYS_ENTER",
 };
 
 /** Capabilities have no key of their own in Data: KubeArmor writes the bare name. */
@@ -204,6 +209,7 @@ function dataOf(event: DecisionEvent, rule: RuleRef | undefined) {
     const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
     return dataFields([lsm, ...socketWords(event.openFlags, rule)]);
   }
+  if (event.opName === "syscall") return dataFields(syscallWords(event));
   const fields = dataFields(dataWords(event));
   if (event.opName !== "capability") return fields;
   return { ...fields, Data: `${fields.Data} ${capabilityName(event.openFlags)}` };

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import * as api from "../../ffi/generated/agent_api.ts";
-import type { DecisionFields } from "../events/samples.ts";
+import { decodeEvent } from "../events/decode.ts";
+import {
+  callFields,
+  type DecisionFields,
+  decisionRecord,
+  spokenCall,
+  viewOf,
+} from "../events/samples.ts";
 import type { Protocol } from "../model/grammars.ts";
 import type { Rule } from "../model/rule.ts";
+import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { type AlertInput, buildAlert } from "./alert.ts";
 import { AlertTemplate, FilledAlert } from "./alert_template.ts";
 import { jsonText } from "./json_record.ts";
@@ -113,6 +121,13 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   }),
   "capability": capability(13),
   "capability-unknown": capability(50),
+  "syscall": syscall("getpid", "", [], ""),
+  "syscall-with-path": syscall("unlink", "../tmp/./a b", [4096n]),
+  "syscall-at-directory": syscall("unlinkat", "old", [3n, 4096n, 0x200n], "/srv"),
+  "syscall-setuid": syscall("setuid", "", [0xffff_ffffn], ""),
+  "syscall-chown": syscall("chown", "/etc/shadow", [4096n, 1000n, 1000n]),
+  "syscall-mount": syscall("mount", "/mnt", [4096n, 4100n, 4104n, 4096n, 0n], "/"),
+  "syscall-unknown": syscall("", "", [], ""),
   "protected-signal": own(api.HOOK_TASK_KILL, "/var/cache/ankylo/ankylo-deno-0a1b", 9),
   "protected-map": own(api.HOOK_BPF_MAP, "", 41),
   "protected-file": own(api.HOOK_INODE_UNLINK, "/etc/ankylo/policies/deny.yaml", 0),
@@ -194,6 +209,20 @@ function capability(number: number) {
   const target = { kind: "capability", capability: "net_raw" } as const;
   const rule = { group: "capabilities", list: "matchCapabilities", target } as const;
   return numbered(api.HOOK_CAPABLE, api.OP_CAPABILITY, number, rule);
+}
+
+function syscall(name: string, spoken: string, call: bigint[], start?: string): AlertInput {
+  const record = decisionRecord(spokenCall(spoken, call, start), callFields(numberOf(name)));
+  const event = decodeEvent(viewOf(record));
+  assert.ok(event?.type === "decision");
+  const target = { kind: "syscall", syscalls: [name], sources: [] } as const;
+  const rule = { group: "syscalls", list: "matchSyscalls", action: "Audit", target } as const;
+  return alertInput({ event, rule: { ...RULE_REF, rule: { ...RULE, ...rule } } });
+}
+
+/** Beyond all names where there is none. */
+function numberOf(name: string): number {
+  return name === "" ? api.SYSCALLS - 1 : SYSCALL_NAMES.indexOf(name);
 }
 
 /** What self-protection refuses. */

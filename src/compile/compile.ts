@@ -100,6 +100,7 @@ const statuses = new WeakMap<Policy, { posture: Posture; rules: readonly RuleSta
 function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
   const reason = whyNotEnforced(policy, rule);
   if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
+  if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
   const governing = postureOf(rule.group as JudgedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isReadOnlyFile(rule)) {
@@ -112,6 +113,9 @@ function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
     reason: `posture.${governing} is audit: what no rule allows passes and is reported`,
   };
 }
+
+/** Whatever action is written above them, as upstream. */
+const ONLY_TOLD = "rules about system calls tell of them and never refuse";
 
 /** Such a rule refuses to write whatever the posture. */
 function isReadOnlyFile(rule: Rule): boolean {

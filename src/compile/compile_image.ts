@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
+  NEXT_NODE,
+  NODE_SOURCES,
   OP_CAPABILITY,
   OP_CLASSES,
   OP_EXEC,
+  OP_SYSCALL,
   VERDICT_ALLOW,
   VERDICT_BLOCK,
   VERDICT_NONE,
@@ -17,6 +20,7 @@ import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
+import { namedSyscalls, NO_SYSCALLS, syscallRules, syscallSets } from "./syscalls.ts";
 import { NO_RULE, packRow, unpackRow, verdictIn } from "./row_table.ts";
 import { differentRules, enforcedRules, isPathOp, postureVerdict, type RuleRef } from "./rules.ts";
 
@@ -26,12 +30,14 @@ export interface CompiledImage {
   readonly generation: number;
   /** A bit for each op class that a hook has to look at. */
   readonly opsLive: number;
-  /** entries * IMAGE_ENTRY_BYTES, as bpf/agent_api.h describes. The image's own: not to be written to. */
+  /** System calls that its rules tell of, ascending: indices of SYSCALL_NAMES. */
+  readonly syscalls: readonly number[];
+  /** entries * IMAGE_ENTRY_BYTES, as bpf/image_api.h describes. The image's own: not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly entries: number;
   /** What it was made of, by policy name, then as written. */
   readonly rules: readonly RuleRef[];
-  /** The rule that decided, from a record's row and op class; undefined for the posture, for none, for unknown rows. */
+  /** The rule that decided, from a record's row (of a system call the rule's place) and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
   /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
   readonly guardRule: RuleRef | undefined;
@@ -52,9 +58,12 @@ export function compileImage(
 ): CompiledImage | undefined {
   const rules = enforcedRules(policies);
   if (rules.length === 0) return undefined;
-  const trie = buildPathTrie(rules, posture);
-  const facts = factsOf(trie, rules, posture);
-  const bytes = encodeImage(trie, PathHasher.of(keys), facts);
+  const judged = rules.filter(({ rule }) => rule.target.kind !== "syscall");
+  const calls = syscallRules(rules);
+  const trie = buildPathTrie(judged, posture);
+  const facts = factsOf(trie, judged, posture);
+  const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, lastNode(trie));
+  const bytes = encodeImage(trie, PathHasher.of(keys), facts, sets);
   const generation = generationOf(bytes, rules);
   const blocking = rules.filter(({ rule }) => rule.action === "Block");
   const blockRules = blocking.filter(({ rule }) => isPathTarget(rule.target));
@@ -62,16 +71,22 @@ export function compileImage(
   return {
     generation,
     opsLive: facts.opsLive,
+    syscalls: namedSyscalls(calls),
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
     rules,
     explain(row, op) {
+      if (op === OP_SYSCALL) return calls[row];
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
-      return index === NO_RULE ? undefined : rules[index];
+      return index === NO_RULE ? undefined : judged[index];
     },
     guardRule: blockRules[0] ?? blocking[0],
     blockRules,
   };
+}
+
+function lastNode({ edges }: PathTrie): number {
+  return edges.reduce((last, { next }) => Math.max(last, next & NEXT_NODE), NODE_SOURCES);
 }
 
 function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): ImageFacts {
@@ -93,7 +108,7 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
 }
 
 /**
- * Whether names must stay what they are: see IMAGE_BLOCKS in bpf/agent_api.h. A socket or a capability that is refused has none,
+ * Whether names must stay what they are: see IMAGE_BLOCKS in bpf/image_api.h. A socket or a capability that is refused has none,
  * but where another program may have it, its name has a worth.
  */
 function blocks(trie: PathTrie, rules: readonly RuleRef[]): boolean {
@@ -111,7 +126,7 @@ function isRefusal(given: number): boolean {
 }
 
 /**
- * Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/agent_api.h. A rule with fromSource
+ * Whether a program could gain by another one's name: see IMAGE_TRUSTS_NAMES in bpf/image_api.h. A rule with fromSource
  * beats those without, so that an Audit lets pass what is refused to others.
  */
 function trustsNames(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): boolean {

@@ -9,6 +9,7 @@ import {
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
   IMAGE_TRUSTS_NAMES,
+  type ImageHeader,
   type ImageSlot,
   NODE_ROOT,
   NODE_SOURCES,
@@ -17,7 +18,8 @@ import {
   writeImageSlot,
 } from "../../ffi/generated/agent_api.ts";
 import { bucketOf, bucketSeeds, type PathHasher, slotKey } from "./hash.ts";
-import type { PathTrie } from "./path_trie.ts";
+import type { Edge, PathTrie } from "./path_trie.ts";
+import { NO_SYSCALLS, setBytes, type SyscallSets } from "./syscalls.ts";
 
 /** 128 MiB: far above the 3.5 MB of 100,000 rules, and small enough for bucketOf() to be exact. */
 export const IMAGE_ENTRIES_MAX = 2 ** 20;
@@ -50,13 +52,17 @@ export function encodeImage(
   trie: PathTrie,
   hasher: PathHasher,
   facts: ImageFacts,
+  calls: SyscallSets = NO_SYSCALLS,
 ): Uint8Array<ArrayBuffer> {
-  const slots = [...pathSlots(trie, hasher), ...sourceSlots(trie, hasher)];
+  const edges = [...pathSlots(trie.edges, hasher), ...pathSlots(calls.edges, hasher)];
+  const slots = [...edges, ...sourceSlots(trie, hasher)];
   refuseCollisions(slots);
   const buckets = fillBuckets(slots);
   const rowsEntry = 1 + buckets.length / BUCKET_SLOTS;
   const rowsEnd = rowsEntry + Math.ceil(trie.rows.length / ROWS_PER_ENTRY);
-  const entries = rowsEnd + trie.references.length / REFERENCES_PER_ENTRY;
+  const callsStart = rowsEnd + trie.references.length / REFERENCES_PER_ENTRY;
+  const setsEntry = callsStart + calls.references.length / REFERENCES_PER_ENTRY;
+  const entries = setsEntry + calls.sets.length;
   if (entries > IMAGE_ENTRIES_MAX) {
     throw new RangeError(
       `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
@@ -66,7 +72,11 @@ export function encodeImage(
 
   const bytes = new Uint8Array(entries * IMAGE_ENTRY_BYTES);
   const referencesEntry = trie.references.length === 0 ? 0 : rowsEnd;
-  const places = { rowsEntry, referencesEntry, rootNames: rootNames(trie, hasher) };
+  const syscallsEntry = calls.references.length === 0 ? 0 : callsStart;
+  const places = {
+    ...{ rowsEntry, referencesEntry, rootNames: rootNames(trie, hasher) },
+    ...{ syscallsEntry, callers: calls.callers, arguments: calls.arguments },
+  };
   bytes.set(encodeHeader(trie, places, facts));
   const view = new DataView(bytes.buffer);
   buckets.forEach((slot, place) => {
@@ -78,6 +88,12 @@ export function encodeImage(
   trie.references.forEach((reference, number) =>
     view.setUint32(referencesEntry * IMAGE_ENTRY_BYTES + number * 4, reference, true)
   );
+  calls.references.forEach((set, number) =>
+    view.setUint32(syscallsEntry * IMAGE_ENTRY_BYTES + number * 4, set, true)
+  );
+  calls.sets.forEach((set, index) =>
+    bytes.set(setBytes(set), (setsEntry + index) * IMAGE_ENTRY_BYTES)
+  );
   return bytes;
 }
 
@@ -88,7 +104,9 @@ export function stampGeneration(bytes: Uint8Array<ArrayBuffer>, generation: numb
 
 function encodeHeader(
   trie: PathTrie,
-  places: { rowsEntry: number; referencesEntry: number; rootNames: bigint },
+  places:
+    & Pick<ImageHeader, "rowsEntry" | "referencesEntry" | "rootNames">
+    & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments">,
   { blocks, holdsCredentials, trustsNames, ...facts }: ImageFacts,
 ): Uint8Array {
   return encodeImageHeader({
@@ -120,8 +138,8 @@ interface PlacedSlot extends ImageSlot {
   readonly seeds: readonly [number, number];
 }
 
-function pathSlots(trie: PathTrie, hasher: PathHasher): PlacedSlot[] {
-  return trie.edges.map((edge) => {
+function pathSlots(edges: readonly Edge[], hasher: PathHasher): PlacedSlot[] {
+  return edges.map((edge) => {
     const component = hasher.component(edge.name);
     return {
       key: slotKey(component, edge.node),

@@ -8,14 +8,19 @@ import {
   IMAGE_SLOT_SIZE,
   type ImageHeader,
   type ImageSlot,
+  type ImageTrie,
   NEXT_GUARD,
   NEXT_NODE,
   NODE_SOURCES,
+  REFERENCES_PER_ENTRY,
   ROW_BY_SOURCE,
   ROW_INDEX,
+  SYSCALLS,
 } from "../../ffi/generated/agent_api.ts";
+import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { isParentJudged, type Question } from "./evaluate.ts";
 import type { NumberedQuestion } from "./evaluate_numbered.ts";
+import type { SyscallQuestion } from "./evaluate_syscall.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
 import { opOfNumber } from "./numbered.ts";
 import { verdictIn } from "./row_table.ts";
@@ -111,6 +116,46 @@ export class ImageReader {
     return this.#view.getUint32(referencesEntry * IMAGE_ENTRY_BYTES + 4 * number, true);
   }
 
+  /** The rule that tells of a system call, as the kernel finds it; undefined: none does. */
+  syscallRule({ syscall, caller, paths }: SyscallQuestion): number | undefined {
+    const { syscallsEntry, callers } = this.header;
+    if (syscallsEntry === 0) return undefined;
+    const number = SYSCALL_NAMES.indexOf(syscall);
+    const named = this.#view.getUint32(syscallsEntry * IMAGE_ENTRY_BYTES + 4 * number, true);
+    const [own, program] = [this.#set(named), this.#set(this.#setOf(callers, caller))];
+    const sets = paths.length === 0
+      ? [SET_ANY_PATH]
+      : paths.map((path) => this.#setOf(this.header.arguments, path));
+    return sets.map((set) => lowestBit(own & program & this.#set(set)))
+      .find((rule) => rule !== undefined);
+  }
+
+  /** As walk(), in a trie of sets. */
+  #setOf(trie: ImageTrie, path: string): number {
+    const names = componentsOf(path);
+    let at: Omit<ImageSlot, "key"> = {
+      ...{ next: trie.next, vEnd: trie.end, vChild: trie.child, vDesc: trie.desc },
+    };
+    let steps = 0;
+    for (; steps < names.length && (at.next & NEXT_NODE) !== 0; steps++) {
+      const slot = this.#find(this.#hasher.component(names[steps]!), at.next & NEXT_NODE);
+      if (slot === undefined) break;
+      at = slot;
+    }
+    const left = names.length - steps;
+    return left === 0 ? at.vEnd : left === 1 ? at.vChild : at.vDesc;
+  }
+
+  /** A bit for each rule. */
+  #set(index: number): bigint {
+    const entry = this.header.syscallsEntry + SYSCALLS / REFERENCES_PER_ENTRY + index;
+    const words = Array.from(
+      { length: IMAGE_ENTRY_BYTES / 8 },
+      (_, word) => this.#view.getBigUint64(entry * IMAGE_ENTRY_BYTES + 8 * word, true),
+    );
+    return words.reduce((bits, word, place) => bits | word << BigInt(64 * place), 0n);
+  }
+
   /** Bits of a row. */
   row(index: number): bigint {
     return this.#view.getBigUint64(this.header.rowsEntry * IMAGE_ENTRY_BYTES + index * 8, true);
@@ -135,6 +180,13 @@ export class ImageReader {
     }
     return undefined;
   }
+}
+
+/** Set of rules that name no path: see bpf/syscalls.bpf.c. */
+const SET_ANY_PATH = 2;
+
+function lowestBit(bits: bigint): number | undefined {
+  return bits === 0n ? undefined : (bits & -bits).toString(2).length - 1;
 }
 
 /** The kernel's answer to a question: the caller's verdict, or the parent's where that counts and is larger. */

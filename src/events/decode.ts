@@ -82,10 +82,19 @@ function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
   const argsBytes = view.getUint16(start + DECISION.argsBytes, true);
   const text = new TextParts(record, api.DECISION_EVENT_SIZE);
   if (!text.holds(pathBytes + path2Bytes + cwdBytes + argsBytes)) return undefined;
-  return decisionOf(record, start + DECISION.kind, {
+  const numbers = {
     suppressed: numberAt(view, start + DECISION.suppressed),
     row2: view.getUint32(start + DECISION.row2, true),
     openFlags: view.getUint32(start + DECISION.openFlags, true),
+  };
+  if (view.getUint8(start + DECISION.kind + api.ALERT_KIND_OFFSETS.op) === api.OP_SYSCALL) {
+    if (pathBytes !== api.ARGUMENT_PATH_BYTES || path2Bytes !== CALL_BYTES) return undefined;
+    const bytes = { cwdBytes, argsBytes };
+    return decisionOf(record, start + DECISION.kind, { ...numbers, ...callOf(text, bytes) });
+  }
+  return decisionOf(record, start + DECISION.kind, {
+    ...numbers,
+    call: undefined,
     path: pathBytes === 0 ? undefined : text.path(pathBytes),
     path2: path2Bytes === 0 ? undefined : text.path(path2Bytes),
     cwd: text.path(cwdBytes),
@@ -93,9 +102,34 @@ function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
   });
 }
 
+const CALL_BYTES = 8 * api.SYSCALL_ARGUMENTS;
+
+/** What a record of a system call tells. */
+function callOf(text: TextParts, { cwdBytes, argsBytes }: { cwdBytes: number; argsBytes: number }) {
+  const spoken = text.padded(api.ARGUMENT_PATH_BYTES);
+  const call = text.numbers(api.SYSCALL_ARGUMENTS);
+  const cwd = text.path(cwdBytes);
+  const start = text.path(argsBytes);
+  const path = spoken === "" && argsBytes === 0 ? "" : joinedPath(start, spoken);
+  return { call, cwd, path, path2: undefined, args: [] };
+}
+
+/** A path as a program wrote it, from where it begins, without `.` and `..`; links in it are not followed. */
+function joinedPath(start: string, spoken: string): string {
+  const names: string[] = [];
+  for (const name of `${start}/${spoken}`.split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return `/${names.join("/")}`;
+}
+
 /** What a decision's record has and a summary has not. */
-interface DecisionDetails
-  extends Pick<DecisionEvent, "suppressed" | "row2" | "openFlags" | "path2" | "cwd" | "args"> {
+interface DecisionDetails extends
+  Pick<
+    DecisionEvent,
+    "suppressed" | "row2" | "openFlags" | "path2" | "call" | "cwd" | "args"
+  > {
   /** Undefined: there are no names. */
   readonly path: string | undefined;
 }
@@ -123,6 +157,7 @@ function decisionOf(record: RecordView, at: number, details: DecisionDetails) {
     reason: kind.reason,
     path: details.path ?? (WITHOUT_OBJECT.has(kind.hook) ? "" : "/"),
     path2: details.path2,
+    call: details.call,
     cwd: details.cwd,
     args: details.args,
   };
@@ -148,12 +183,13 @@ function readKind(bytes: Buffer, at: number) {
     kind: bytes.toString("latin1", at, at + api.ALERT_KIND_SIZE),
     ...{ generation, row, op, opName, verdict, hook, reason },
     // What has no path is told apart by what it is.
-    facts: op === api.OP_NETWORK || op === api.OP_CAPABILITY
-      ? Number(object & 0xffff_ffffn)
-      : undefined,
+    facts: NUMBERED_OPS.includes(op) ? Number(object & 0xffff_ffffn) : undefined,
     bySource: (given & api.VERDICT_SOURCE) !== 0,
   };
 }
+
+/** Of what has no path. */
+const NUMBERED_OPS: readonly number[] = [api.OP_NETWORK, api.OP_CAPABILITY, api.OP_SYSCALL];
 
 const kinds = new Remembered(1_024, readKind);
 
@@ -161,7 +197,7 @@ function decodeSuppressedEvent(record: RecordView): SuppressedEvent | undefined 
   if (record.length < api.SUPPRESSED_EVENT_SIZE) return undefined;
   const { view, start } = record;
   const count = numberAt(view, start + SUPPRESSED.suppressed);
-  const nothing = { row2: 0, openFlags: 0, path2: undefined, cwd: "", args: [] };
+  const nothing = { row2: 0, openFlags: 0, path2: undefined, call: undefined, cwd: "", args: [] };
   const details = { ...nothing, path: "", suppressed: count - 1 };
   const decision = decisionOf(record, start + SUPPRESSED.kind, details);
   if (decision === undefined || count < 1) return undefined;
@@ -272,6 +308,18 @@ class TextParts {
     return wordsOf(this.#memory, this.#at, this.#at += bytes);
   }
 
+  padded(bytes: number): string {
+    return paddedText(this.#memory.bytes.subarray(this.#at, this.#at += bytes));
+  }
+
+  /** Of 64 bits each. */
+  numbers(count: number): readonly bigint[] {
+    const { buffer, byteOffset } = this.#memory.bytes;
+    const view = new DataView(buffer, byteOffset + this.#at, 8 * count);
+    this.#at += 8 * count;
+    return Array.from({ length: count }, (_, index) => view.getBigUint64(8 * index, true));
+  }
+
   plain(bytes: number): string {
     return textOf(this.#memory.bytes, this.#at, this.#at += bytes);
   }
@@ -291,6 +339,7 @@ const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set([
   "socket_accept",
   "socket_sendmsg",
   "capable",
+  "sys_enter",
 ]);
 
 const OPS: Readonly<Record<number, OpName>> = {
@@ -311,6 +360,7 @@ const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_CREDS]: "credentials",
   [api.OP_CAPABILITY]: "capability",
   [api.OP_PROTECTED]: "protected",
+  [api.OP_SYSCALL]: "syscall",
 };
 
 const VERDICTS: Readonly<Record<number, VerdictName>> = {
@@ -395,4 +445,5 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_SOCKET_ACCEPT]: "socket_accept",
   [api.HOOK_SOCKET_SENDMSG]: "socket_sendmsg",
   [api.HOOK_CAPABLE]: "capable",
+  [api.HOOK_SYS_ENTER]: "sys_enter",
 };

@@ -55,7 +55,8 @@ export type OpName =
   | "notify"
   | "credentials"
   | "capability"
-  | "protected";
+  | "protected"
+  | "syscall";
 
 /** `enum verdict` without its source bit. */
 export type VerdictName =
@@ -139,7 +140,8 @@ export type HookName =
   | "socket_connect"
   | "socket_accept"
   | "socket_sendmsg"
-  | "capable";
+  | "capable"
+  | "sys_enter";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */
 export type DecisionKind = string;
@@ -156,7 +158,7 @@ export interface DecisionEvent extends TaskEvent {
   readonly row: number;
   /** Row of the new name, when the reason is `launder`. */
   readonly row2: number;
-  /** f_flags of an open, mount flags of a mount, a socket's facts, a capability's number: see agent_api.h. */
+  /** f_flags of an open, mount flags of a mount, a socket's facts, a capability's or system call's number: see agent_api.h. */
   readonly openFlags: number;
   /** `enum op_class`, as `CompiledImage.explain` takes it. */
   readonly op: number;
@@ -174,6 +176,8 @@ export interface DecisionEvent extends TaskEvent {
    */
   readonly path2: string | undefined;
   readonly cwd: string;
+  /** Arguments of a system call, six numbers of 64 bits; `path` is its path argument, as text, and empty without one. */
+  readonly call: readonly bigint[] | undefined;
   /** argv, argv[0] first: of the refused program for an exec, else of the acting one. Empty when the record has none. */
   readonly args: readonly string[];
 }

@@ -46,6 +46,23 @@ export function header(type: number, over: Partial<api.EventHeader> = {}): api.E
   };
 }
 
+/** A system call as the kernel tells it: its path argument as it was spoken, and its arguments. */
+export function spokenCall(spoken: string, call: readonly bigint[], start = "/root") {
+  const path = new Uint8Array(api.ARGUMENT_PATH_BYTES);
+  path.set(UTF8.encode(spoken));
+  const numbers = BigUint64Array.from({ length: api.SYSCALL_ARGUMENTS }, (_, at) => call[at] ?? 0n);
+  const path2 = new Uint8Array(numbers.buffer);
+  return { path, path2, cwd: names("/root"), args: names(start) };
+}
+
+/** The fields that such a record has beside. */
+export function callFields(number: number): DecisionFields {
+  return {
+    ...{ op: api.OP_SYSCALL, hook: api.HOOK_SYS_ENTER, verdict: api.VERDICT_AUDIT },
+    ...{ object: BigInt(number), openFlags: number, header: { flags: 0 } },
+  };
+}
+
 export interface DecisionText {
   readonly path: Uint8Array;
   readonly path2?: Uint8Array;

@@ -32,6 +32,7 @@ import { type ProtectedPlaces, Protector } from "./protect.ts";
 import { type Feature, type KernelFacts, probe } from "./probe.ts";
 import type { HookState } from "./records.ts";
 import { Retries } from "./retries.ts";
+import { syscallEntries, syscallsIn } from "./syscall_table.ts";
 import { readWord } from "./word.ts";
 
 /** The running kernel can't enforce; the message names what it lacks, as a phrase. */
@@ -103,6 +104,8 @@ export class Enforcer {
   /** Generation → image, the latest used last. */
   readonly #images = new Map<number, CompiledImage>();
   readonly #retries = new Retries<OnDemandGroup>();
+  /** System calls that the kernel looks at. */
+  #syscalls: readonly number[];
   /** Decisions without a record, when `flushSuppressed` last ran, and whether it left some. */
   #unsent = 0n;
   #someUntold = true;
@@ -125,6 +128,7 @@ export class Enforcer {
       this.#installed = parts.installation.enforces
         ? Installed.read(parts.installation.maps)
         : Installed.empty();
+      this.#syscalls = syscallsIn(parts.installation.maps.syscalls());
     } catch (error) {
       parts.installation.close();
       throw error;
@@ -221,6 +225,7 @@ export class Enforcer {
     const images = [...containers.values()].map(({ image }) => image);
     this.#remember(images.filter((image) => image !== undefined));
     // Before any image says so: a rule whose programs are not there would be none.
+    this.#listen([...this.#syscalls, ...syscallsOf(images)]);
     const groups = groupsOf(images);
     this.#retries.keep(groups);
     for (const group of groups) this.#require(group);
@@ -234,6 +239,7 @@ export class Enforcer {
       this.#owners.set(this.#installed.cgroups.get(cgroupId)!, workload);
     }
     if (!this.enforces) this.#enforce();
+    this.#listenToNoMore();
     return { steps, shadowed };
   }
 
@@ -252,6 +258,25 @@ export class Enforcer {
 
   #bootMs(): number {
     return Number(this.#shim.bootTimeNs() / 1_000_000n);
+  }
+
+  /** Where every image in the kernel is known, has it look at no more system calls than they tell of. */
+  #listenToNoMore(): void {
+    const words = [...this.#installed.words.values()].map(readWord);
+    const images = words.flatMap((word) => word === undefined ? [] : word.generation)
+      .map((generation) => this.#images.get(generation));
+    if (images.includes(undefined)) return;
+    this.#listen(syscallsOf(images));
+    // Its tracepoint is dear for every task of the machine.
+    if (this.#syscalls.length === 0) this.#installation.release("syscalls", this.#facts);
+  }
+
+  /** Has the kernel look at these system calls, by their numbers in SYSCALL_NAMES, and at no others. */
+  #listen(syscalls: readonly number[]): void {
+    const wanted = [...new Set(syscalls)].sort((a, b) => a - b);
+    if (wanted.join() === this.#syscalls.join()) return;
+    this.#installation.maps.setSyscalls(syscallEntries(new Set(wanted)));
+    this.#syscalls = wanted;
   }
 
   /** Attaches, and lets go of what enforced before. */
@@ -429,7 +454,7 @@ export class Enforcer {
 }
 
 /** By op class that is live in an image. */
-const GROUP_OPS: Readonly<Record<OnDemandGroup, number>> = {
+const GROUP_OPS: Readonly<Record<Exclude<OnDemandGroup, "syscalls">, number>> = {
   network: OP_NETWORK,
   capabilities: OP_CAPABILITY,
 };
@@ -437,7 +462,16 @@ const GROUP_OPS: Readonly<Record<OnDemandGroup, number>> = {
 /** Groups of programs, loaded on demand, without which some image would not be enforced. */
 function groupsOf(images: readonly (CompiledImage | undefined)[]): OnDemandGroup[] {
   const live = images.reduce((bits, image) => bits | (image?.opsLive ?? 0), 0);
-  return ON_DEMAND_GROUPS.filter((group) => (live >> GROUP_OPS[group] & 1) === 1);
+  return ON_DEMAND_GROUPS.filter((group) =>
+    group === "syscalls"
+      ? images.some((image) => image !== undefined && image.syscalls.length > 0)
+      : (live >> GROUP_OPS[group] & 1) === 1
+  );
+}
+
+/** Numbers of the system calls that some image tells of; some more than once. */
+function syscallsOf(images: readonly (CompiledImage | undefined)[]): number[] {
+  return [...new Set(images)].flatMap((image) => image?.syscalls ?? []);
 }
 
 const NS_PER_SECOND = 1_000_000_000;

@@ -23,6 +23,7 @@ import {
   PENDING_AUDIT,
   PENDING_BLOCK,
   PENDING_HOLD,
+  SYSCALL_NUMBERS,
   type TaskSurvey,
   WORD_FREE,
 } from "../../ffi/generated/agent_api.ts";
@@ -48,6 +49,7 @@ export const ENGINE_MAPS = [
   "containers",
   "container_use",
   "images",
+  "syscall_table",
   "counters",
   "cgroup_prefixes",
   "accounts",
@@ -256,6 +258,18 @@ export class EngineMaps implements KernelMaps {
 
   setNumbering(numbering: Numbering): void {
     this.#maps.numbering.update(u32Bytes(0), encodeNumbering(numbering));
+  }
+
+  /** Which system calls policies name: see `struct syscall_table`. */
+  setSyscalls(entries: readonly number[]): void {
+    const table = new Uint32Array(2 * SYSCALL_NUMBERS);
+    table.set(entries);
+    this.#maps.syscall_table.update(u32Bytes(0), new Uint8Array(table.buffer));
+  }
+
+  /** What the last `setSyscalls` of any agent wrote; zeros where there was none. */
+  syscalls(): Uint32Array {
+    return new Uint32Array(this.#maps.syscall_table.lookup(u32Bytes(0))!.buffer);
   }
 
   setAlertLimits(limits: AlertLimits): void {

@@ -4,14 +4,14 @@ import { BpfError, type Shim } from "../../ffi/bpf.ts";
 import { kernelFunctions, kernelSymbol } from "../../ffi/features.ts";
 import { KernelFiles } from "../../ffi/procfs.ts";
 import { ENOENT } from "../lib/errno.ts";
-import { LSM_HOOKS } from "./hooks.ts";
+import { LSM_HOOKS, TRACEPOINTS } from "./hooks.ts";
 import { KERNEL_FUNCTIONS, KERNEL_SYMBOLS, type KernelFacts, programsFor } from "./probe.ts";
 
 const LSM_LIST = "/sys/kernel/security/lsm";
 /** The kernel has a function `bpf_lsm_NAME` for every LSM hook that a program can be attached to. */
 const LSM_PREFIX = "bpf_lsm_";
-/** OWNERS_AT_INODE of bpf/include/portable.bpf.h says why. */
-const NOT_ON_5_10: ReadonlySet<string> = new Set(["path_chown"]);
+/** OWNERS_AT_INODE of bpf/include/portable.bpf.h says why, bpf/on_demand.bpf.c of the tracepoint. */
+const NOT_ON_5_10: ReadonlySet<string> = new Set(["path_chown", ...TRACEPOINTS]);
 
 /** Everything that `probe` needs. @throws {BpfError} when /proc can't be read */
 export function readFacts(shim: Shim): KernelFacts {
@@ -30,7 +30,7 @@ export function readQuickFacts(shim: Shim): KernelFacts {
     release: files.kernelRelease(),
     lsms: readLsms(files),
     btf: found !== undefined,
-    hooks: new Set(hooks.filter((hook) => !refused.has(hook))),
+    hooks: new Set([...hooks, ...TRACEPOINTS].filter((hook) => !refused.has(hook))),
     functions,
     symbols: undefined,
     cgroups: files.cgroupHierarchy(),

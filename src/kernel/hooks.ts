@@ -17,7 +17,10 @@ export interface DecidingHook {
 }
 
 /** Groups of rules whose hooks are called all the time, and which most nodes have none of. */
-export type OnDemandGroup = "network" | "capabilities";
+export type OnDemandGroup = "network" | "capabilities" | "syscalls";
+
+/** Of DECIDING_HOOKS those that are tracepoints and no LSM hooks: they decide what is told. */
+export const TRACEPOINTS: readonly string[] = ["sys_enter"];
 
 /** In the order in which they are attached. */
 export const DECIDING_HOOKS: readonly DecidingHook[] = [
@@ -79,10 +82,11 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   onDemand("network", "socket_accept", "sockets that are there accept whatever the rules say"),
   onDemand("network", "socket_sendmsg", "sockets that are there send whatever the rules say"),
   onDemand("capabilities", "capable", "capabilities are used whatever the rules say"),
+  onDemand("syscalls", "sys_enter", "system calls are not told of"),
 ];
 
 /** In the order of their programs. */
-export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = ["network", "capabilities"];
+export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = ["network", "capabilities", "syscalls"];
 
 /** Whether a hook's program is among those that are loaded from the start. */
 export function isAlways({ onDemand }: DecidingHook): boolean {
@@ -183,7 +187,7 @@ export function slotOf(place: string): string {
 /** Every LSM hook that the agent uses. */
 export const LSM_HOOKS: readonly string[] = [
   ...IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? []),
-  ...DECIDING_HOOKS.map(({ name }) => name),
+  ...DECIDING_HOOKS.map(({ name }) => name).filter((name) => !TRACEPOINTS.includes(name)),
 ];
 
 function rules(name: string, groups: DecidingHook["groups"], loss: string): DecidingHook {

@@ -222,6 +222,16 @@ export class Installation {
     return this.hooks.some((hook) => hook.name === name && hook.state === "refused");
   }
 
+  /** Takes the stubs of a group from their places again: nobody needs it any more. Their programs stay in the slots. */
+  release(group: OnDemandGroup, facts: KernelFacts): void {
+    const places = groupPlacesOn(facts.hooks, group).map(({ name }) => name);
+    const stubs = places.map(stubOf).filter((stub) => this.pins.has("links", stub));
+    if (stubs.length === 0) return;
+    this.pins.removeLinks(stubs);
+    this.hooks = this.hooks.filter(({ name }) => !places.includes(name));
+    writeHooks(this.#shim, this.pins, this.hooks);
+  }
+
   /** Fills slots, and leaves the stubs to attach. Returns what became of places where there is nothing to attach. */
   #load(object: Uint8Array, places: readonly Place[], facts: KernelFacts): HookState[] {
     const { pins, settings } = this;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DECIDING_HOOKS, LSM_HOOKS } from "./hooks.ts";
+import { DECIDING_HOOKS, LSM_HOOKS, TRACEPOINTS } from "./hooks.ts";
 import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
 
 const GOOD: KernelFacts = {
@@ -80,7 +80,10 @@ Deno.test("probe() calls file_truncate absent on a kernel that has it in path_tr
   assert.doesNotMatch(probeText(report), /What to do/);
 });
 
-for (const { name } of DECIDING_HOOKS.filter(({ need }) => need !== "variant")) {
+const needed = DECIDING_HOOKS.filter(({ name, need }) =>
+  need !== "variant" && !TRACEPOINTS.includes(name)
+);
+for (const { name } of needed) {
   Deno.test(`probe() names what is lost without ${name}`, () => {
     const report = probe(without(name));
     assert.equal(report.canEnforce, true);

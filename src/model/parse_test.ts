@@ -167,8 +167,13 @@ const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
   ["file: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
   ["network: {matchProtocols: [{protocol: tcp, pts: false}]}", /pts: false/],
   ["network: {matchDNSQueries: [{domain: example.com}]}", /DNS rules/],
-  ["syscalls: {matchSyscalls: [{syscall: [unlink]}]}", /syscall rules/],
-  ["syscalls: {matchPaths: [{syscall: [unlink], path: /tmp/}]}", /syscall rules/],
+  ["syscalls: {matchSyscalls: [{syscall: []}]}", /names no system call/],
+  [
+    "syscalls: {matchSyscalls: [{syscall: [unlink], fromSource: [{}]}]}",
+    /fromSource names nothing/,
+  ],
+  ["syscalls: {matchPaths: [{syscall: [unlink]}]}", /names no path/],
+  ["syscalls: {matchPaths: [{syscall: [getpid], path: /tmp/}]}", /takes a path/],
   ["presets: [{name: filelessExec}]", /presets/],
   ["apparmor: deny /x r,", /AppArmor rules/],
 ];
@@ -401,4 +406,36 @@ Deno.test("parsePolicies() shows control characters in its findings instead of s
     assert.match(shown, /\\u\{(?:7|1b)\}/);
     assert.doesNotMatch(shown.replaceAll("\n", ""), /\p{Cc}/u);
   }
+});
+
+Deno.test("parsePolicies() reads rules about system calls, which are audited whatever is written", () => {
+  const rules = rulesOf(`
+action: Block
+syscalls:
+  matchSyscalls:
+    - syscall: [unlink, unlink, rmdir]
+      fromSource: [{path: /bin/rm}, {dir: /opt/, recursive: true}]
+  matchPaths:
+    - {syscall: [unlink], path: /etc/shadow}
+    - {syscall: [unlink], path: /tmp/}
+`);
+  const sources = [
+    { kind: "path", path: "/bin/rm" },
+    { kind: "directory", path: "/opt", recursive: true },
+  ];
+  const unlink = { kind: "syscall", syscalls: ["unlink"], sources: [] };
+  assert.deepEqual(rules.map(({ target }) => target), [
+    { kind: "syscall", syscalls: ["unlink", "rmdir"], sources },
+    { ...unlink, object: { kind: "path", path: "/etc/shadow" } },
+    { ...unlink, object: { kind: "directory", path: "/tmp", recursive: false } },
+  ]);
+  for (const { action, notEnforced, fromSource } of rules) {
+    assert.deepEqual([action, notEnforced, fromSource], ["Audit", undefined, []]);
+  }
+});
+
+Deno.test("parsePolicies() warns of system calls that take no path, where some do", () => {
+  const spec = "syscalls: {matchPaths: [{syscall: [unlink, getpid], path: /tmp/}]}";
+  const { warnings: [warning] } = parseOne(withSpec(spec));
+  assert.match(warning?.message ?? "", /without a path: "getpid"/);
 });

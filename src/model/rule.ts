@@ -17,6 +17,16 @@ export type PathTarget =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "directory"; readonly path: string; readonly recursive: boolean };
 
+/** Any of these system calls. */
+export interface SyscallTarget {
+  readonly kind: "syscall";
+  readonly syscalls: readonly string[];
+  /** Only where a path among the arguments is this one, or lies in this directory. */
+  readonly object?: PathTarget;
+  /** Only from these programs, or from those in these directories; empty: from all. */
+  readonly sources: readonly PathTarget[];
+}
+
 /** What one rule names. Paths are absolute, without a trailing slash, `/` for the root; directories likewise. */
 export type RuleTarget =
   | PathTarget
@@ -24,6 +34,7 @@ export type RuleTarget =
   | { readonly kind: "protocol"; readonly protocol: Protocol }
   /** In lower case, without `cap_`. */
   | { readonly kind: "capability"; readonly capability: string }
+  | SyscallTarget
   /** Anything that the engine does not enforce yet; `text` is what the user wrote, for reports. */
   | { readonly kind: "other"; readonly list: string; readonly text: string };
 
@@ -40,7 +51,7 @@ export interface Rule {
   readonly target: RuleTarget;
   readonly action: Action;
   readonly readOnly: boolean;
-  /** Absolute paths of executables; empty: every source. */
+  /** Absolute paths of executables; empty: every source. Those of system calls, which may be directories, are in the target. */
   readonly fromSource: readonly string[];
   /** 1..10, or 0 when the user gave none. */
   readonly severity: number;
@@ -69,6 +80,12 @@ export function targetText(target: RuleTarget): string {
   if (target.kind === "protocol") return target.protocol;
   if (target.kind === "capability") return target.capability;
   if (target.kind === "other") return target.text;
+  if (target.kind === "syscall") return syscallText(target);
   const folder = target.path === "/" ? "/" : `${target.path}/`;
   return target.recursive ? `${folder} (recursive)` : folder;
+}
+
+function syscallText({ syscalls, object }: SyscallTarget): string {
+  const calls = syscalls.join(",");
+  return object === undefined ? calls : `${calls} ${targetText(object)}`;
 }

@@ -1,8 +1,9 @@
 /** Reads the rules of a document: one per item of a `match…` list, with what it inherits and why it is not enforced. */
 import type { Position, Report } from "./diagnostic.ts";
-import { normalisePath } from "./paths.ts";
 import type { PolicyKind } from "./policy.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
+import { type Item, type Reading, readPathField } from "./rule_item.ts";
+import { readSyscallPaths, readSyscalls } from "./syscall_reader.ts";
 import { CAPABILITIES, PROTOCOLS } from "./grammars.ts";
 import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
 import type { ScalarTree, Tree } from "./tree.ts";
@@ -15,20 +16,6 @@ interface Header {
   readonly severity: number;
   readonly tags: readonly string[];
   readonly message: string;
-}
-
-/** One item of a list, with its place. */
-interface Item {
-  readonly tree: Tree;
-  /** `spec.file.matchPaths[0]` */
-  readonly field: string;
-  readonly report: Report;
-}
-
-/** The targets of one item (several for a list with commas) and the features that this engine lacks for it. */
-interface Reading {
-  readonly targets: readonly RuleTarget[];
-  readonly lacks: readonly string[];
 }
 
 interface ListDefinition {
@@ -48,7 +35,7 @@ const LISTS: readonly ListDefinition[] = [
   { group: "network", list: "matchDNSQueries", read: readNamed("domain", "DNS rules") },
   { group: "capabilities", list: "matchCapabilities", read: readCapabilities },
   { group: "syscalls", list: "matchSyscalls", read: readSyscalls },
-  { group: "syscalls", list: "matchPaths", read: readSyscalls },
+  { group: "syscalls", list: "matchPaths", read: readSyscallPaths },
   { group: "device", list: "matchDevice", read: readNamed("class", "device rules") },
 ];
 
@@ -76,7 +63,7 @@ function readList(
   const inherited = headerOf(groupTree, top);
   return childItems(groupTree, list).flatMap((tree, index) => {
     const item = { tree, field: `spec.${group}.${list}[${index}]`, report };
-    const { targets, lacks } = read(item);
+    const { targets, lacks, why } = read(item);
     const header = headerOf(tree, inherited);
     const common = {
       group,
@@ -86,9 +73,11 @@ function readList(
       // System calls are audited whatever is written.
       ...(group === "syscalls" && { action: "Audit" as const }),
       readOnly: childBoolean(tree, "readOnly") ?? false,
-      fromSource: readSources(item),
+      // Those of system calls may be directories, and are in the target.
+      fromSource: group === "syscalls" ? [] : readSources(item),
       where: tree.where,
       ...notEnforced(lacks),
+      ...(why !== undefined && { notEnforced: why }),
     };
     return targets.map((target) => ({ ...common, target }));
   });
@@ -168,17 +157,7 @@ function readDirectory(item: Item): Reading {
   return { targets, lacks: lackedBy(item.tree) };
 }
 
-function readPathField(
-  { tree, field, report }: Item,
-  name: string,
-  kind: "path" | "directory",
-): string | undefined {
-  const value = child(tree, name);
-  if (value?.kind !== "scalar" || typeof value.value !== "string") return undefined;
-  return normalisePath(value, kind, `${field}.${name}`, report);
-}
-
-/** Executables of `fromSource`, each once. Directories stand there under syscalls only, which are not enforced. */
+/** Executables of `fromSource`, each once. */
 function readSources({ tree, field, report }: Item): string[] {
   const paths = childItems(tree, "fromSource").flatMap((tree, index) => {
     const item = { tree, field: `${field}.fromSource[${index}]`, report };
@@ -225,14 +204,6 @@ function readNamed(name: string, feature: string): (item: Item) => Reading {
     const targets = words.map((text) => ({ kind: "other", list, text }) as const);
     return { targets, lacks: [feature, ...lackedBy(tree)] };
   };
-}
-
-function readSyscalls({ tree, field }: Item): Reading {
-  const calls = childTexts(tree, "syscall").join(",");
-  const path = childText(tree, "path");
-  const text = path === "" ? calls : `${calls} ${path}`;
-  const list = field.replace(/^.*\.|\[\d+\]$/g, "");
-  return { targets: [{ kind: "other", list, text }], lacks: ["syscall rules"] };
 }
 
 /** A preset has its own action or blocks: what the spec says about rules is not about presets. */

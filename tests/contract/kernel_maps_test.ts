@@ -18,6 +18,7 @@ import {
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
   NUMBERING_SIZE,
+  SYSCALL_TABLE_SIZE,
   TASK_SURVEY_SIZE,
   WORD_FREE,
   WORD_UNPOLICED,
@@ -44,6 +45,7 @@ function realMaps() {
     }),
     containers: array("containers", 8, CONTAINERS_MAX),
     container_use: array("container_use", CONTAINER_USE_SIZE, CONTAINERS_MAX),
+    syscall_table: array("syscall_table", SYSCALL_TABLE_SIZE, 1),
     images: BpfMap.create(shim, {
       type: MAP_TYPE.ARRAY_OF_MAPS,
       name: "images",

@@ -45,6 +45,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   process_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   network_rules: onOne("6.1"),
   capability_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
+  syscall_rules: onOne("6.12"),
   accounting: onOne("6.1"),
   precedence: onOne("6.12"),
   allow_lists_audit: onOne("6.12"),
