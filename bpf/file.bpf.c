@@ -20,9 +20,8 @@
  * must hold: a mount or inode that only a stacking file system shows, no pseudo file system, and overridden credentials.
  * Without the third, a descriptor that fanotify hands out inside the private mount would open everything below it.
  */
-static __always_inline int is_second_open(struct file *file)
+static __always_inline int is_second_open(struct file *file, struct task_struct *task)
 {
-	struct task_struct *task = current_task();
 	struct super_block *sb = file->f_inode->i_sb;
 
 	if (task_read(task, cred) == task_read(task, real_cred))
@@ -35,24 +34,48 @@ static __always_inline int is_second_open(struct file *file)
 /* What the descriptor is good for. None for O_PATH, through which nothing can be read or written. */
 static __always_inline __u32 access_ops(struct file *file)
 {
-	return (file->f_mode & FMODE_READ ? OP(OP_READ) : 0) | (file->f_mode & FMODE_WRITE ? OP(OP_WRITE) : 0);
+	__u32 ops = file->f_mode << OP_READ & (OP(OP_READ) | OP(OP_WRITE));
+
+	_Static_assert(OP(OP_READ) == FMODE_READ << OP_READ && OP(OP_WRITE) == FMODE_WRITE << OP_READ, "the same order of bits");
+	/* One number for clang, too, which would keep each bit of it. */
+	asm volatile("" : "+r"(ops));
+	return ops;
 }
 
-/* Judges a descriptor for all of `ops`, by the strictest. Returns the hook's value. */
-static __always_inline int judge_access(struct task_identity *identity, __u8 hook, struct file *file, __u32 ops)
+static __always_inline void begin_access(struct task_identity *identity, __u8 hook, __u32 op, struct object object,
+					 __u32 open_flags)
+{
+	begin_decision(identity, hook, op);
+	identity->decision.open_flags = open_flags;
+	identity->decision.object = object;
+}
+
+/*
+ * Judges a descriptor for all of `ops`, by the strictest; `word` is the container's. Returns the hook's value. The decision is
+ * filled only where it is told: most opens pass.
+ */
+static __always_inline int judge_access(struct task_identity *identity, __u8 hook, struct file *file, __u32 ops,
+					__u64 word)
 {
 	/* Trusted loads, here and in all that an open runs: the quicker ones. */
 	struct object object = { (__u64)file->f_path.dentry, (__u64)file->f_path.mnt };
+	__u32 open_flags = file->f_flags;
+	int told = hook == HOOK_FILE_OPEN && open_flags & O_CREAT && identity->refused_create == object.dentry;
 	struct act act;
 	__u64 row = 0;
 
-	begin_act(&act, identity, hook, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ);
-	act.identity->decision.open_flags = file->f_flags;
-	act.identity->decision.object = object;
-	int told = file->f_flags & O_CREAT && act.identity->refused_create == object.dentry;
+	begin_judgement(&act, identity);
+	identity->refused_create = 0;
+	int opened = open_judged_image(&act, word);
 
-	act.identity->refused_create = 0;
-	NEED_IMAGE(&act);
+	if (opened < 0) {
+		begin_access(identity, hook, ops & OP(OP_WRITE) ? OP_WRITE : OP_READ, object, open_flags);
+		tell_without_image(identity);
+		return -EACCES;
+	}
+	/* Allows: the policy was just taken away. */
+	if (opened)
+		return 0;
 	__u32 reason = locate(&act, object, &row);
 	__u32 read = VERDICT_NONE, write = VERDICT_NONE;
 
@@ -62,13 +85,19 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 		write = reason == REASON_ROW ? verdict_at(&act, OP_WRITE, act.class) : verdict_in(row, OP_WRITE);
 	__u32 verdict = write > read ? write : read;
 
-	act.identity->decision.op = write > read ? OP_WRITE : OP_READ;
 	/* Denies: making it was refused, and told, before the kernel looked whether it is there. It is still one open. */
 	if (told && refuses(verdict))
 		return -EACCES;
-	if (conclude(&act, verdict, reason))
-		return -EACCES;
-	return 0;
+	/* Allows, with nothing to tell. */
+	if (!reports(verdict))
+		return 0;
+	/* Where the verdicts come from no row, that of an earlier act is still there. */
+	__u32 told_row = reason == REASON_ROW ? identity->decision.row : 0;
+
+	begin_access(identity, hook, write > read ? OP_WRITE : OP_READ, object, open_flags);
+	identity->decision.generation = act.image.generation;
+	identity->decision.row = told_row;
+	return conclude(&act, verdict, reason) ? -EACCES : 0;
 }
 
 DECIDING_HOOK(file_open)
@@ -77,22 +106,36 @@ SEC("lsm/file_open")
 int BPF_PROG(decide_file_open, struct file *file, int ret)
 {
 	KEEP_REFUSAL(ret);
-	IDENTITY_FROM(current_identity_quickly(), identity);
+	struct task_struct *task = current_task();
+	struct bpf_local_storage *storage = storage_of(task);
 
+	/* Allows: a host task. */
+	if (!storage)
+		return 0;
 	__u32 ops = access_ops(file);
+	/* By loads alone, where they tell: most containers have no policy. */
+	__u64 head = peek_identity(storage);
+
+	/* Allows: nothing in the policy says more than "pass" to these ops, and the file can't be the agent's. */
+	if (peeked_state(head) == TASK_ARMED && !any_live(peeked_container(head), ops) &&
+	    !may_be_protected(ops != OP(OP_READ)))
+		return 0;
+	IDENTITY_FROM(identity_of(task), identity);
 
 	/* Denies: the agent's own files, whatever the policy. */
-	if (opens_protected(file, ops & OP(OP_WRITE)))
+	if (may_be_protected(ops != OP(OP_READ)) && opens_protected(file, ops & OP(OP_WRITE)))
 		return -EPERM;
+	__u64 word = word_of(identity->container);
+
 	/* Allows: nothing in the policy says more than "pass" to these ops. */
-	if (!any_live(identity->container, ops))
+	if (!(ops_live_of(word) & ops))
 		return 0;
 	/* Allows: the user's own open of this file was judged already. */
-	if (is_second_open(file)) {
+	if (is_second_open(file, task)) {
 		count(COUNT_SECOND_OPENS);
 		return 0;
 	}
-	return judge_access(identity, HOOK_FILE_OPEN, file, ops);
+	return judge_access(identity, HOOK_FILE_OPEN, file, ops, word);
 }
 
 DECIDING_HOOK(file_receive)
@@ -104,11 +147,12 @@ int BPF_PROG(decide_file_receive, struct file *file, int ret)
 	KEEP_REFUSAL(ret);
 	JUDGED_IDENTITY(identity);
 	__u32 ops = access_ops(file);
+	__u64 word = word_of(identity->container);
 
 	/* Allows: nothing in the policy says more than "pass" to these ops. */
-	if (!any_live(identity->container, ops))
+	if (!(ops_live_of(word) & ops))
 		return 0;
-	return judge_access(identity, HOOK_FILE_RECEIVE, file, ops);
+	return judge_access(identity, HOOK_FILE_RECEIVE, file, ops, word);
 }
 
 DECIDING_HOOK(path_truncate)

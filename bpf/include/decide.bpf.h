@@ -46,25 +46,37 @@ struct act {
 /* Whether any rule or posture of the container's image could say more than "pass" to one of these op classes. */
 static __always_inline int any_live(__u32 container, __u32 ops)
 {
-	return ops_live_of(word_of(container)) & ops;
+	__u64 *word = bpf_map_lookup_elem(&containers, &container);
+
+	/* As word_of(), with one constant less. */
+	return word && ops_live_of(*(volatile __u64 *)word) & ops;
 }
 
 #define OP(class) (1u << (class))
 
-static __always_inline void begin_act(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
+static __always_inline void begin_decision(struct task_identity *identity, __u8 hook, __u8 op)
 {
 	struct decision *decision = &identity->decision;
 
 	__builtin_memset(decision, 0, sizeof(*decision));
 	decision->hook = hook;
 	decision->op = op;
-	/* What was told of a name that was not made counts for the open that asked for it, which comes next. */
-	if (hook != HOOK_FILE_OPEN)
-		identity->refused_create = 0;
+}
+
+static __always_inline void begin_judgement(struct act *act, struct task_identity *identity)
+{
 	act->identity = identity;
 	act->place.row = 0;
 	act->place.guard = 0;
 	act->class = 0;
+}
+
+static __always_inline void begin_act(struct act *act, struct task_identity *identity, __u8 hook, __u8 op)
+{
+	begin_judgement(act, identity);
+	begin_decision(identity, hook, op);
+	/* What was told of a name that was not made counts for the open that asked for it, which comes next. */
+	identity->refused_create = 0;
 }
 
 /* Reports what the verdict asks for; 0 passes, 1 refuses. */
@@ -79,26 +91,38 @@ static __always_inline int conclude(struct act *act, __u32 verdict, __u8 reason)
 	return refuses(verdict);
 }
 
+/* Opens the image that `word`, the container's a moment ago, names, or its next. Returns as open_image(). */
+static __always_inline int open_judged_image(struct act *act, __u64 word)
+{
+	int opened = open_image(word, act->identity->container, &act->image);
+
+	if (!opened)
+		act->class = source_class(&act->image, act->identity->exe);
+	return opened;
+}
+
+/* Reports a refusal: the container has a policy, and no complete image says what it is. */
+static __always_inline void tell_without_image(struct task_identity *identity)
+{
+	count(COUNT_IMAGE_MISSING);
+	identity->decision.verdict = VERDICT_UNKNOWN_BLOCK;
+	identity->decision.reason = REASON_IMAGE;
+	emit_unwalked(identity);
+}
+
 /*
  * Opens the container's image. Returns 0, 1 when its policy was just taken away, or -1 when the act is refused, and that
- * reported: the container has a policy, and no complete image says what it is.
+ * reported.
  */
 static __always_inline int open_act_image(struct act *act)
 {
-	int opened = open_image(act->identity->container, &act->image);
+	int opened = open_judged_image(act, word_of(act->identity->container));
 
-	if (opened >= 0) {
-		if (!opened) {
-			act->identity->decision.generation = act->image.generation;
-			act->class = source_class(&act->image, act->identity->exe);
-		}
-		return opened;
-	}
-	count(COUNT_IMAGE_MISSING);
-	act->identity->decision.verdict = VERDICT_UNKNOWN_BLOCK;
-	act->identity->decision.reason = REASON_IMAGE;
-	emit_unwalked(act->identity);
-	return -1;
+	if (opened < 0)
+		tell_without_image(act->identity);
+	else if (!opened)
+		act->identity->decision.generation = act->image.generation;
+	return opened;
 }
 
 /* Ends a hook whose image could not be opened: allows when there is no policy any more, denies otherwise. */

@@ -42,11 +42,13 @@ struct image {
 	__u32 generation;
 };
 
-/* `live`: of the word, what says that it names an image with something to say. */
-static __always_inline int open_image_where(__u32 container, struct image *image, __u64 live)
+/*
+ * `word` is the container's, of a moment ago; where what it names is gone, it is read again. `live`: of the word, what says that it
+ * names an image with something to say.
+ */
+static __always_inline int open_image_where(__u64 word, __u32 container, struct image *image, __u64 live)
 {
-	for (int try = 0; try < WORD_TRIES; try++) {
-		__u64 word = word_of(container);
+	for (int try = 0; try < WORD_TRIES; try++, word = word_of(container)) {
 		__u32 slot = slot_of(word), first = 0;
 
 		if (!(word & live))
@@ -71,18 +73,18 @@ static __always_inline int open_image_where(__u32 container, struct image *image
 #define WORD_GENERATION 0xffffffff00000000ULL
 
 /*
- * Opens the image that the container's word names now. Returns 0, 1: its policy was taken away a moment ago, so all pass,
- * or -1: none complete could be read.
+ * Opens the image that `word`, the container's a moment ago, names, or else the one that its word names now. Returns 0, 1: its
+ * policy was taken away meanwhile, so all pass, or -1: none complete could be read.
  */
-static __always_inline int open_image(__u32 container, struct image *image)
+static __always_inline int open_image(__u64 word, __u32 container, struct image *image)
 {
-	return open_image_where(container, image, WORD_OPS);
+	return open_image_where(word, container, image, WORD_OPS);
 }
 
-/* The same of an image that may refuse and tell nothing but system calls, which have no bit in the word. */
+/* The same, of the word as it is now, of an image that may refuse and tell nothing but system calls, which have no bit in the word. */
 static __always_inline int open_any_image(__u32 container, struct image *image)
 {
-	return open_image_where(container, image, WORD_GENERATION);
+	return open_image_where(word_of(container), container, image, WORD_GENERATION);
 }
 
 /*

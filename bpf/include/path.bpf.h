@@ -9,11 +9,14 @@
  */
 #pragma once
 #include "maps.bpf.h"
+#include "names.bpf.h"
 #include "read.bpf.h"
 #include "tasks.bpf.h"
 
 /* Steps of one walk: PATH_MAX allows 2,048 names, and a mount for each. */
 #define STEPS_MAX 4096
+/* Names of one mount that one call of a loop's function climbs by loads. */
+#define CLIMBED_AT_ONCE 4
 /*
  * Tries before a walk gives up, which refuses. With loops of renames or mounts on more CPUs than the machine has, seven tries
  * of ten failed: all of 32 did so once in 50,000 walks. 5.10 follows each of them when it verifies.
@@ -23,7 +26,6 @@
 #else
 #define TRIES_MAX 256
 #endif
-#define NAME_LENGTH_MAX 255
 /* Room for a record's text: most are short, a long path takes the second size. */
 #define TEXT_SHORT 1536
 #define TEXT_LONG (PATH_BYTES_MAX + ARGS_BYTES_MAX + 256)
@@ -51,14 +53,6 @@ static __always_inline __u64 mount_of(__u64 vfsmount)
 	return vfsmount - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* Keeps the `left` lowest bytes of a word, 1 or more; what lies behind a name in memory is not part of it. */
-static __always_inline __u64 keep_bytes(__u64 word, __u32 left)
-{
-	if (left >= 8)
-		return word;
-	return word & ((1ULL << ((8 * left) & 63)) - 1);
-}
-
 /*
  * The value, of which the verifier knows nothing afterwards: it then follows one way behind a loop, and not one for each
  * value that the loop may leave.
@@ -69,122 +63,6 @@ static __always_inline __u32 forget(struct walk_result *walk, __u32 value)
 
 	*memory = value;
 	return *memory;
-}
-
-struct sums {
-	__u64 a;
-	__u64 b;
-};
-
-static __always_inline void add_word(struct sums *sums, __u64 word, __u32 key)
-{
-	__u64 low = (__u32)word, high = word >> 32;
-
-	if (key > HASH_KEYS - 2)
-		return;
-	sums->a += settings.keys.a[key] * low + settings.keys.a[key + 1] * high;
-	sums->b += settings.keys.b[key] * low + settings.keys.b[key + 1] * high;
-}
-
-static __always_inline struct sums sums_of_length(__u32 length)
-{
-	return (struct sums){
-		.a = settings.keys.a[0] + settings.keys.a[1] * length,
-		.b = settings.keys.b[0] + settings.keys.b[1] * length,
-	};
-}
-
-static __always_inline __u64 component_of(struct sums sums)
-{
-	return (sums.a & 0xffffffff00000000ULL) | sums.b >> 32;
-}
-
-struct long_name {
-	struct sums sums;
-	__u64 at; /* address of what has not been hashed */
-	__u32 left;
-	__u32 key;
-};
-
-/* Eight bytes of a long name. Returns 1 at its end, where `left` is 0, or where a read fails. */
-static long hash_step(__u32 index, struct long_name *name)
-{
-	__u32 bytes = name->left < 8 ? name->left : 8;
-	__u64 word = 0;
-
-	/* clang proves the bound and drops a plain check; the verifier can't, so it is hidden from clang. */
-	asm volatile("%0 &= 15" : "+r"(bytes));
-	if (bytes > 8 || bpf_probe_read_kernel(&word, bytes, (void *)name->at))
-		return 1;
-	add_word(&name->sums, word, name->key);
-	name->at += 8;
-	name->key += 2;
-	name->left -= bytes;
-	return !name->left;
-}
-
-/*
- * Component hash of a dentry's name that is not inline. A read that fails gives 0, which ends the walk. Global, so that the
- * verifier looks at it once.
- */
-__noinline __u64 hash_long_name(__u64 dentry, __u32 length)
-{
-	if (!length || length > NAME_LENGTH_MAX)
-		return 0;
-	struct long_name name = {
-		.sums = sums_of_length(length),
-		.at = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name),
-		.left = length,
-		.key = 2,
-	};
-
-	repeat((NAME_LENGTH_MAX + 7) / 8, hash_step, &name);
-	return name.left ? 0 : component_of(name.sums);
-}
-
-/* Hash of the inline name of a head that was read, or whose fields are read by loads; 0 when the name is elsewhere. */
-static __always_inline __u64 hash_inline_name(const struct dentry_head *head, __u32 length)
-{
-	struct sums sums = sums_of_length(length);
-
-#pragma unroll
-	for (int i = 0; i < INLINE_BYTES / 8; i++) {
-		if (length <= 8 * i)
-			break;
-		add_word(&sums, keep_bytes(head->word[i], length - 8 * i), 2 + 2 * i);
-	}
-	return component_of(sums);
-}
-
-static __always_inline __u64 hash_name(const struct dentry_head *head, __u64 dentry)
-{
-	__u64 inline_name = dentry + bpf_core_field_offset(struct dentry, d_parent) +
-			    __builtin_offsetof(struct dentry_head, word);
-	__u32 length = head->length;
-
-	if (head->name == inline_name && length <= INLINE_BYTES)
-		return hash_inline_name(head, length);
-	return hash_long_name(dentry, length);
-}
-
-ROOM(head, struct dentry_head)
-
-/* Component hash of a dentry's name; 0 when it can't be read. Global: verified once. */
-__noinline __u64 hash_dentry(__u64 dentry)
-{
-	__u32 start = bpf_core_field_offset(struct dentry, d_parent);
-	LARGE(struct dentry_head, head);
-
-	if (CAN_CAST)
-		return hash_name((void *)cast(struct dentry, dentry) + start, dentry);
-	if (!head || bpf_probe_read_kernel(head, sizeof(*head), (void *)(dentry + start)))
-		return 0;
-	return hash_name(head, dentry);
-}
-
-static __always_inline __u64 fold_component(__u64 hash, __u64 component)
-{
-	return (hash ^ hash >> 32) * (settings.keys.a[66] | 1) + component;
 }
 
 static __always_inline __u64 *dentry_at(struct walk_result *walk, __u32 index)
@@ -222,19 +100,24 @@ static __always_inline long append_name(struct climb *climb, __u32 limit)
 	return 0;
 }
 
+/* A member of what the climb has come to: for casts its address still has the type that start_climb() or a step gave it. */
+#define climb_read(casts, type, address, member)               \
+	((casts) ? (typeof(((type *)0)->member))((type *)(address))->member : \
+		   (typeof(((type *)0)->member))BPF_CORE_READ((type *)(address), member))
+
 /* At a mount's root: go on at the place where it is mounted. Returns 1 at the end of the climb. */
 static __always_inline int leave_mount(struct climb *climb, int casts)
 {
-	struct mount *mount = (void *)climb->mount;
-	struct mount *parent = read_of(casts, struct mount, mount, mnt_parent);
+	__u64 mount = climb->mount;
+	__u64 parent = (__u64)climb_read(casts, struct mount, mount, mnt_parent);
 
 	if (parent == mount) {
-		climb->end = forget(climb->walk, climb->mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE);
+		climb->end = forget(climb->walk, mount == climb->namespace_root ? WALK_REACHED : WALK_UNREACHABLE);
 		return 1;
 	}
-	climb->dentry = (__u64)read_of(casts, struct mount, mount, mnt_mountpoint);
-	climb->mount = (__u64)parent;
-	climb->mount_root = (__u64)read_of(casts, struct mount, parent, mnt.mnt_root);
+	climb->dentry = (__u64)climb_read(casts, struct mount, mount, mnt_mountpoint);
+	climb->mount = parent;
+	climb->mount_root = (__u64)climb_read(casts, struct mount, parent, mnt.mnt_root);
 	return 0;
 }
 
@@ -244,36 +127,32 @@ enum step {
 	STEP_NAME = 2,  /* climb->left has the name */
 };
 
+/* Whether the climb ends at that dentry. */
+static __always_inline int ends_at(struct climb *climb, __u64 dentry, __u64 parent)
+{
+	if (!parent)
+		return 1;
+	if (parent != dentry)
+		return 0;
+	/* A root that is not its mount's: opened by handle, or moved out of a bind mount. */
+	climb->end = WALK_UNREACHABLE;
+	return 1;
+}
+
 /* One step: a name, or a mount. `end` stays WALK_GAVE_UP until a root is reached. */
-static __always_inline int climb_up(struct climb *climb, int casts)
+static __always_inline int climb_up(struct climb *climb)
 {
 	__u64 dentry = climb->dentry;
 
 	if (dentry == climb->mount_root)
-		return leave_mount(climb, casts);
-	__u64 parent = (__u64)read_of(casts, struct dentry, dentry, d_parent);
+		return leave_mount(climb, 0);
+	__u64 parent = (__u64)read_of(0, struct dentry, dentry, d_parent);
 
-	if (!parent)
+	if (ends_at(climb, dentry, parent))
 		return STEP_END;
-	/* A root that is not its mount's: opened by handle, or moved out of a bind mount. */
-	if (parent == dentry) {
-		climb->end = WALK_UNREACHABLE;
-		return STEP_END;
-	}
 	climb->left = dentry;
 	climb->dentry = parent;
 	return STEP_NAME;
-}
-
-static __always_inline long remember_step(struct climb *climb, int casts)
-{
-	int step = climb_up(climb, casts);
-
-	if (step != STEP_NAME)
-		return step;
-	*dentry_at(climb->walk, climb->components) = climb->left;
-	climb->components++;
-	return 0;
 }
 
 #ifdef KERNEL_5_10
@@ -291,21 +170,45 @@ static __always_inline int revive_climb(struct climb *climb)
 
 #endif
 
-static long cast_step(__u32 index, struct climb *climb)
+/* Up to the root of the mount and out of it, or CLIMBED_AT_ONCE names: a loop's call costs as much as a step. */
+static long cast_steps(__u32 index, struct climb *climb)
 {
-	return remember_step(climb, 1);
+	__u64 dentry = climb->dentry, root = climb->mount_root;
+	__u32 components = climb->components;
+	int ended = 0;
+
+#pragma unroll
+	for (int i = 0; i < CLIMBED_AT_ONCE && dentry != root; i++) {
+		__u64 parent = (__u64)climb_read(1, struct dentry, dentry, d_parent);
+
+		ended = ends_at(climb, dentry, parent);
+		if (ended)
+			break;
+		*dentry_at(climb->walk, components) = dentry;
+		components++;
+		dentry = parent;
+	}
+	climb->dentry = dentry;
+	climb->components = components;
+	return dentry == root ? leave_mount(climb, 1) : ended;
 }
 
 static long probe_step(__u32 index, struct climb *climb)
 {
-	return remember_step(climb, 0);
+	int step = climb_up(climb);
+
+	if (step != STEP_NAME)
+		return step;
+	*dentry_at(climb->walk, climb->components) = climb->left;
+	climb->components++;
+	return 0;
 }
 
 LONG_LOOP(probe_step, struct climb, revive_climb)
 
 static long short_text_step(__u32 index, struct climb *climb)
 {
-	int step = climb_up(climb, 0);
+	int step = climb_up(climb);
 
 	return step == STEP_NAME ? append_name(climb, TEXT_SHORT) : step;
 }
@@ -314,7 +217,7 @@ LONG_LOOP(short_text_step, struct climb, revive_climb)
 
 static long long_text_step(__u32 index, struct climb *climb)
 {
-	int step = climb_up(climb, 0);
+	int step = climb_up(climb);
 
 	return step == STEP_NAME ? append_name(climb, TEXT_LONG) : step;
 }
@@ -323,12 +226,19 @@ LONG_LOOP(long_text_step, struct climb, revive_climb)
 
 static __always_inline void start_climb(struct climb *climb, __u64 dentry, __u64 vfsmount, int casts)
 {
+	__u64 mount = mount_of(vfsmount);
+
 	/* Of the types that the loop will leave there, so that the verifier need not follow it anew. */
-	climb->dentry = casts ? (__u64)cast(struct dentry, dentry) : dentry;
-	climb->mount = casts ? (__u64)cast(struct mount, mount_of(vfsmount)) : mount_of(vfsmount);
-	climb->left = climb->dentry;
-	climb->mount_root = (__u64)read_of(casts, struct vfsmount, vfsmount, mnt_root);
+	if (casts) {
+		dentry = (__u64)cast(struct dentry, dentry);
+		mount = (__u64)cast(struct mount, mount);
+	}
+	climb->dentry = dentry;
+	climb->mount = mount;
+	climb->left = dentry;
+	climb->mount_root = (__u64)climb_read(casts, struct mount, mount, mnt.mnt_root);
 	climb->end = WALK_GAVE_UP;
+	climb->components = 0;
 }
 
 /* Addresses from the agent, not __ksym: libbpf would have the kernel write out all its symbols for them. */
@@ -450,13 +360,15 @@ struct walk_try {
 STEP try_walk(__u32 index, struct walk_try *try)
 {
 	struct sequences before = read_sequences();
-	struct climb climb = { .walk = try->walk, .namespace_root = try->namespace_root };
+	struct climb climb;
 
 	if ((before.rename | before.mount) & 1)
 		repeat_long(WAITS_MAX, wait_even, &before);
+	climb.walk = try->walk;
+	climb.namespace_root = try->namespace_root;
 	if (CAN_CAST) {
 		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 1);
-		repeat(STEPS_MAX, cast_step, &climb);
+		repeat(STEPS_MAX, cast_steps, &climb);
 	} else {
 		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 0);
 		repeat_long(STEPS_MAX, probe_step, &climb);

@@ -314,13 +314,17 @@ static __always_inline int sees_host_pids(void)
 	return BPF_CORE_READ(current_task(), thread_pid, level) == 0;
 }
 
-/* For a suspect's open: 1 refuses, and that was reported. A reading open looks further only while something is secret. */
-static __always_inline int opens_protected(struct file *file, __u32 writes)
+/* Whether an open must be looked at further by opens_protected(); one that only reads: while something is secret. */
+static __always_inline int may_be_protected(__u32 writes)
 {
 	struct protection *own = the_protection();
 
-	if (!own || (!writes && !own->secrets))
-		return 0;
+	return own && (writes || own->secrets);
+}
+
+/* For a suspect's open: 1 refuses, and that was reported. */
+static __always_inline int opens_protected(struct file *file, __u32 writes)
+{
 	/* Most opens do not come here, so quicker loads are not worth what verifying them costs. */
 	file = untrusted(struct file, file);
 	__u32 flags = protection_of(file->f_path.dentry);
