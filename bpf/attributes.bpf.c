@@ -2,7 +2,7 @@
 /*
  * Attributes: mode, owner, extended attributes, access control lists.
  *
- * chmod and chown bring the path. The hooks of extended attributes bring a dentry without a mount, so the object has every
+ * chmod and (but on 5.10) chown bring the path. The hooks of extended attributes bring a dentry without a mount, so the object has every
  * name by which a mount of the task's own namespace shows it, and each is judged. A dentry that none shows is the layer's
  * own, which overlayfs changes under overridden credentials, on a file system of which only the kernel holds a mount, after the
  * user's change was judged; or it is unreachable.

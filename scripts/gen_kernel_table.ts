@@ -39,7 +39,9 @@ export function lossesOf(absent: readonly string[]): string[] {
 /** Its hooks that another one stands in for there. */
 function replacedOf(absent: readonly string[]): string[] {
   return DECIDING_HOOKS.filter(({ name, need }) => absent.includes(name) && need === "variant")
-    .map(({ name, loss }) => `no \`${name}\`: ${loss.replace(/ too on this kernel$/, " too")}`);
+    .map(({ name, instead }) =>
+      `no \`${name}\`: ${instead!.replace(/ too on this kernel$/, " too")}`
+    );
 }
 
 /** The table, in Markdown. */

@@ -129,6 +129,12 @@ Policy image N. Not in force: compiled from the files, no agent was asked.
   assert.match(udp.out, /no network rule names it, and the posture \(posture\.network\) is audit/);
   const capability = await ask({ labels: ["app=web"], objects: { cap: "net_raw" } }, policy);
   assert.match(capability.out, /^a program that no rule names uses CAP_NET_RAW: passes, without/);
+  const blocking = policy.replace(
+    /network:[\s\S]*/,
+    "capabilities: {matchCapabilities: [{capability: net_raw, action: Block}]}\n",
+  );
+  const refused = await ask({ labels: ["app=web"], objects: { cap: "net_raw" } }, blocking);
+  assert.match(refused.out, /uses CAP_NET_RAW: REFUSED as without it, and an alert of quiet\n/);
 });
 
 Deno.test("runExplain() says why a read-only entry of an allow-list refuses", async () => {

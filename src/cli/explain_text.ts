@@ -67,13 +67,15 @@ function headline(view: ExplanationView): string {
   const who = from === "" ? "a program that no rule names" : from;
   const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
   const place = container.name === "" ? "" : `${container.name}: `;
+  // The kernel then does as for any program that has no such capability, whatever that is.
+  const error = access === "capability" ? "as without it" : 'with "Permission denied"';
   return `${place}${who}${child} ${DEEDS[access]} ${object}: ${OUTCOMES[outcome]}${
-    outcome === "passes" ? "" : decider(view)
-  }`;
+    outcome === "refused" ? ` ${error}, and an alert of ` : ""
+  }${outcome === "passes" ? "" : decider(view)}`;
 }
 
 const OUTCOMES: Readonly<Record<ExplanationView["outcome"], string>> = {
-  refused: 'REFUSED with "Permission denied", and an alert of ',
+  refused: "REFUSED",
   reported: "passes, and raises an alert of ",
   passes: "passes, without an alert",
 };

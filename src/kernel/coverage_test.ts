@@ -78,6 +78,21 @@ Deno.test("coverRules() tells a hook that the kernel lacks from one that was ref
   assert.match(reasonOf("removed"), /^someone removed the program of hook file_open/);
 });
 
+Deno.test("coverRules() says what passes where a hook is refused that others stand in for elsewhere", () => {
+  const others = hooksBut("path_chown").filter(({ name }) => name !== "path_chown");
+  const reasonOf = (state: "missing" | "refused" | "removed") =>
+    coverRules([status("file")], [...others, { name: "path_chown", state }])[0]!.reason;
+  assert.equal(reasonOf("missing"), undefined);
+  assert.match(
+    reasonOf("refused")!,
+    /^owners are changed .*refused the program of hook path_chown/,
+  );
+  assert.match(
+    reasonOf("removed")!,
+    /^owners are changed .*removed the program of hook path_chown/,
+  );
+});
+
 Deno.test("coverRules() enforces nothing where the kernel can't, and keeps the rules' own reasons", () => {
   const own: RuleStatus = { ...status("network"), state: "not enforced", reason: "not yet" };
   const [first, second] = coverRules([status("file"), own], [], "no BPF LSM");

@@ -12,6 +12,8 @@ export interface DecidingHook {
   readonly need: "rules" | "guard" | "variant" | "protection";
   readonly groups: readonly ("process" | "file" | OnDemandGroup)[];
   readonly loss: string;
+  /** Of a variant: what a kernel has that never had it. */
+  readonly instead?: string;
   /** Its program is loaded when a policy in force has rules of this group, and stays; undefined: always. */
   readonly onDemand?: OnDemandGroup;
 }
@@ -28,7 +30,11 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   rules("mmap_file", ["process"], "the dynamic loader runs blocked programs"),
   rules("file_open", ["file"], "nothing is decided about opening files"),
   rules("path_truncate", ["file"], "files are truncated whatever the rules say"),
-  variant("file_truncate", "path_truncate decides about open files too on this kernel"),
+  variant(
+    "file_truncate",
+    "open files are truncated whatever the rules say",
+    "path_truncate decides about open files too on this kernel",
+  ),
   rules("path_rename", ["process", "file"], "objects of rules get other names"),
   rules("path_link", ["process", "file"], "objects of rules get other names"),
   rules("path_unlink", ["file"], "files are deleted whatever the rules say"),
@@ -37,12 +43,21 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   rules("path_mknod", ["file"], "files and devices are made whatever the rules say"),
   rules("path_symlink", ["file"], "symbolic links are made whatever the rules say"),
   rules("path_chmod", ["process", "file"], "modes are changed whatever the rules say"),
-  variant("path_chown", "inode_setattr decides about owners too on this kernel"),
+  variant(
+    "path_chown",
+    "owners are changed whatever the rules say",
+    "inode_setattr decides about owners too on this kernel",
+  ),
   guard("inode_setxattr", "extended attributes are changed"),
   guard("inode_removexattr", "extended attributes are removed"),
-  variant("inode_set_acl", "inode_setxattr decides about access control lists too on this kernel"),
+  variant(
+    "inode_set_acl",
+    "access control lists are changed whatever the rules say",
+    "inode_setxattr decides about access control lists too on this kernel",
+  ),
   variant(
     "inode_remove_acl",
+    "access control lists are removed whatever the rules say",
     "inode_removexattr decides about access control lists too on this kernel",
   ),
   guard("unix_stream_connect", "unix sockets are connected to, whatever their path"),
@@ -198,8 +213,8 @@ function onDemand(group: OnDemandGroup, name: string, loss: string): DecidingHoo
   return { ...rules(name, [group], loss), onDemand: group };
 }
 
-function variant(name: string, loss: string): DecidingHook {
-  return { name, need: "variant", groups: ["file"], loss };
+function variant(name: string, loss: string, instead: string): DecidingHook {
+  return { name, need: "variant", groups: ["file"], loss, instead };
 }
 
 function guard(name: string, loss: string): DecidingHook {

@@ -113,7 +113,8 @@ export function probe(facts: KernelFacts): ProbeReport {
     const found = facts.hooks.has(hook.name);
     if (found) return { name: hook.name, state: "ok", found: "attachable" } as const;
     const state = hook.need === "variant" ? "absent" : "weaker";
-    return { name: hook.name, state, found: "not in this kernel", hint: hook.loss } as const;
+    const hint = hook.instead ?? hook.loss;
+    return { name: hook.name, state, found: "not in this kernel", hint } as const;
   });
   const canEnforce = features.every(({ state }) => state !== "missing");
   return { release: facts.release, features, hooks, canEnforce };

@@ -221,8 +221,8 @@ scenario({
       claim: "no identity could not be made",
       in: "host",
       run: `ask /v1/status | grep -oE '"(identity_failed|gave_up)":[0-9]+'`,
-      // What gave up was refused: of the free files none was, as the openers told.
-      expect: /"gave_up":\d+\n"identity_failed":0/,
+      // What gave up was refused: of the free files none was, as the openers told; and it is rare among thousands of opens.
+      expect: /"gave_up":\d{1,2}\n"identity_failed":0/,
     },
   ],
   otherAlerts: "unread",
