@@ -6,6 +6,7 @@ import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
 import type { HashKeys } from "./hash.ts";
+import { TOO_MANY_SYSCALL_RULES } from "./syscalls.ts";
 import { compareText, type JudgedGroup, postureOf, type RuleRef, whyNotEnforced } from "./rules.ts";
 
 export { type CompiledImage, compileImage, type HashKeys, type RuleRef };
@@ -57,8 +58,23 @@ export function compile(
   return {
     images,
     workloads: imageOf,
-    rules: policies.flatMap((policy) => statusesOf(policy, posture)),
+    rules: withoutLeftOut(policies.flatMap((policy) => statusesOf(policy, posture)), images),
   };
+}
+
+/** A rule that one container's image had no room for is told of as if none had. */
+function withoutLeftOut(
+  rules: readonly RuleStatus[],
+  images: ReadonlyMap<string, CompiledImage>,
+): readonly RuleStatus[] {
+  const refs = [...images.values()].flatMap(({ leftOut }) => leftOut);
+  if (refs.length === 0) return rules;
+  const leftOut = new Set(refs.map(({ rule }) => JSON.stringify(rule)));
+  return rules.map((status) =>
+    status.rule.group === "syscalls" && leftOut.has(JSON.stringify(status.rule))
+      ? { ...status, state: "not enforced", reason: TOO_MANY_SYSCALL_RULES }
+      : status
+  );
 }
 
 /** The last call's images, so that a container's start costs no compilation when its policies are compiled already. */

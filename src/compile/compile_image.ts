@@ -37,6 +37,8 @@ export interface CompiledImage {
   readonly entries: number;
   /** What it was made of, by policy name, then as written. */
   readonly rules: readonly RuleRef[];
+  /** Those of them about system calls that it has no room for. */
+  readonly leftOut: readonly RuleRef[];
   /** The rule that decided, from a record's row (of a system call the rule's place) and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
   /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
@@ -59,7 +61,7 @@ export function compileImage(
   const rules = enforcedRules(policies);
   if (rules.length === 0) return undefined;
   const judged = rules.filter(({ rule }) => rule.target.kind !== "syscall");
-  const calls = syscallRules(rules);
+  const { calls, leftOut } = syscallRules(rules);
   const trie = buildPathTrie(judged, posture);
   const facts = factsOf(trie, judged, posture);
   const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, lastNode(trie));
@@ -75,6 +77,7 @@ export function compileImage(
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
     rules,
+    leftOut,
     explain(row, op) {
       if (op === OP_SYSCALL) return calls[row];
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;

@@ -18,7 +18,7 @@ export function evaluateSyscall(
   { syscall, caller, paths }: SyscallQuestion,
   rules: readonly RuleRef[],
 ): RuleRef | undefined {
-  const naming = syscallRules(rules).filter((ref) => {
+  const naming = syscallRules(rules).calls.filter((ref) => {
     const { syscalls, sources } = ref.rule.target as SyscallTarget;
     const isFromThere = sources.length === 0 || sources.some((source) => matches(source, caller));
     return syscalls.includes(syscall) && isFromThere;

@@ -36,10 +36,20 @@ export const NO_SYSCALLS: SyscallSets = {
   ...{ references: [], sets: [], edges: [], callers: NO_TRIE, arguments: NO_TRIE },
 };
 
-/** The rules about system calls, the most specific first: with a program, with a file, with a directory; then as given. */
-export function syscallRules(rules: readonly RuleRef[]): RuleRef[] {
-  return rules.filter(({ rule }) => rule.target.kind === "syscall")
+/** Why those are not that one container has too many of. */
+export const TOO_MANY_SYSCALL_RULES =
+  `more than ${SYSCALL_RULES_MAX} rules about system calls select one container: name several system calls in one rule`;
+
+/**
+ * The rules about system calls that an image has room for, the most specific first: with a program, with a file, with a
+ * directory; then as given. `leftOut`: the others.
+ */
+export function syscallRules(
+  rules: readonly RuleRef[],
+): { readonly calls: readonly RuleRef[]; readonly leftOut: readonly RuleRef[] } {
+  const all = rules.filter(({ rule }) => rule.target.kind === "syscall")
     .sort((a, b) => specificity(b) - specificity(a));
+  return { calls: all.slice(0, SYSCALL_RULES_MAX), leftOut: all.slice(SYSCALL_RULES_MAX) };
 }
 
 function specificity(ref: RuleRef): number {
@@ -60,16 +70,10 @@ export function namedSyscalls(calls: readonly RuleRef[]): number[] {
 
 /**
  * Sets of `calls`, as syscallRules() gives them. `lastNode`: the last number of a node that is taken.
- * @throws {RangeError} when there are more rules, or nodes, than the format can number.
+ * @throws {RangeError} when there are more nodes than the format can number.
  */
 export function syscallSets(calls: readonly RuleRef[], lastNode: number): SyscallSets {
   if (calls.length === 0) return NO_SYSCALLS;
-  if (calls.length > SYSCALL_RULES_MAX) {
-    throw new RangeError(
-      `Cannot compile policies: ${calls.length} rules about system calls select one container, ` +
-        `${SYSCALL_RULES_MAX} is the limit: name several system calls in one rule`,
-    );
-  }
   const sets = new SetTable();
   const targets = calls.map(targetOf);
   // The kernel knows the first three by their numbers.

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { OP_SYSCALL, SYSCALL_RULES_MAX, SYSCALLS } from "../../ffi/generated/agent_api.ts";
+import { WORKLOAD } from "../alerts/samples.ts";
 import type { PathTarget, Rule, SyscallTarget } from "../model/rule.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
+import { compile } from "./compile.ts";
 import { compileImage } from "./compile_image.ts";
 import { evaluateSyscall, type SyscallQuestion } from "./evaluate_syscall.ts";
 import { PathHasher } from "./hash.ts";
@@ -11,6 +13,8 @@ import { enforcedRules } from "./rules.ts";
 import { AUDIT, KEYS, policy, rule } from "./test_policies.ts";
 
 type Told = Partial<Omit<SyscallTarget, "kind">>;
+
+const labelled = (app: string) => ({ matchLabels: { app }, containerNames: [] });
 
 function telling(...told: readonly Told[]) {
   const rules = told.map((target, index): Rule => ({
@@ -85,12 +89,28 @@ Deno.test("compileImage() names the most specific rule about a system call", () 
   assert.equal(toldBy({ caller: "/x", paths: [] }, ...told), 0);
 });
 
-Deno.test("compileImage() takes as many rules about system calls as fit, and refuses more", () => {
+Deno.test("compileImage() takes as many rules about system calls as fit, and leaves the last ones out", () => {
   const many = (count: number) =>
     Array.from({ length: count }, (_, index) => ({ object: path(`/f${index}`) }));
   const last = SYSCALL_RULES_MAX - 1;
   assert.equal(toldBy({ paths: [`/f${last}`] }, ...many(SYSCALL_RULES_MAX)), last);
-  assert.throws(() => toldBy({}, ...many(SYSCALL_RULES_MAX + 1)), /1024 is the limit/);
+  assert.equal(toldBy({ paths: [`/f${last}`] }, ...many(SYSCALL_RULES_MAX + 1)), last);
+  assert.equal(toldBy({ paths: [`/f${last + 1}`] }, ...many(SYSCALL_RULES_MAX + 1)), undefined);
+});
+
+Deno.test("compile() says which rules about system calls one container's image has no room for, and takes all others", () => {
+  const many = Array.from(
+    { length: SYSCALL_RULES_MAX + 1 },
+    (_, i) => ({ object: path(`/f${i}`) }),
+  );
+  const crowded = { ...telling(...many), selector: labelled("crowded") };
+  const files = { ...policy("files", { at: "/etc/shadow" }), selector: labelled("other") };
+  const workloads = ["crowded", "other"].map((app) => ({ ...WORKLOAD, id: app, labels: { app } }));
+  const { rules, workloads: images } = compile([crowded, files], workloads, AUDIT, KEYS);
+  assert.equal(new Set(images.values()).size, 2);
+  const out = rules.filter(({ state }) => state === "not enforced");
+  assert.deepEqual(out.map(({ rule: { index } }) => index), [SYSCALL_RULES_MAX]);
+  assert.match(out[0]!.reason!, /more than 1024 rules about system calls select one container/);
 });
 
 Deno.test("compileImage() says the same about files with rules about system calls beside them", () => {

@@ -106,6 +106,8 @@ export class Enforcer {
   readonly #retries = new Retries<OnDemandGroup>();
   /** System calls that the kernel looks at. */
   #syscalls: readonly number[];
+  /** Whether this agent wrote them. */
+  #hasListened = false;
   /** Decisions without a record, when `flushSuppressed` last ran, and whether it left some. */
   #unsent = 0n;
   #someUntold = true;
@@ -274,7 +276,10 @@ export class Enforcer {
   /** Has the kernel look at these system calls, by their numbers in SYSCALL_NAMES, and at no others. */
   #listen(syscalls: readonly number[]): void {
     const wanted = [...new Set(syscalls)].sort((a, b) => a - b);
-    if (wanted.join() === this.#syscalls.join()) return;
+    const isSame = wanted.join() === this.#syscalls.join();
+    // Another build may have written other numbers and arguments under the same names.
+    if (isSame && (this.#hasListened || wanted.length === 0)) return;
+    this.#hasListened = true;
     this.#installation.maps.setSyscalls(syscallEntries(new Set(wanted)));
     this.#syscalls = wanted;
   }
@@ -309,7 +314,9 @@ export class Enforcer {
   /** Frees indices and images that nothing uses any more. @throws {ApplyError} */
   sweep(): void {
     const { maps } = this.#installation;
-    apply(plan(new Map(), this.#installed, this.#installed.freeable(maps)), maps, this.#installed);
+    const steps = plan(new Map(), this.#installed, this.#installed.freeable(maps));
+    apply(steps, maps, this.#installed);
+    if (steps.length > 0) this.#listenToNoMore();
   }
 
   /** Has an image wait for the next policy; takes tens of milliseconds. @throws {BpfError} */

@@ -235,8 +235,9 @@ export class Installation {
   /** Fills slots, and leaves the stubs to attach. Returns what became of places where there is nothing to attach. */
   #load(object: Uint8Array, places: readonly Place[], facts: KernelFacts): HookState[] {
     const { pins, settings } = this;
-    const maps = openPinned(this.#shim, pins);
+    let maps: OpenMaps | undefined;
     try {
+      maps = openPinned(this.#shim, pins);
       using loaded = loadWithPins(this.#shim, { pins, settings, maps, facts }, object, places);
       const states = fillPlaces(this.#shim, { pins, maps }, loaded);
       this.#unattached.push(...stubsBut(states, loaded));
@@ -246,7 +247,7 @@ export class Installation {
       const reason = errorText(error);
       return places.map(({ name }) => ({ name, state: "refused", reason }));
     } finally {
-      for (const name of ENGINE_MAPS) maps[name].close();
+      for (const name of ENGINE_MAPS) maps?.[name].close();
     }
   }
 
@@ -461,10 +462,15 @@ function slotIsFull(shim: Shim, pins: InstallationPins, place: string): boolean 
 /** The slots that are pinned, of these places. */
 function openSlots(shim: Shim, pins: InstallationPins, places: readonly Place[]) {
   const byName = new Map<string, BpfMap>();
-  for (const name of places.map((place) => slotOf(place.name))) {
-    if (pins.has("maps", name)) byName.set(name, BpfMap.fromPin(shim, pins.path("maps", name)));
-  }
   const close = () => byName.forEach((map) => map.close());
+  try {
+    for (const name of places.map((place) => slotOf(place.name))) {
+      if (pins.has("maps", name)) byName.set(name, BpfMap.fromPin(shim, pins.path("maps", name)));
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
   return { byName, [Symbol.dispose]: close };
 }
 

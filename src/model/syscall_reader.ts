@@ -18,11 +18,21 @@ export function readSyscallPaths(item: Item): Reading {
   const object = placeOf(item, "path", isDirectory(item.tree) ? "directory" : "path");
   if (object === undefined) return reading(target, "it names no path");
   if (isSourceless(item, target)) return reading(target, "its fromSource names nothing");
+  const bytes = new TextEncoder().encode(object.path).length;
+  if (bytes > ARGUMENT_BYTES_MAX) {
+    return reading(
+      target,
+      `of a path argument ${ARGUMENT_BYTES_MAX} bytes are read, it has ${bytes}`,
+    );
+  }
   const pathless = target.syscalls.filter((name) => pathArguments(name).length === 0);
   const all = pathless.length === target.syscalls.length;
   if (!all && pathless.length > 0) warnPathless(item, pathless);
   return reading({ ...target, object }, all && "none of its system calls takes a path");
 }
+
+/** Longer ones count as cut: see ARGUMENT_PATH_BYTES of bpf/agent_api.h. */
+const ARGUMENT_BYTES_MAX = 254;
 
 function isSourceless({ tree }: Item, { sources }: SyscallTarget): boolean {
   return childItems(tree, "fromSource").length > 0 && sources.length === 0;
