@@ -442,7 +442,9 @@ function isAmong(hooks: readonly HookState[], name: string): boolean {
 
 function absentHooks(facts: KernelFacts): HookState[] {
   return DECIDING_HOOKS.filter(({ name }) => !facts.hooks.has(name))
-    .map(({ name, loss }) => ({ name, state: "missing", reason: `not in this kernel: ${loss}` }));
+    .map(({ name, loss, instead }) => (
+      { name, state: "missing", reason: `not in this kernel: ${instead ?? loss}` }
+    ));
 }
 
 /** Before the stub is attached, and pinned: the kernel empties an array of programs that no one holds. */
