@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 6
+#define SHIM_VERSION 7
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -149,6 +149,16 @@ SHIM_API int ankylo_bpffs_mounted(const uint8_t *path);
 /* Mounts a new bpffs of mode 0700 on a directory. */
 SHIM_API int ankylo_bpffs_mount(const uint8_t *path);
 SHIM_API int ankylo_unmount(const uint8_t *path);
+
+/* ---- watches of directories: a descriptor, to be closed by ankylo_close ------------------------------------------- */
+
+SHIM_API int ankylo_watch_open(void);
+/* mask: IN_... of inotify(7).  Returns the number that events carry: the same again for the same directory. */
+SHIM_API int ankylo_watch_add(int watch_fd, const uint8_t *path, uint32_t mask);
+/* -EINVAL: it has ended already, with its directory.  Like that it is told of by IN_IGNORED, which ends a read that waits. */
+SHIM_API int ankylo_watch_remove(int watch_fd, int id);
+/* Waits until there are events, as read(2) gives them, and takes what fits: one always does in 512 bytes. */
+SHIM_API int ankylo_watch_read(int watch_fd, uint8_t *events, uint32_t capacity);
 
 /* ---- processes ------------------------------------------------------------------------------------------------------ */
 

@@ -141,6 +141,16 @@ export const SYMBOLS = {
   /** `int ankylo_unmount(const uint8_t *path)` */
   ankylo_unmount: { parameters: ["buffer"], result: "i32" },
 
+  // Watches of directories: a descriptor.
+  /** `int ankylo_watch_open(void)` */
+  ankylo_watch_open: { parameters: [], result: "i32" },
+  /** `int ankylo_watch_add(int watch_fd, const uint8_t *path, uint32_t mask)` */
+  ankylo_watch_add: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  /** `int ankylo_watch_remove(int watch_fd, int id)` */
+  ankylo_watch_remove: { parameters: ["i32", "i32"], result: "i32" },
+  /** `int ankylo_watch_read(int watch_fd, uint8_t *events, uint32_t capacity)` */
+  ankylo_watch_read: { parameters: ["i32", "buffer", "u32"], result: "i32", nonblocking: true },
+
   // Processes: descriptors.
   /** `int ankylo_pidfd_open(int pid)` */
   ankylo_pidfd_open: { parameters: ["i32"], result: "i32" },
@@ -152,4 +162,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 6;
+export const SHIM_VERSION = 7;

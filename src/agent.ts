@@ -2,6 +2,7 @@
 import { openShim, setLeakReporter, type Shim } from "../ffi/bpf.ts";
 import type { Numbering } from "../ffi/generated/agent_api.ts";
 import { type Batch, type RingOptions, RingReader } from "../ffi/ring.ts";
+import { DirectoryWatch } from "../ffi/watch.ts";
 import { EventPipeline } from "./alerts/pipeline.ts";
 import type { Settings } from "./config/config.ts";
 import type { HttpCredentials } from "./config/credentials.ts";
@@ -432,7 +433,8 @@ class Agent implements AsyncDisposable {
   }
 
   async #watchPolicies(signal: AbortSignal): Promise<void> {
-    const options = { signal, known: this.#memory.policies };
+    const openWatch = () => DirectoryWatch.open(this.#shim);
+    const options = { signal, openWatch, known: this.#memory.policies };
     for await (const set of watchPolicies(this.#settings.policies, options)) {
       this.#policiesRead = this.#policiesCame = true;
       this.#texts = set.texts;

@@ -30,6 +30,9 @@ Deno.test("only the kernel's neighbours touch ffi/, and everyone its numbers", (
   assert.deepEqual(reasons("src/kernel/a.ts", "../../ffi/bpf.ts"), []);
   assert.deepEqual(reasons("src/http/routes/a.ts", "../../../ffi/bpf.ts"), ["1: ffi/bpf.ts"]);
   assert.deepEqual(reasons("src/compile/a.ts", "../../ffi/generated/agent_api.ts"), []);
+  assert.deepEqual(reasons("src/sources/a_test.ts", "../../ffi/bpf.ts", "../kernel/a.ts"), [
+    "2: src/kernel/a.ts",
+  ]);
   assert.deepEqual(reasons("ffi/bpf.ts", "../src/lib/errno.ts", "../src/model/a.ts"), [
     "2: src/model/a.ts",
   ]);

@@ -1,9 +1,10 @@
 /** Tells when something in a folder may have changed, also when the folder itself comes and goes. */
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type Clock, systemClock } from "../lib/clock.ts";
 
 export interface ChangeOptions {
   readonly signal: AbortSignal;
+  readonly openWatch: () => FolderWatch;
   /** Quiet time while a file is being written, before it is read nevertheless. Default 50 ms. */
   readonly debounceMs?: number;
   /** Told at least this often, because some changes go unseen (see below). Default 30 s. */
@@ -11,29 +12,48 @@ export interface ChangeOptions {
   readonly clock?: Clock;
 }
 
-const DEBOUNCE_MS = 50;
+/** One change in a watched folder. */
+export interface FolderEvent {
+  /** As it was given to `watch`; undefined: any of them. */
+  readonly directory: string | undefined;
+  /** Of what changed in it; empty: the folder itself. */
+  readonly name: string;
+  /**
+   * `writing`: a file is new or was written to, and may be still; `written`: it is not any more, or came to its name or went
+   * from it; `lost`: the folder itself went, or changes were not told.
+   */
+  readonly kind: "writing" | "written" | "other" | "lost";
+}
 
-/** The same when no file is being written: what is done together comes together. */
-const SETTLED_MS = 2;
+/** The kernel's watch of folders: ffi/watch.ts. */
+export interface FolderWatch extends AsyncIterable<readonly FolderEvent[]> {
+  /** Watches what has these paths now, and nothing else any more. @throws {Error} why it can't */
+  watch(folders: readonly string[]): void;
+  close(): Promise<void>;
+}
+
+const DEBOUNCE_MS = 50;
 const RELIST_MS = 30_000;
 
-/** A folder that never stands still is told of after this many quiet times nevertheless. */
+/** A file that is written without an end is read after this many quiet times nevertheless. */
 const DEBOUNCES_MAX = 20;
 
 /**
  * Watches a folder, which need not exist, without its subfolders.
  *
- * inotify watches an inode, and `Deno.watchFs` says nothing when that inode is gone for good. So the folder above is
- * watched too (the nearest that exists), everything is watched anew whenever the folder itself came or went, and
- * everything is told and watched anew every `relistMs`: files behind links into other folders change unseen.
+ * inotify watches an inode, not a name. So the folder above is watched too (the nearest that exists), everything is watched
+ * anew whenever the folder itself came or went, and everything is told and watched anew every `relistMs`: files behind links
+ * into other folders change unseen.
  */
 export class FolderChanges {
   readonly #folder: string;
-  readonly #signal: AbortSignal;
+  readonly #matters: (name: string) => boolean;
+  readonly #options: ChangeOptions;
   readonly #clock: Clock;
   readonly #debounceMs: number;
   readonly #relistMs: number;
-  #watcher: Deno.FsWatcher | undefined;
+  #watch: FolderWatch | undefined;
+  #following: Promise<void> | undefined;
   #stale = true;
   #pending = false;
   /** Files that were written and have not been closed, as far as can be seen. */
@@ -41,9 +61,11 @@ export class FolderChanges {
   #wake = () => {};
   #failure: string | undefined;
 
-  constructor(folder: string, options: ChangeOptions) {
+  /** `matters`: whether a file of that name is worth telling of. */
+  constructor(folder: string, matters: (name: string) => boolean, options: ChangeOptions) {
     this.#folder = resolve(folder);
-    this.#signal = options.signal;
+    this.#matters = matters;
+    this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#debounceMs = options.debounceMs ?? DEBOUNCE_MS;
     this.#relistMs = options.relistMs ?? RELIST_MS;
@@ -62,99 +84,80 @@ export class FolderChanges {
     if (!this.#stale) return;
     this.#stale = false;
     this.#failure = undefined;
-    this.close();
     try {
+      this.#watch ??= this.#options.openWatch();
       // The folder may have come between the look and the watch; then the next look finds it.
       let seen: string;
       do {
-        this.close();
         seen = nearestExisting(this.#folder);
-        this.#watch([...new Set([seen, dirname(seen)])]);
+        // In this order: a folder that is exchanged between the two is told of.
+        this.#watch.watch([...new Set([dirname(seen), seen])]);
       } while (nearestExisting(this.#folder) !== seen);
+      this.#following ??= this.#follow(this.#watch);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.close();
-      this.#failure = error.message;
-      this.#stale = true;
+      this.#fail(error);
     }
   }
 
-  /** Settles after the next change and the quiet time behind it, after `withinMs` or `relistMs`, or when the signal aborts. */
+  /** Settles at the next change, once no file is being written; after `withinMs` or `relistMs`; or when the signal aborts. */
   async next(withinMs = this.#relistMs): Promise<void> {
-    const waitMs = Math.min(withinMs, this.#relistMs);
-    if (!this.#pending && await this.#changedWithin(waitMs) === false) {
+    if (await this.#changedWithin(Math.min(withinMs, this.#relistMs)) === false) {
       this.#stale = true;
       return;
     }
-    for (let round = 0; round < DEBOUNCES_MAX; round++) {
+    for (let round = 0; this.#written.size > 0 && round < DEBOUNCES_MAX; round++) {
       this.#pending = false;
-      const settledMs = Math.min(SETTLED_MS, this.#debounceMs);
-      const quietMs = this.#written.size > 0 ? this.#debounceMs : settledMs;
-      if (await this.#changedWithin(quietMs) === false) return;
+      if (await this.#changedWithin(this.#debounceMs) === false) return;
     }
   }
 
   /** Stops watching. Idempotent. */
-  close(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
+  async close(): Promise<void> {
+    await this.#watch?.close();
+    await this.#following;
   }
 
   async #changedWithin(ms: number): Promise<boolean> {
-    if (this.#signal.aborted) return false;
+    if (this.#options.signal.aborted) return false;
     const timer = new AbortController();
     const changed = new Promise<void>((resolve) => this.#wake = resolve);
     if (!this.#pending) await Promise.race([changed, this.#clock.sleep(ms, timer.signal)]);
     timer.abort();
-    return this.#pending && !this.#signal.aborted;
+    return this.#pending && !this.#options.signal.aborted;
   }
 
-  /** One watcher for all: each would be told what another of this process sees. */
-  #watch(paths: string[]): void {
-    const watcher = this.#watcher = Deno.watchFs(paths, { recursive: false });
-    // A watcher that fails later leaves the re-listing.
-    this.#follow(watcher).catch((error) => {
-      this.#failure = String(error);
+  /** A watch that fails later leaves the re-listing, which begins another. */
+  async #follow(watch: FolderWatch): Promise<void> {
+    try {
+      for await (const events of watch) events.forEach((event) => this.#take(event));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#fail(error);
+      this.#watch = this.#following = undefined;
+      await watch.close();
+    }
+  }
+
+  #take({ directory, name, kind }: FolderEvent): void {
+    if (kind === "lost") {
       this.#stale = true;
-    });
-  }
-
-  async #follow(watcher: Deno.FsWatcher): Promise<void> {
-    for await (const event of watcher) {
-      if (event.paths.every((path) => this.#isAside(path))) continue;
-      // Of accesses only the end of a write is told, and reading must never be taken for a change.
-      const isEnd = event.kind === "access" && event.paths.some((path) => this.#written.has(path));
-      if (event.kind === "access" && !isEnd) continue;
-      this.#note(event);
-      // The way to the folder itself, or the folder: what is watched may be gone, or there may be more to watch.
-      const onTheWay = event.paths.some((changed) => `${this.#folder}/`.startsWith(`${changed}/`));
-      if (onTheWay) this.#stale = true;
-      if (onTheWay || event.paths.some((path) => this.#isInside(path))) this.#told();
+    } else if (directory === this.#folder) {
+      if (name !== "" && !this.#matters(name)) return;
+      if (kind === "writing") this.#written.add(name);
+      if (kind === "written") this.#written.delete(name);
+    } else {
+      // Beside the folder, or on the way to it: then what is watched may be gone, or there may be more to watch.
+      if (!`${this.#folder}/`.startsWith(`${join(directory!, name)}/`)) return;
+      this.#stale = true;
     }
-  }
-
-  /** A file on its way to its name, as writers and editors make it: only the renaming matters. `..data` is a ConfigMap's. */
-  #isAside(path: string): boolean {
-    return this.#isInside(path) && /^\.[^.]/.test(path.slice(this.#folder.length + 1));
-  }
-
-  #isInside(path: string): boolean {
-    return path.startsWith(`${this.#folder}/`);
-  }
-
-  #note({ kind, paths }: Deno.FsEvent): void {
-    const isWritten = kind === "create" || kind === "modify";
-    for (const path of paths) {
-      // What is written beside the folder keeps nobody waiting.
-      if (!this.#isInside(path)) continue;
-      if (isWritten) this.#written.add(path);
-      else this.#written.delete(path);
-    }
-  }
-
-  #told(): void {
     this.#pending = true;
     this.#wake();
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error.message;
+    this.#stale = true;
   }
 }
 

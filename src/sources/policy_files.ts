@@ -52,7 +52,7 @@ export async function* watchPolicies(
   folder: string,
   options: PolicyOptions,
 ): AsyncGenerator<PolicySet, void, void> {
-  const changes = new FolderChanges(folder, options);
+  const changes = new FolderChanges(folder, matters, options);
   const reader = new PolicyFolder(folder, options.known);
   const departures = new Departures(options.leavingMs ?? LEAVING_MS);
   const clock = options.clock ?? systemClock;
@@ -69,7 +69,7 @@ export async function* watchPolicies(
       await changes.next(departures.nextMs(clock.nowMs()));
     }
   } finally {
-    changes.close();
+    await changes.close();
   }
 }
 
@@ -79,6 +79,11 @@ function isEqual(a: PolicySet, b: PolicySet): boolean {
     JSON.stringify([diagnostics, files, kept]);
   return a.policies.length === b.policies.length &&
     a.policies.every((policy, index) => policy === b.policies[index]) && rest(a) === rest(b);
+}
+
+/** Whether a change of this name can change policies: a ConfigMap's files are links through `..data`. */
+function matters(name: string): boolean {
+  return name === "..data" || isPolicyFile(name);
 }
 
 /** Whether a file of this name holds policies: YAML or JSON, and not hidden, as editors' and ConfigMaps' own files are. */

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
+import { openShim } from "../../ffi/bpf.ts";
+import { DirectoryWatch } from "../../ffi/watch.ts";
 import { ManualClock } from "../lib/clock.ts";
 import { formatDiagnostic } from "../model/diagnostic.ts";
-import { isPolicyFile, PolicyFolder, type PolicySet, watchPolicies } from "./policy_files.ts";
+import {
+  isPolicyFile,
+  PolicyFolder,
+  type PolicyOptions,
+  type PolicySet,
+  watchPolicies,
+} from "./policy_files.ts";
 
 function policy(name: string, path = "/etc/shadow"): string {
   return `apiVersion: security.kubearmor.com/v1
@@ -45,18 +53,27 @@ interface Watched {
   until(wanted: (set: PolicySet) => boolean): Promise<PolicySet>;
 }
 
+const TIMES = { relistMs: 1 << 30, debounceMs: 2, leavingMs: 2 };
+
+function refuseWatch(): never {
+  throw new Error("no watches");
+}
+
 /** Runs a watcher on `policies` in a temporary folder; re-listing is off, so that only events can be the cause. */
 async function watching(
   prepare: (folder: string) => Promise<void>,
   body: (watched: Watched) => Promise<void>,
-  { relistMs = 1 << 30, below = "policies", debounceMs = 2, leavingMs = 2 } = {},
+  options: Partial<PolicyOptions> & { below?: string } = {},
 ): Promise<void> {
+  const { below = "policies", ...rest } = options;
   const base = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
   const folder = `${base}/${below}`;
+  using shim = openShim();
+  const openWatch = () => DirectoryWatch.open(shim);
   const stop = new AbortController();
   try {
     await prepare(folder);
-    const sets = watchPolicies(folder, { signal: stop.signal, debounceMs, relistMs, leavingMs });
+    const sets = watchPolicies(folder, { signal: stop.signal, openWatch, ...TIMES, ...rest });
     const next = async () => {
       const { value, done } = await sets.next();
       assert.ok(!done);
@@ -265,6 +282,34 @@ Deno.test("watchPolicies() follows a folder that is removed and made anew, again
     },
   ));
 
+Deno.test("watchPolicies() follows a folder whose place others take, before it has looked", () =>
+  watching(
+    (folder) => withFiles(folder, { "a.yaml": policy("a") }),
+    async ({ folder, next, until }) => {
+      await next();
+      for (const path of ["/1", "/2", "/3"]) {
+        await withFiles(`${folder}.next`, { "a.yaml": policy("a", path) });
+        Deno.removeSync(folder, { recursive: true });
+        Deno.renameSync(`${folder}.next`, folder);
+        await until(has(`a:${path}`));
+        await Deno.writeTextFile(`${folder}/a.yaml`, policy("a", `${path}/in-place`));
+        await until(has(`a:${path}/in-place`));
+      }
+    },
+  ));
+
+Deno.test("watchPolicies() says why it can't watch, and sees changes when it lists again", () =>
+  watching(
+    (folder) => withFiles(folder, { "a.yaml": policy("a") }),
+    async ({ folder, next, until }) => {
+      const [message] = messages(await next(), folder);
+      assert.match(message ?? "", /Cannot watch folder: no watches: reading it again/);
+      await Deno.writeTextFile(`${folder}/a.yaml`, policy("a", "/x"));
+      await until(has("a:/x"));
+    },
+    { relistMs: 1, openWatch: refuseWatch },
+  ));
+
 Deno.test("watchPolicies() keeps the last good version of a bad file, and says so", () =>
   watching(
     (folder) => withFiles(folder, { "a.yaml": policy("a"), "b.yaml": policy("b") }),
@@ -304,8 +349,10 @@ Deno.test("watchPolicies() sees a change behind a link to another folder when it
 Deno.test("watchPolicies() reads a file as soon as it is closed, and one that stays open after the quiet time", async () => {
   const base = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
   const [clock, stop] = [new ManualClock(), new AbortController()];
+  using shim = openShim();
+  const openWatch = () => DirectoryWatch.open(shim);
   const watch = async (debounceMs: number) => {
-    const sets = watchPolicies(base, { signal: stop.signal, clock, debounceMs });
+    const sets = watchPolicies(base, { signal: stop.signal, openWatch, clock, debounceMs });
     await sets.next();
     const next = sets.next();
     await clock.sleeping();
@@ -340,7 +387,9 @@ Deno.test("watchPolicies() ends at once when the signal aborts while it waits", 
   const folder = await Deno.makeTempDir({ prefix: "ankylo-policies-" });
   const clock = new ManualClock();
   const stop = new AbortController();
-  const sets = watchPolicies(folder, { signal: stop.signal, clock });
+  using shim = openShim();
+  const openWatch = () => DirectoryWatch.open(shim);
+  const sets = watchPolicies(folder, { signal: stop.signal, openWatch, clock });
   await sets.next();
   const end = sets.next();
   await clock.sleeping();
