@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#define AGENT_FORMAT 4
+#define AGENT_FORMAT 5
 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
@@ -25,6 +25,8 @@
 #define IMAGE_ENTRY_BYTES 128
 #define BUCKET_SLOTS 5
 #define ROWS_PER_ENTRY 16
+#define MOVES_PER_ENTRY 64
+#define OUTCOMES_PER_ENTRY 8
 #define CGROUP_PREFIXES_MAX 32
 #define CGROUP_PREFIX_BYTES 64
 /* Kinds of decisions with a rate of their own at a time; beyond that the longest unused are forgotten. 2 MiB. */

@@ -8,7 +8,8 @@
 #define NEXT_NODE 0x00ffffffu
 #define NEXT_GUARD 0x40000000u /* a Block row lies at this node or below it: a directory here keeps its name */
 #define NEXT_GUARD_END 0x20000000u /* v_end has a Block for some source: a file here keeps its name */
-#define NEXT_LEXER 0x80000000u /* reserved for patterns */
+#define NEXT_LEXER 0x80000000u /* the node has a lexer, to ask where no edge has the name: see struct image_lexer */
+#define NODE_LEXER 0x00800000u /* such a node: added to its lexer's place behind lexers_entry */
 #define ROW_BY_SOURCE 0x80000000u /* add the source class (0 = none) to the row index */
 #define ROW_INDEX 0x00ffffffu
 
@@ -50,7 +51,8 @@ struct image_header {
 	struct image_trie callers; /* of executables; its rows are sets of rules about system calls */
 	struct image_trie arguments; /* of paths among their arguments; the same */
 	__u32 syscalls_entry; /* SYSCALLS set indices from there on, then the sets; 0: no rule about system calls */
-	__u32 _pad[3];
+	__u32 lexers_entry; /* of the first lexer */
+	__u32 _pad[2];
 };
 _Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
 
@@ -73,6 +75,35 @@ struct image_bucket {
 	__u64 _pad;
 };
 _Static_assert(sizeof(struct image_bucket) == IMAGE_ENTRY_BYTES, "image_bucket");
+
+/*
+ * Patterns: what a node with NEXT_LEXER says of each name. A lexer is a deterministic automaton over a name's bytes; the state in
+ * which it ends is the outcome, which leads on as an edge would. From its entry on: this, the classes of bytes 0 .. 127 and of
+ * 128 .. 255, then from `moves` entries further on the next state at state * classes + class, and from `outcomes` on an outcome for each state.
+ */
+struct image_lexer {
+	__u32 classes;  /* of bytes, 1 .. 256 */
+	__u32 start;    /* state before the first byte */
+	__u32 sinks;    /* states below this one are never left: the rest of the name need not be read */
+	__u32 moves;    /* entries from this one */
+	__u32 outcomes; /* entries from this one */
+	__u32 _pad[27];
+};
+_Static_assert(sizeof(struct image_lexer) == IMAGE_ENTRY_BYTES, "image_lexer");
+
+struct image_classes {
+	__u8 class[IMAGE_ENTRY_BYTES];
+};
+
+struct image_moves {
+	__u16 state[MOVES_PER_ENTRY];
+};
+_Static_assert(sizeof(struct image_moves) == IMAGE_ENTRY_BYTES, "image_moves");
+
+struct image_outcomes {
+	struct image_trie outcome[OUTCOMES_PER_ENTRY];
+};
+_Static_assert(sizeof(struct image_outcomes) == IMAGE_ENTRY_BYTES, "image_outcomes");
 
 /* Verdict of op class c: row >> (4 * c) & 15.  Rows fill entries from rows_entry on, ROWS_PER_ENTRY each. */
 struct image_rows {

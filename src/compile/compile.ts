@@ -6,6 +6,7 @@ import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
 import type { HashKeys } from "./hash.ts";
+import { TOO_MANY_PATTERNS } from "./fitting.ts";
 import { TOO_MANY_SYSCALL_RULES } from "./syscalls.ts";
 import { compareText, type JudgedGroup, postureOf, type RuleRef, whyNotEnforced } from "./rules.ts";
 
@@ -70,11 +71,13 @@ function withoutLeftOut(
   const refs = [...images.values()].flatMap(({ leftOut }) => leftOut);
   if (refs.length === 0) return rules;
   const leftOut = new Set(refs.map(({ rule }) => JSON.stringify(rule)));
-  return rules.map((status) =>
-    status.rule.group === "syscalls" && leftOut.has(JSON.stringify(status.rule))
-      ? { ...status, state: "not enforced", reason: TOO_MANY_SYSCALL_RULES }
-      : status
-  );
+  return rules.map((status) => {
+    const { group, target } = status.rule;
+    const mayBe = group === "syscalls" || target.kind === "pattern";
+    if (!mayBe || !leftOut.has(JSON.stringify(status.rule))) return status;
+    const reason = group === "syscalls" ? TOO_MANY_SYSCALL_RULES : TOO_MANY_PATTERNS;
+    return { ...status, state: "not enforced", reason };
+  });
 }
 
 /** The last call's images, so that a container's start costs no compilation when its policies are compiled already. */

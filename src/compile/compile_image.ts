@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
-  NEXT_NODE,
-  NODE_SOURCES,
   OP_CAPABILITY,
   OP_CLASSES,
   OP_EXEC,
@@ -15,11 +13,12 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { type Action, isPathTarget } from "../model/rule.ts";
-import { evaluateAnonymous, evaluateUnreachable } from "./evaluate.ts";
+import { type Action, namesFiles } from "../model/rule.ts";
+import { evaluateAnonymous } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
-import { buildPathTrie, type PathTrie } from "./path_trie.ts";
+import { fittingTrie } from "./fitting.ts";
+import { type PathTrie, unreachableVerdicts } from "./path_trie.ts";
 import { namedSyscalls, NO_SYSCALLS, syscallRules, syscallSets } from "./syscalls.ts";
 import { NO_RULE, packRow, unpackRow, verdictIn } from "./row_table.ts";
 import { differentRules, enforcedRules, isPathOp, postureVerdict, type RuleRef } from "./rules.ts";
@@ -37,7 +36,7 @@ export interface CompiledImage {
   readonly entries: number;
   /** What it was made of, by policy name, then as written. */
   readonly rules: readonly RuleRef[];
-  /** Those of them about system calls that it has no room for. */
+  /** Enforced rules that it has no room for: some about system calls, or on patterns. */
   readonly leftOut: readonly RuleRef[];
   /** The rule that decided, from a record's row (of a system call the rule's place) and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
@@ -58,17 +57,20 @@ export function compileImage(
   posture: Posture,
   keys: HashKeys,
 ): CompiledImage | undefined {
-  const rules = enforcedRules(policies);
-  if (rules.length === 0) return undefined;
-  const judged = rules.filter(({ rule }) => rule.target.kind !== "syscall");
-  const { calls, leftOut } = syscallRules(rules);
-  const trie = buildPathTrie(judged, posture);
+  const enforced = enforcedRules(policies);
+  if (enforced.length === 0) return undefined;
+  const { calls, leftOut: leftOutCalls } = syscallRules(enforced);
+  const { trie, judged, leftOut: leftOutPatterns } = fittingTrie(
+    enforced.filter(({ rule }) => rule.target.kind !== "syscall"),
+    posture,
+  );
+  const rules = enforced.filter((ref) => !leftOutPatterns.includes(ref));
   const facts = factsOf(trie, judged, posture);
-  const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, lastNode(trie));
+  const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, trie.lastNode);
   const bytes = encodeImage(trie, PathHasher.of(keys), facts, sets);
   const generation = generationOf(bytes, rules);
   const blocking = rules.filter(({ rule }) => rule.action === "Block");
-  const blockRules = blocking.filter(({ rule }) => isPathTarget(rule.target));
+  const blockRules = blocking.filter(({ rule }) => namesFiles(rule.target));
   stampGeneration(bytes, generation);
   return {
     generation,
@@ -77,7 +79,7 @@ export function compileImage(
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
     rules,
-    leftOut,
+    leftOut: [...leftOutCalls, ...leftOutPatterns],
     explain(row, op) {
       if (op === OP_SYSCALL) return calls[row];
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
@@ -88,18 +90,14 @@ export function compileImage(
   };
 }
 
-function lastNode({ edges }: PathTrie): number {
-  return edges.reduce((last, { next }) => Math.max(last, next & NEXT_NODE), NODE_SOURCES);
-}
-
 function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): ImageFacts {
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
-  // These ask what rules say, not what they say it about.
+  // It is asked what rules say, not what they say it about.
   const sayings = differentRules(rules);
-  const pathless = (evaluate: typeof evaluateUnreachable) =>
-    packRow(ops.map((op) => isPathOp(op) ? evaluate(op, sayings, posture) : VERDICT_NONE));
-  const unreachable = pathless(evaluateUnreachable);
-  const anonymous = pathless(evaluateAnonymous);
+  const unreachable = packRow(unreachableVerdicts(rules, posture));
+  const anonymous = packRow(
+    ops.map((op) => isPathOp(op) ? evaluateAnonymous(op, sayings, posture) : VERDICT_NONE),
+  );
   return {
     unreachable,
     anonymous,
@@ -116,7 +114,7 @@ function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): I
  */
 function blocks(trie: PathTrie, rules: readonly RuleRef[]): boolean {
   const isNameWorth = rules.some(({ rule }) =>
-    !isPathTarget(rule.target) && rule.action !== "Block" && rule.fromSource.length > 0
+    !namesFiles(rule.target) && rule.action !== "Block" && rule.fromSource.length > 0
   );
   return trie.rows.some(({ bits }) =>
     unpackRow(bits).some((verdict, op) => isRefusal(verdict) && (isNameWorth || isPathOp(op)))

@@ -18,6 +18,7 @@ import {
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { isPathTarget, type Rule, type RuleTarget } from "../model/rule.ts";
+import { matchesGlob } from "./evaluate_glob.ts";
 import {
   enforcedRules,
   groupOf,
@@ -89,10 +90,10 @@ function judge(
   const named = matching.filter(({ rule }) => rule.fromSource.includes(source));
   const general = matching.filter(({ rule }) => rule.fromSource.length === 0);
 
-  for (const stage of [exactPaths(named), directories(named)]) {
+  for (const stage of [exactPaths(named), patterns(named), directories(named)]) {
     if (stage.length > 0) return strictest(op, stage, VERDICT_SOURCE);
   }
-  for (const stage of [exactPaths(general), directories(general)]) {
+  for (const stage of [exactPaths(general), patterns(general), directories(general)]) {
     if (stage.length > 0) return strictest(op, stage, 0);
   }
   return { verdict: postureVerdict(op, rules, posture) };
@@ -103,11 +104,13 @@ function concerns(rule: Rule, op: number): boolean {
   return groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE;
 }
 
-/** A directory matches itself and its children; a recursive one everything below. */
+/** A directory matches itself and its children; a recursive one everything below; a pattern the whole path. */
 export function matches(target: RuleTarget, path: string): boolean {
   switch (target.kind) {
     case "path":
       return path === target.path;
+    case "pattern":
+      return matchesGlob(target.pattern, path);
     case "directory":
       return path === target.path || parentOf(path) === target.path ||
         (target.recursive && isBelow(path, target.path));
@@ -130,6 +133,11 @@ function exactPaths(rules: readonly RuleRef[]): readonly RuleRef[] {
   return rules.filter(({ rule }) => rule.target.kind === "path");
 }
 
+/** None is more specific than another: all that match decide together. */
+function patterns(rules: readonly RuleRef[]): readonly RuleRef[] {
+  return rules.filter(({ rule }) => rule.target.kind === "pattern");
+}
+
 /** The rules on the deepest recursive directory; only without any, those on the deepest other one. */
 function directories(rules: readonly RuleRef[]): readonly RuleRef[] {
   const recursive = rules.filter(({ rule }) => isDirectory(rule.target, true));
@@ -148,7 +156,7 @@ function deepest(rules: readonly RuleRef[]): readonly RuleRef[] {
   return rules.filter((ref) => length(ref) === longest);
 }
 
-/** Among rules on the identical selector the strictest wins, the first of equals. */
+/** Among rules on the identical selector, and among patterns, the strictest wins, the first of equals. */
 export function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgement {
   const winner = rules.reduce((best, ref) =>
     isStricter(verdictOf(ref.rule, op), verdictOf(best.rule, op)) ? ref : best

@@ -178,8 +178,8 @@ const CASES: Case[] = [
     verdict: VERDICT_BLOCK,
     winner: "/bin/sh",
     runnersUp: [
-      ["/bin/ (recursive)", /^an exact path decides before a directory$/],
-      ["/ (recursive)", /^an exact path decides before a directory$/],
+      ["/bin/ (recursive)", /^an exact path decides before a pattern or a directory$/],
+      ["/ (recursive)", /^an exact path decides before a pattern or a directory$/],
       ["/bin/", /^an exact path/],
     ],
   },

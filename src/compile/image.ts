@@ -8,17 +8,23 @@ import {
   IMAGE_HOLDS_CREDS,
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
+  IMAGE_TRIE_SIZE,
   IMAGE_TRUSTS_NAMES,
   type ImageHeader,
   type ImageSlot,
+  MOVES_PER_ENTRY,
+  NEXT_LEXER,
   NODE_ROOT,
   NODE_SOURCES,
   REFERENCES_PER_ENTRY,
   ROWS_PER_ENTRY,
+  writeImageLexer,
   writeImageSlot,
+  writeImageTrie,
 } from "../../ffi/generated/agent_api.ts";
 import { bucketOf, bucketSeeds, type PathHasher, slotKey } from "./hash.ts";
-import type { Edge, PathTrie } from "./path_trie.ts";
+import type { Edge, Lexer, PathTrie } from "./path_trie.ts";
+import { LEXER_HEAD, lexerSize } from "./trie_writer.ts";
 import { NO_SYSCALLS, setBytes, type SyscallSets } from "./syscalls.ts";
 
 /** 128 MiB: far above the 3.5 MB of 100,000 rules, and small enough for bucketOf() to be exact. */
@@ -62,7 +68,8 @@ export function encodeImage(
   const rowsEnd = rowsEntry + Math.ceil(trie.rows.length / ROWS_PER_ENTRY);
   const callsStart = rowsEnd + trie.references.length / REFERENCES_PER_ENTRY;
   const setsEntry = callsStart + calls.references.length / REFERENCES_PER_ENTRY;
-  const entries = setsEntry + calls.sets.length;
+  const lexersEntry = setsEntry + calls.sets.length;
+  const entries = lexersEntry + lexerEntries(trie.lexers);
   if (entries > IMAGE_ENTRIES_MAX) {
     throw new RangeError(
       `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
@@ -76,6 +83,7 @@ export function encodeImage(
   const places = {
     ...{ rowsEntry, referencesEntry, rootNames: rootNames(trie, hasher) },
     ...{ syscallsEntry, callers: calls.callers, arguments: calls.arguments },
+    lexersEntry: trie.lexers.length === 0 ? 0 : lexersEntry,
   };
   bytes.set(encodeHeader(trie, places, facts));
   const view = new DataView(bytes.buffer);
@@ -94,7 +102,28 @@ export function encodeImage(
   calls.sets.forEach((set, index) =>
     bytes.set(setBytes(set), (setsEntry + index) * IMAGE_ENTRY_BYTES)
   );
+  for (const lexer of trie.lexers) {
+    writeLexer(view, (lexersEntry + lexer.place) * IMAGE_ENTRY_BYTES, lexer);
+  }
   return bytes;
+}
+
+function lexerEntries(lexers: readonly Lexer[]): number {
+  const last = lexers.at(-1);
+  return last === undefined ? 0 : last.place + lexerSize(last.names);
+}
+
+function writeLexer(view: DataView, offset: number, { names, outcomes }: Lexer): void {
+  const moves = LEXER_HEAD;
+  const outcomesAt = moves + Math.ceil(names.moves.length / MOVES_PER_ENTRY);
+  const { classCount: classes, start, sinks } = names;
+  writeImageLexer(view, offset, { classes, start, sinks, moves, outcomes: outcomesAt });
+  const at = (entry: number) => offset + entry * IMAGE_ENTRY_BYTES;
+  names.classes.forEach((one, byte) => view.setUint8(at(1) + byte, one));
+  names.moves.forEach((state, index) => view.setUint16(at(moves) + index * 2, state, true));
+  outcomes.forEach((outcome, state) =>
+    writeImageTrie(view, at(outcomesAt) + state * IMAGE_TRIE_SIZE, outcome)
+  );
 }
 
 /** Puts the generation into an encoded image. */
@@ -106,7 +135,7 @@ function encodeHeader(
   trie: PathTrie,
   places:
     & Pick<ImageHeader, "rowsEntry" | "referencesEntry" | "rootNames">
-    & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments">,
+    & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments" | "lexersEntry">,
   { blocks, holdsCredentials, trustsNames, ...facts }: ImageFacts,
 ): Uint8Array {
   return encodeImageHeader({
@@ -127,8 +156,9 @@ function encodeHeader(
   });
 }
 
-/** Bit `component % 64` for each name that leads on from the root: most paths of a container have another. */
+/** Bit `component % 64` for each name that leads on from the root: most paths of a container have another. 0: all names do. */
 function rootNames(trie: PathTrie, hasher: PathHasher): bigint {
+  if ((trie.root.next & NEXT_LEXER) !== 0) return 0n;
   return trie.edges.filter(({ node }) => node === NODE_ROOT)
     .reduce((bits, { name }) => bits | 1n << (hasher.component(name) & 63n), 0n);
 }

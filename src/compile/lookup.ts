@@ -2,15 +2,20 @@ import {
   BUCKET_SLOTS,
   COMPONENTS_MAX,
   decodeImageHeader,
+  decodeImageLexer,
   decodeImageSlot,
+  decodeImageTrie,
   IMAGE_ENTRY_BYTES,
   IMAGE_MAGIC,
   IMAGE_SLOT_SIZE,
+  IMAGE_TRIE_SIZE,
   type ImageHeader,
   type ImageSlot,
   type ImageTrie,
   NEXT_GUARD,
+  NEXT_LEXER,
   NEXT_NODE,
+  NODE_LEXER,
   NODE_SOURCES,
   REFERENCES_PER_ENTRY,
   ROW_BY_SOURCE,
@@ -24,6 +29,8 @@ import type { SyscallQuestion } from "./evaluate_syscall.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
 import { opOfNumber } from "./numbered.ts";
 import { verdictIn } from "./row_table.ts";
+
+const encoder = new TextEncoder();
 
 /** What the kernel decides. */
 export interface Decision {
@@ -91,15 +98,36 @@ export class ImageReader {
       if (node === 0) break;
       const component = this.#hasher.component(names[steps]!);
       if (steps === 0 && !this.#mayLeadOn(component)) break;
-      const slot = this.#find(component, node);
-      if (slot === undefined) break;
-      at = slot;
+      const step = this.#find(component, node) ?? this.#lex(at.next, names[steps]!);
+      if (step === undefined) break;
+      at = step;
       steps++;
     }
     const left = names.length - steps;
     return {
       reference: left === 0 ? at.vEnd : left === 1 ? at.vChild : at.vDesc,
       guard: left === 0 && (at.next & NEXT_GUARD) !== 0,
+    };
+  }
+
+  /** What a node's lexer says of a name; undefined: it has none. */
+  #lex(next: number, name: string): Omit<ImageSlot, "key"> | undefined {
+    if ((next & NEXT_LEXER) === 0) return undefined;
+    const place = (next & NEXT_NODE) - NODE_LEXER;
+    const offset = (this.header.lexersEntry + place) * IMAGE_ENTRY_BYTES;
+    const lexer = decodeImageLexer(this.#view, offset);
+    const [classes, moves, outcomes] = [1, lexer.moves, lexer.outcomes]
+      .map((entry) => offset + entry * IMAGE_ENTRY_BYTES) as [number, number, number];
+    let state = lexer.start;
+    for (const byte of encoder.encode(name)) {
+      if (state < lexer.sinks) break;
+      const move = state * lexer.classes + this.#view.getUint8(classes + byte);
+      state = this.#view.getUint16(moves + move * 2, true);
+    }
+    const outcome = decodeImageTrie(this.#view, outcomes + state * IMAGE_TRIE_SIZE);
+    return {
+      next: outcome.next,
+      ...{ vEnd: outcome.end, vChild: outcome.child, vDesc: outcome.desc },
     };
   }
 

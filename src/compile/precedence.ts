@@ -24,8 +24,13 @@ export const PRECEDENCE: readonly Criterion[] = [
   },
   {
     decides: "an exact path",
-    before: "a directory",
+    before: "a pattern or a directory",
     rank: ({ target }) => target.kind === "path" ? 0 : 1,
+  },
+  {
+    decides: "a pattern",
+    before: "a directory",
+    rank: ({ target }) => target.kind === "directory" ? 1 : 0,
   },
   {
     decides: "a recursive directory",
@@ -44,6 +49,7 @@ export const PRECEDENCE: readonly Criterion[] = [
     rank: ({ target }) => target.kind === "protocol" ? -specificity(target) : 0,
   },
   {
+    // All patterns that match are one selector.
     decides: "on the identical selector Block",
     before: "Audit, and Audit before Allow",
     rank: (rule, op) => -STRICTNESS.indexOf(verdictOf(rule, op)),

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  OP_CLASS_NAMES,
   OP_CLASSES,
   OP_DELETE,
   OP_EXEC,
@@ -13,25 +12,28 @@ import {
   VERDICT_ALLOW as ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK as DENY,
-  VERDICT_NAMES,
   VERDICT_NONE as NONE,
   VERDICT_POSTURE_AUDIT as POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK as POSTURE_BLOCK,
   VERDICT_SOURCE as SOURCE,
 } from "../../ffi/generated/agent_api.ts";
-import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { compileImage } from "./compile.ts";
-import { evaluate, evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
-import { PathHasher } from "./hash.ts";
-import { ImageReader, lookup } from "./lookup.ts";
-import { enforcedRules } from "./rules.ts";
+import { evaluate } from "./evaluate.ts";
+import { lookup } from "./lookup.ts";
+import {
+  assertMonotonic,
+  assertSame,
+  questions,
+  read,
+  say,
+  type Space,
+  tell,
+} from "./test_comparison.ts";
 import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 /** More runs find more: FAST_CHECK_RUNS=5000 for a long look. */
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
-
-const hasher = new PathHasher(KEYS);
 
 interface Vector {
   name: string;
@@ -261,21 +263,6 @@ for (const { name, rules, posture = AUDIT, asks } of VECTORS) {
   });
 }
 
-function read(policies: readonly Policy[], posture: Posture) {
-  const image = compileImage(policies, posture, KEYS);
-  assert.ok(image, "some rule is enforced");
-  return { image, reader: new ImageReader(image.bytes, hasher) };
-}
-
-function say(verdict: number): string {
-  const name = VERDICT_NAMES[verdict & ~SOURCE]!;
-  return (verdict & SOURCE) === 0 ? name : `${name} by source`;
-}
-
-function tell({ op, path, caller, parent }: Question): string {
-  return `${OP_CLASS_NAMES[op]} ${path} by ${caller}, child of ${parent}`;
-}
-
 const NAMES = ["a", "b"];
 /** A name more than the rules have, and one level deeper. */
 const PATHS = ["/", ...below("", [...NAMES, "z"], 4)];
@@ -308,48 +295,11 @@ const anyPolicies = fc.array(fc.array(anyRule, { minLength: 1, maxLength: 5 }), 
 }).map((all) => all.map((rules, i) => policy(`p${i}`, ...rules)));
 const anyPosture = fc.constantFrom(AUDIT, BLOCK);
 
-/** What a test asks: every combination. */
-interface Space {
-  readonly paths: readonly string[];
-  readonly ops: readonly number[];
-  readonly sources: readonly string[];
-}
-
 const EVERYTHING: Space = {
   paths: PATHS,
   ops: Array.from({ length: OP_CLASSES }, (_, op) => op),
   sources: SOURCES,
 };
-
-function* questions({ paths, ops, sources }: Space): Generator<Question> {
-  for (const path of paths) {
-    for (const op of ops) {
-      for (const caller of sources) {
-        for (const parent of isParentJudged(op) ? sources : [caller]) {
-          yield { op, path, caller, parent };
-        }
-      }
-    }
-  }
-}
-
-/** @returns how many questions were compared */
-function assertSame(policies: readonly Policy[], posture: Posture, space: Space): number {
-  const { image, reader } = read(policies, posture);
-  const rules = enforcedRules(policies);
-  let count = 0;
-  for (const question of questions(space)) {
-    count++;
-    const spec = evaluateRules(question, rules, posture);
-    const { verdict, row } = lookup(reader, question);
-    const named = image.explain(row, question.op);
-    if (verdict === spec.verdict && named?.rule === spec.rule?.rule) continue;
-    // Equality is tested first because there are millions of questions, and words for them cost more than answers.
-    assert.equal(say(verdict), say(spec.verdict), tell(question));
-    assert.deepEqual(named, spec.rule, tell(question));
-  }
-  return count;
-}
 
 Deno.test("lookup() in the image equals evaluate() for every question, and explain() names its rule", () => {
   fc.assert(
@@ -498,32 +448,13 @@ Deno.test("the order of rules in a policy changes no verdict", () => {
 
 const blockRule = anyRule.map((text): RuleText => ({ ...text, action: "Block" }));
 
-/** Adding Block rules to Block rules must open nothing, but for reading what a more specific readOnly rule names. */
-function assertMonotonic(
-  fewer: readonly RuleText[],
-  more: readonly RuleText[],
-  space = EVERYTHING,
-): number {
-  const before = read([policy("p", ...fewer)], BLOCK).reader;
-  const after = read([policy("p", ...fewer), policy("q", ...more)], BLOCK).reader;
-  const exempt = more.some(({ group, readOnly }) => group === "file" && readOnly);
-  let count = 0;
-  for (const question of questions(space)) {
-    if (exempt && question.op === OP_READ) continue;
-    count++;
-    const refused = isBlock(lookup(before, question).verdict);
-    if (refused && !isBlock(lookup(after, question).verdict)) assert.fail(tell(question));
-  }
-  return count;
-}
-
-function isBlock(verdict: number): boolean {
-  return (verdict & ~SOURCE) === DENY;
-}
-
 Deno.test("a Block rule more never weakens a set of Block rules", () => {
   const rules = fc.array(blockRule, { minLength: 1, maxLength: 4 });
-  const property = fc.property(rules, rules, (fewer, more) => void assertMonotonic(fewer, more));
+  const property = fc.property(
+    rules,
+    rules,
+    (fewer, more) => void assertMonotonic(fewer, more, EVERYTHING),
+  );
   fc.assert(property, { numRuns: Math.ceil(RUNS / 3) });
 });
 

@@ -24,7 +24,9 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { globDefect, parseGlob } from "../model/glob.ts";
 import { isPathTarget, type Rule } from "../model/rule.ts";
+import { GlobStates, mayMatchBelow, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
 
 /** A rule and the policy it stands in: what an alert names. */
@@ -160,11 +162,13 @@ export function enforcedRules(policies: readonly Policy[]): RuleRef[] {
   );
 }
 
-/** The first rule about something at or below `directory`: what the guard of ancestors protects. */
+/** The first rule about something, or for a pattern about what may be, at or below `directory`: what the guard of ancestors protects. */
 export function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
   const prefix = directory.endsWith("/") ? directory : directory + "/";
   return rules.find(({ rule: { target } }) =>
-    isPathTarget(target) && (target.path + "/").startsWith(prefix)
+    target.kind === "pattern"
+      ? mayMatchBelow(target.pattern, directory)
+      : isPathTarget(target) && (target.path + "/").startsWith(prefix)
   );
 }
 
@@ -192,6 +196,10 @@ const reasons = new WeakMap<Rule, { policy: Policy; reason: string | undefined }
 function findReason(policy: Policy, rule: Rule): string | undefined {
   const reason = policy.notEnforced ?? rule.notEnforced;
   if (reason !== undefined) return reason;
+  if (rule.target.kind === "pattern") {
+    const defect = patternDefect(rule.target.pattern);
+    if (defect !== undefined) return `pattern "${rule.target.pattern}" ${defect}`;
+  }
   if (rule.target.kind === "other") return `the engine does not judge ${rule.group}.${rule.list}`;
   const named = isPathTarget(rule.target) ? [rule.target.path] : [];
   for (const path of [...named, ...rule.fromSource]) {
@@ -200,6 +208,22 @@ function findReason(policy: Policy, rule: Rule): string | undefined {
   }
   return undefined;
 }
+
+/** Why a pattern can't be compiled, even if it is the only one. */
+function patternDefect(pattern: string): string | undefined {
+  const defect = globDefect(pattern);
+  if (defect !== undefined) return defect;
+  try {
+    new GlobStates([parseGlob(pattern)], PATTERN_STATES_MAX).planAll();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TooManyStatesError)) throw error;
+    return `needs more than ${PATTERN_STATES_MAX} states: use fewer "*" and "?"`;
+  }
+}
+
+/** A quarter of what all patterns of an image have. */
+const PATTERN_STATES_MAX = STATES_MAX / 4;
 
 /** Why the kernel could never meet a path as written. */
 function whyNotComparable(path: string): string | undefined {

@@ -17,6 +17,12 @@ export type PathTarget =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "directory"; readonly path: string; readonly recursive: boolean };
 
+/** Every path that an AppArmor glob matches: see `parseGlob()`. */
+export interface PatternTarget {
+  readonly kind: "pattern";
+  readonly pattern: string;
+}
+
 /** Any of these system calls. */
 export interface SyscallTarget {
   readonly kind: "syscall";
@@ -30,6 +36,7 @@ export interface SyscallTarget {
 /** What one rule names. Paths are absolute, without a trailing slash, `/` for the root; directories likewise. */
 export type RuleTarget =
   | PathTarget
+  | PatternTarget
   /** A word of `matchProtocols`, in lower case. */
   | { readonly kind: "protocol"; readonly protocol: Protocol }
   /** In lower case, without `cap_`. */
@@ -69,7 +76,12 @@ export function ruleField(rule: Rule): string {
   return `spec.${grouped ? `${rule.group}.` : ""}${rule.list}[${rule.index}]`;
 }
 
-/** Whether a target is a place in the file system. */
+/** Whether a target is about files by their paths. */
+export function namesFiles(target: RuleTarget): target is PathTarget | PatternTarget {
+  return isPathTarget(target) || target.kind === "pattern";
+}
+
+/** Whether a target is one place in the file system. */
 export function isPathTarget(target: RuleTarget): target is PathTarget {
   return target.kind === "path" || target.kind === "directory";
 }
@@ -77,6 +89,7 @@ export function isPathTarget(target: RuleTarget): target is PathTarget {
 /** What the rule names, in one line: `/bin/sh`, `/tmp/ (recursive)`, `tcp`. */
 export function targetText(target: RuleTarget): string {
   if (target.kind === "path") return target.path;
+  if (target.kind === "pattern") return target.pattern;
   if (target.kind === "protocol") return target.protocol;
   if (target.kind === "capability") return target.capability;
   if (target.kind === "other") return target.text;

@@ -4,11 +4,12 @@ import type { PolicyKind } from "./policy.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
 import { type Item, type Reading, readPathField } from "./rule_item.ts";
 import { readSyscallPaths, readSyscalls } from "./syscall_reader.ts";
+import { globDefect } from "./glob.ts";
 import { CAPABILITIES, PROTOCOLS } from "./grammars.ts";
 import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
 import type { ScalarTree, Tree } from "./tree.ts";
 import { checkTraffic } from "./traffic.ts";
-import { whereOf } from "./validate.ts";
+import { shorten, whereOf } from "./validate.ts";
 
 /** What an item inherits: item > group > spec, each field by itself. */
 interface Header {
@@ -27,10 +28,10 @@ interface ListDefinition {
 const LISTS: readonly ListDefinition[] = [
   { group: "process", list: "matchPaths", read: readProcessPath },
   { group: "process", list: "matchDirectories", read: readDirectory },
-  { group: "process", list: "matchPatterns", read: readNamed("pattern", "matchPatterns") },
+  { group: "process", list: "matchPatterns", read: readPattern },
   { group: "file", list: "matchPaths", read: readPath },
   { group: "file", list: "matchDirectories", read: readDirectory },
-  { group: "file", list: "matchPatterns", read: readNamed("pattern", "matchPatterns") },
+  { group: "file", list: "matchPatterns", read: readPattern },
   { group: "network", list: "matchProtocols", read: readProtocols },
   { group: "network", list: "matchDNSQueries", read: readNamed("domain", "DNS rules") },
   { group: "capabilities", list: "matchCapabilities", read: readCapabilities },
@@ -157,6 +158,17 @@ function readDirectory(item: Item): Reading {
   return { targets, lacks: lackedBy(item.tree) };
 }
 
+/** A glob that is none leaves its rule out, and no other: KubeArmor's schema takes any text. */
+function readPattern({ tree }: Item): Reading {
+  const pattern = childText(tree, "pattern");
+  const defect = globDefect(pattern);
+  if (defect === undefined) {
+    return { targets: [{ kind: "pattern", pattern }], lacks: lackedBy(tree) };
+  }
+  const target = { kind: "other", list: "matchPatterns", text: pattern } as const;
+  return { targets: [target], lacks: [], why: `pattern "${shorten(pattern)}" ${defect}` };
+}
+
 /** Executables of `fromSource`, each once. */
 function readSources({ tree, field, report }: Item): string[] {
   const paths = childItems(tree, "fromSource").flatMap((tree, index) => {
@@ -195,7 +207,7 @@ function wordsOf(tree: Tree, name: string): string[] {
 
 /** A list whose items name one thing, or several with commas between. */
 function readNamed(name: string, feature: string): (item: Item) => Reading {
-  const split = feature !== "matchPatterns" && name !== "class";
+  const split = name !== "class";
   return ({ tree, field }) => {
     const words = split
       ? wordsOf(tree, name)

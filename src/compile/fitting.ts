@@ -1,0 +1,59 @@
+/** Which patterns an image has room for. */
+import type { Posture } from "../model/posture.ts";
+import { STATES_MAX, TooManyStatesError } from "./glob_states.ts";
+import { buildPathTrie, type PathTrie } from "./path_trie.ts";
+import type { RuleRef } from "./rules.ts";
+
+export interface FittingTrie {
+  readonly trie: PathTrie;
+  /** What it is made of. */
+  readonly judged: readonly RuleRef[];
+  /** Rules on patterns that it has no room for. */
+  readonly leftOut: readonly RuleRef[];
+}
+
+/** Why such a rule is not enforced. */
+export const TOO_MANY_PATTERNS =
+  `the patterns of one container need more than ${STATES_MAX} states: ` +
+  'use fewer, and fewer "*" before others';
+
+/** Each is found by building the trie several times, which takes seconds: behind that many, all others are left out too. */
+const LEFT_OUT_MAX = 2;
+
+/**
+ * Builds the trie of all rules or, where their patterns need too large an automaton, without those whose turn brings it about, in
+ * the order of the rules.
+ * @throws {RangeError} as buildPathTrie().
+ */
+export function fittingTrie(rules: readonly RuleRef[], posture: Posture): FittingTrie {
+  const leftOut = new Set<RuleRef>();
+  for (let first = 0;;) {
+    const judged = rules.filter((ref) => !leftOut.has(ref));
+    const trie = tryBuild(judged, posture);
+    if (trie !== undefined) return { trie, judged, leftOut: [...leftOut] };
+    const patterns = judged.filter(({ rule }) => rule.target.kind === "pattern");
+    first = firstTooMany(patterns, first, posture);
+    const refused = leftOut.size < LEFT_OUT_MAX ? [patterns[first]!] : patterns.slice(first);
+    for (const ref of refused) leftOut.add(ref);
+  }
+}
+
+/** How many patterns fit, from the first one on; `known` of them do. */
+function firstTooMany(patterns: readonly RuleRef[], known: number, posture: Posture): number {
+  let [fits, fails] = [known, patterns.length];
+  while (fails - fits > 1) {
+    const middle = (fits + fails) >> 1;
+    if (tryBuild(patterns.slice(0, middle), posture) === undefined) fails = middle;
+    else fits = middle;
+  }
+  return fits;
+}
+
+function tryBuild(rules: readonly RuleRef[], posture: Posture): PathTrie | undefined {
+  try {
+    return buildPathTrie(rules, posture);
+  } catch (error) {
+    if (error instanceof TooManyStatesError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,94 @@
+/** Asks the image and the specification the same questions. */
+import assert from "node:assert/strict";
+import {
+  OP_CLASS_NAMES,
+  OP_READ,
+  VERDICT_BLOCK as DENY,
+  VERDICT_NAMES,
+  VERDICT_SOURCE as SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import { compileImage } from "./compile.ts";
+import { evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
+import { PathHasher } from "./hash.ts";
+import { ImageReader, lookup } from "./lookup.ts";
+import { enforcedRules } from "./rules.ts";
+import { BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+
+const hasher = new PathHasher(KEYS);
+
+export function read(policies: readonly Policy[], posture: Posture) {
+  const image = compileImage(policies, posture, KEYS);
+  assert.ok(image, "some rule is enforced");
+  return { image, reader: new ImageReader(image.bytes, hasher) };
+}
+
+export function say(verdict: number): string {
+  const name = VERDICT_NAMES[verdict & ~SOURCE]!;
+  return (verdict & SOURCE) === 0 ? name : `${name} by source`;
+}
+
+export function tell({ op, path, caller, parent }: Question): string {
+  return `${OP_CLASS_NAMES[op]} ${path} by ${caller}, child of ${parent}`;
+}
+
+/** What a test asks: every combination. */
+export interface Space {
+  readonly paths: readonly string[];
+  readonly ops: readonly number[];
+  readonly sources: readonly string[];
+}
+
+export function* questions({ paths, ops, sources }: Space): Generator<Question> {
+  for (const path of paths) {
+    for (const op of ops) {
+      for (const caller of sources) {
+        for (const parent of isParentJudged(op) ? sources : [caller]) {
+          yield { op, path, caller, parent };
+        }
+      }
+    }
+  }
+}
+
+/** @returns how many questions were compared */
+export function assertSame(policies: readonly Policy[], posture: Posture, space: Space): number {
+  const { image, reader } = read(policies, posture);
+  const rules = enforcedRules(policies);
+  let count = 0;
+  for (const question of questions(space)) {
+    count++;
+    const spec = evaluateRules(question, rules, posture);
+    const { verdict, row } = lookup(reader, question);
+    const named = image.explain(row, question.op);
+    if (verdict === spec.verdict && named?.rule === spec.rule?.rule) continue;
+    // Equality is tested first because there are millions of questions, and words for them cost more than answers.
+    assert.equal(say(verdict), say(spec.verdict), tell(question));
+    assert.deepEqual(named, spec.rule, tell(question));
+  }
+  return count;
+}
+
+/** Adding Block rules to Block rules must open nothing, but for reading what a more specific readOnly rule names. */
+export function assertMonotonic(
+  fewer: readonly RuleText[],
+  more: readonly RuleText[],
+  space: Space,
+): number {
+  const before = read([policy("p", ...fewer)], BLOCK).reader;
+  const after = read([policy("p", ...fewer), policy("q", ...more)], BLOCK).reader;
+  const exempt = more.some(({ group, readOnly }) => group === "file" && readOnly);
+  let count = 0;
+  for (const question of questions(space)) {
+    if (exempt && question.op === OP_READ) continue;
+    count++;
+    const refused = isBlock(lookup(before, question).verdict);
+    if (refused && !isBlock(lookup(after, question).verdict)) assert.fail(tell(question));
+  }
+  return count;
+}
+
+function isBlock(verdict: number): boolean {
+  return (verdict & ~SOURCE) === DENY;
+}
