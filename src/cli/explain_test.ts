@@ -74,7 +74,7 @@ As to exec, process rules:
   would be next, in this order:
     Audit /bin/
         a.yaml:13:9 spec.process.matchDirectories[0] of shells
-        lost: an exact path decides before a directory
+        lost: an exact path decides before a pattern or a directory
 
 As to read, file rules:
   no file rule names it, and the posture (posture.file) is block for what an allow-list leaves out
@@ -222,7 +222,10 @@ Deno.test("runExplain() gives the same as JSON", async () => {
     severity: 0,
     message: "",
   });
-  assert.equal(view.decisions[0].runnersUp[0].why, "an exact path decides before a directory");
+  assert.equal(
+    view.decisions[0].runnersUp[0].why,
+    "an exact path decides before a pattern or a directory",
+  );
 });
 
 Deno.test("runExplain() shows the findings of files with errors, and explains nothing", async () => {

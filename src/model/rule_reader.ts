@@ -163,7 +163,10 @@ function readPattern({ tree }: Item): Reading {
   const pattern = childText(tree, "pattern");
   const defect = globDefect(pattern);
   if (defect === undefined) {
-    return { targets: [{ kind: "pattern", pattern }], lacks: lackedBy(tree) };
+    return {
+      targets: [{ kind: "pattern", pattern }],
+      lacks: ["matchPatterns", ...lackedBy(tree)],
+    };
   }
   const target = { kind: "other", list: "matchPatterns", text: pattern } as const;
   return { targets: [target], lacks: [], why: `pattern "${shorten(pattern)}" ${defect}` };
