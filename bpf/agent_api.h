@@ -425,7 +425,7 @@ struct protection {
 	struct protected_fd fds[PROTECTED_FDS_MAX];
 };
 
-/* What a path of the agent's is to the kernel's side: context of self_test, which fills in all but `fd`. */
+/* What a path of the agent's is to the kernel's side: for self_test, which fills in all but `fd`. */
 struct known_path {
 	__u64 path_hash;
 	__u32 fd;         /* of the agent's open file */

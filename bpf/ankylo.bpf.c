@@ -13,8 +13,6 @@
 #include "unix.bpf.c"
 #include "account.bpf.c"
 #include "protect.bpf.c"
-#ifndef KERNEL_5_10 /* Programs that the agent runs with a context came with 5.14. */
 #include "self_test.bpf.c"
-#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -288,10 +288,18 @@ int BPF_PROG(decide_inode_rename, struct inode *old_directory, struct dentry *ol
 
 #define ATTR_UID 2u
 #define ATTR_GID 4u
+#define ATTR_SIZE (1u << 3)
+#define ATTR_FORCE (1u << 9)
+#define ATTR_KILL_SUID (1u << 11)
+#define ATTR_KILL_SGID (1u << 12)
 
+/* A chown that names no owner (-1:-1) takes setuid bits all the same; what a write or a truncation takes is no change of owners. */
 static __always_inline int changes_owner(struct iattr *change)
 {
-	return BPF_CORE_READ(change, ia_valid) & (ATTR_UID | ATTR_GID);
+	__u32 valid = BPF_CORE_READ(change, ia_valid);
+
+	return valid & (ATTR_UID | ATTR_GID) ||
+	       (valid & (ATTR_KILL_SUID | ATTR_KILL_SGID) && !(valid & (ATTR_FORCE | ATTR_SIZE)));
 }
 
 DECIDING_HOOK(inode_setattr)

@@ -25,7 +25,7 @@ import type { Log } from "./lib/log.ts";
 import type { Memory } from "./memory.ts";
 import { addressText, logFindings } from "./log_lines.ts";
 import { openKernel, openMemory } from "./openings.ts";
-import { limitsOf, notReady } from "./readiness.ts";
+import { limitsOf, LossLog, notReady } from "./readiness.ts";
 import { Rest, restStages } from "./rest.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
 import type { Workload } from "./model/workload.ts";
@@ -107,6 +107,7 @@ class Agent implements AsyncDisposable {
   #workloadsListed = false;
   #containerd = { connected: false, detail: "not reached yet" };
   readonly #lostLinks: string[] = [];
+  readonly #losses: LossLog;
   #noticesLost = 0n;
 
   private constructor(
@@ -116,7 +117,7 @@ class Agent implements AsyncDisposable {
     enforcement: Enforcement,
   ) {
     const { settings, log } = this.#options = options;
-    [this.#settings, this.#log] = [settings, log];
+    [this.#settings, this.#log, this.#losses] = [settings, log, new LossLog(log)];
     // A part may fail while others still start, before anyone waits for the end.
     this.#failed.promise.catch(() => {});
     this.#shim = this.#scope.use(shim);
@@ -238,9 +239,7 @@ class Agent implements AsyncDisposable {
     this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
     this.#rest.disturb();
-    for (const missing of this.#enforcement.report?.missing ?? []) {
-      if (this.#reconciler.generation === 1) this.#log.warn("Kernel lacks", { missing });
-    }
+    this.#losses.tell({ enforcement: this.#enforcement, reconciler: this.#reconciler });
     const { desired, workloads, generation } = this.#reconciler;
     this.#log.info(this.#enforcement.enforces ? "Applied policies" : "Compiled policies", {
       generation,

@@ -2,9 +2,10 @@
 
 import { CONTAINERS_MAX, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
 import { PROCESS_TREE_LIMITS, type ProcessTree } from "./events/process_tree.ts";
+import { lossLines } from "./kernel/coverage.ts";
 import type { Enforcement } from "./kernel/enforcement.ts";
 import type { Reconciler } from "./kernel/reconciler.ts";
-import { errorText } from "./lib/log.ts";
+import { errorText, type Log } from "./lib/log.ts";
 
 /** What readiness depends on. */
 export interface Progress {
@@ -36,7 +37,31 @@ export function notReady(progress: Progress): string[] {
       }`,
     ]),
     ...when(lostLinks.length > 0, `programs were removed from the kernel: ${lostLinks.join(", ")}`),
+    ...lossesOf(progress),
   ];
+}
+
+function lossesOf({ enforcement, reconciler }: Pick<Progress, "enforcement" | "reconciler">) {
+  return lossLines(reconciler.desired?.rules ?? [], enforcement.report?.hooks ?? []);
+}
+
+/** Logs what is not enforced: each loss once, as some come with the first policy that needs a program. */
+export class LossLog {
+  readonly #log: Log;
+  readonly #told = new Set<string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  tell(progress: Pick<Progress, "enforcement" | "reconciler">): void {
+    const isNew = (text: string) => !this.#told.has(text) && this.#told.add(text);
+    const { missing = [] } = progress.enforcement.report ?? {};
+    for (const lack of missing.filter(isNew)) this.#log.warn("Kernel lacks", { missing: lack });
+    for (const loss of lossesOf(progress).filter(isNew)) {
+      this.#log.error("Policies are not enforced in full", { loss });
+    }
+  }
 }
 
 /** What is used of the tables that have a bound. */

@@ -7,7 +7,7 @@ export const EXIT_FAILURE = 1;
 export const EXIT_USAGE = 2;
 /** `check` found errors in a policy, or warnings where it is strict; `explain` was given such files. */
 export const EXIT_POLICY = 3;
-/** `probe`: this kernel cannot enforce as it runs. */
+/** `probe`: this kernel cannot enforce as it runs; with `--verify` also: it refuses a program, so not all is enforced. */
 export const EXIT_UNSUPPORTED = 4;
 /** `status`, `logs`, `explain`: no agent answers. */
 export const EXIT_UNREACHABLE = 5;
@@ -20,7 +20,7 @@ export const EXIT_CODES: readonly (readonly [number, string])[] = [
   [EXIT_FAILURE, "failed; the message says why"],
   [EXIT_USAGE, "wrong command line or setting"],
   [EXIT_POLICY, "check, explain: a policy has errors"],
-  [EXIT_UNSUPPORTED, "probe: this kernel cannot enforce as it runs"],
+  [EXIT_UNSUPPORTED, "probe: this kernel cannot enforce as it runs, or refuses programs"],
   [EXIT_UNREACHABLE, "status, logs, explain: no agent answers"],
   [EXIT_BUSY, "run, uninstall: an agent runs already"],
 ];

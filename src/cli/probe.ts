@@ -8,8 +8,8 @@ import type { CommandIo } from "./io.ts";
 
 /**
  * `ankylo probe`: says what this kernel can do and lacks. With `verify` the kernel also loads the programs, for a moment;
- * nothing is attached.
- * @throws {BpfError} it refuses one
+ * nothing is attached, and where it refuses some the status says so.
+ * @throws {BpfError} it refuses one on which everything depends
  * @throws {SelfTestError} they read paths wrongly
  */
 export async function runProbe(
@@ -21,9 +21,11 @@ export async function runProbe(
   const report = probe(facts);
   const name = options.verify && report.canEnforce ? programsFor(facts) : undefined;
   const verified = name === undefined ? undefined : await verify(shim, name, facts);
+  const isWhole = (verified?.refused ?? []).length === 0;
+  const verifiedLines = verified === undefined ? "" : verifiedText(verified);
   if (options.json) io.out(`${JSON.stringify({ ...report, ...verified }, null, 2)}\n`);
-  else io.out(probeText(report) + (verified === undefined ? "" : verifiedText(verified)));
-  return report.canEnforce ? EXIT_OK : EXIT_UNSUPPORTED;
+  else io.out(probeText(report, isWhole) + verifiedLines);
+  return report.canEnforce && isWhole ? EXIT_OK : EXIT_UNSUPPORTED;
 }
 
 async function verify(shim: Shim, name: ProgramsName, facts: KernelFacts) {

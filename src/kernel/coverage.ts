@@ -1,6 +1,7 @@
 /** What a kernel's missing hooks mean for rules; pure. */
 
 import type { RuleStatus } from "../compile/compile.ts";
+import { ruleField } from "../model/rule.ts";
 import { DECIDING_HOOKS, type DecidingHook, isAlways } from "./hooks.ts";
 import type { HookState } from "./records.ts";
 
@@ -14,21 +15,47 @@ export function coverRules(
   why?: string,
 ): RuleStatus[] {
   if (why !== undefined) return rules.map((status) => notEnforced(status, why));
-  const lost = DECIDING_HOOKS.flatMap((hook) => {
-    const state = hooks.find(({ name }) => name === hook.name)?.state;
-    const works = state === "attached" || state === "adopted";
-    // A variant that this kernel never had is no loss.
-    const isNone = hook.need === "variant" && (state === undefined || state === "missing");
-    // Nobody needed it yet: no policy with such rules selects anything.
-    const isUnloaded = !isAlways(hook) && state === undefined;
-    return works || isNone || isUnloaded ? [] : [{ ...hook, how: LOSS_TEXTS[state ?? "missing"] }];
-  });
+  const lost = lostHooks(hooks);
   return lost.length === 0 ? [...rules] : rules.map((status) => coverRule(status, lost));
+}
+
+/** Rules that one line names; the rest is a number, and /v1/policies has them all. */
+const NAMED_MAX = 8;
+
+/**
+ * What is not enforced though this kernel has the place for it, because a program was refused or taken away: a sentence for
+ * each hook, with the rules that it concerns. One that no rule is about, nor the agent's safety, is left out.
+ */
+export function lossLines(rules: readonly RuleStatus[], hooks: readonly HookState[]): string[] {
+  const unplanned = lostHooks(hooks).filter(({ state }) => state !== "missing");
+  return unplanned.flatMap((hook) => {
+    const concerned = rules.filter((status) => isConcerned(status, hook));
+    if (concerned.length === 0 && hook.need !== "protection") return [];
+    const reason = hook.reason === undefined ? "" : ` (${hook.reason})`;
+    const loss = `not enforced: ${hook.how} ${hook.by}${reason}, so ${hook.loss}`;
+    return [concerned.length === 0 ? loss : `${loss}: this concerns ${rulesText(concerned)}`];
+  });
+}
+
+function rulesText(rules: readonly RuleStatus[]): string {
+  const named = rules.slice(0, NAMED_MAX)
+    .map(({ policy, rule }) => `${policy.name} ${ruleField(rule)}`);
+  const rest = rules.length - named.length;
+  return `${named.join(", ")}${rest > 0 ? ` and ${rest} more rules` : ""}`;
+}
+
+function isConcerned({ state, rule }: RuleStatus, { groups, need }: DecidingHook): boolean {
+  const isBlind = state === "not enforced" || !groups.some((group) => group === rule.group);
+  return !isBlind && (need === "rules" || rule.action === "Block");
 }
 
 /** A hook without its program, and how that came. */
 interface LostHook extends DecidingHook {
   readonly how: string;
+  /** The hook whose program is not there: its own, or the one that stands in for it on this kernel. */
+  readonly by: string;
+  readonly state: keyof typeof LOSS_TEXTS;
+  readonly reason?: string;
 }
 
 const LOSS_TEXTS = {
@@ -37,15 +64,34 @@ const LOSS_TEXTS = {
   removed: "someone removed the program of hook",
 } as const;
 
+function lostHooks(hooks: readonly HookState[]): LostHook[] {
+  return DECIDING_HOOKS.flatMap((hook) => lossOf(hook, hooks) ?? []);
+}
+
+function lossOf(hook: DecidingHook, hooks: readonly HookState[]): LostHook | undefined {
+  const found = hooks.find(({ name }) => name === hook.name);
+  // Nobody needed it yet: no policy with such rules selects anything.
+  if (found === undefined && !isAlways(hook)) return undefined;
+  const state = found?.state ?? "missing";
+  if (state === "attached" || state === "adopted") return undefined;
+  const { reason } = found ?? {};
+  const loss = { ...hook, state, how: LOSS_TEXTS[state], ...reason !== undefined && { reason } };
+  if (hook.need !== "variant" || state !== "missing") return { ...loss, by: hook.name };
+  // A variant that this kernel never had is no loss, unless what stands in for it is one.
+  const standIn = DECIDING_HOOKS.find(({ name }) => name === hook.standIn);
+  const deeper = standIn && lossOf(standIn, hooks);
+  return deeper && { ...deeper, ...hook };
+}
+
 function coverRule(status: RuleStatus, lost: readonly LostHook[]): RuleStatus {
   if (status.state === "not enforced") return status;
   const mine = lost.filter(({ groups }) => groups.some((group) => group === status.rule.group));
   const needed = mine.find(({ need }) => need === "rules");
   if (needed !== undefined) {
-    return notEnforced(status, `${needed.how} ${needed.name}, so ${needed.loss}`);
+    return notEnforced(status, `${needed.how} ${needed.by}, so ${needed.loss}`);
   }
   if (mine.length === 0 || status.rule.action !== "Block") return status;
-  const ways = mine.map(({ name, loss, how }) => `${loss} (${how} ${name})`);
+  const ways = mine.map(({ by, loss, how }) => `${loss} (${how} ${by})`);
   const reasons = [status.reason, ...ways].filter((reason) => reason !== undefined);
   return { ...status, reason: reasons.join("; ") };
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import type { RuleStatus } from "../compile/compile.ts";
 import type { Action, RuleGroup } from "../model/rule.ts";
-import { coverRules } from "./coverage.ts";
+import { coverRules, lossLines } from "./coverage.ts";
 import { DECIDING_HOOKS, isAlways } from "./hooks.ts";
+import type { HookState } from "./records.ts";
 
 function status(group: RuleGroup, action: Action = "Block"): RuleStatus {
   const where = { file: "p.yaml", line: 1, column: 1 };
@@ -98,4 +99,51 @@ Deno.test("coverRules() enforces nothing where the kernel can't, and keeps the r
   const [first, second] = coverRules([status("file"), own], [], "no BPF LSM");
   assert.equal(first!.reason, "no BPF LSM");
   assert.equal(second!.reason, "not yet");
+});
+
+/** With one hook in another state than the rest. */
+function hooksWith(name: string, state: HookState["state"], reason?: string): HookState[] {
+  const others = hooksBut(name).filter((hook) => hook.name !== name);
+  return [...others, { name, state, ...reason !== undefined && { reason } }];
+}
+
+Deno.test("coverRules() misses a stand-in where the kernel never had the hook that it stands in for", () => {
+  const refused = hooksWith("inode_setattr", "refused");
+  const on = (hooks: readonly HookState[]) => coverRules([status("file")], hooks)[0]!;
+  assert.equal(on(refused).reason, undefined);
+  const old = refused.map((hook) =>
+    hook.name === "path_chown" ? { ...hook, state: "missing" as const } : hook
+  );
+  assert.match(
+    on(old).reason!,
+    /^owners are changed .*refused the program of hook inode_setattr\)$/,
+  );
+  assert.match(lossLines([status("file")], old).join("\n"), /inode_setattr, so owners .*p spec/);
+});
+
+Deno.test("lossLines() is silent about what a kernel never had, and about what no rule needs", () => {
+  const rules = [status("file"), status("process")];
+  assert.deepEqual(lossLines(rules, hooksBut("sb_mount", "file_truncate")), []);
+  assert.deepEqual(lossLines([], hooksWith("file_open", "refused")), []);
+  assert.deepEqual(lossLines([status("file", "Audit")], hooksWith("sb_mount", "refused")), []);
+});
+
+Deno.test("lossLines() says what is not enforced where a program was refused, by what, and names the rules", () => {
+  const rules = [status("file"), status("process"), status("file", "Audit")];
+  assert.deepEqual(lossLines(rules, hooksWith("file_open", "refused", "E2BIG")), [
+    "not enforced: the kernel refused the program of hook file_open (E2BIG), so nothing is decided about opening files: " +
+    "this concerns p spec.file.matchPaths[0], p spec.file.matchPaths[0]",
+  ]);
+  assert.deepEqual(lossLines(rules, hooksWith("sb_mount", "removed")), [
+    "not enforced: someone removed the program of hook sb_mount, so a bind mount gives objects another path: " +
+    "this concerns p spec.file.matchPaths[0], p spec.process.matchPaths[0]",
+  ]);
+  const many = Array.from({ length: 10 }, () => status("file"));
+  assert.match(lossLines(many, hooksWith("file_open", "refused"))[0]!, / and 2 more rules$/);
+});
+
+Deno.test("lossLines() tells of self-protection, which no rule is about", () => {
+  assert.deepEqual(lossLines([], hooksWith("task_kill", "refused")), [
+    "not enforced: the kernel refused the program of hook task_kill, so containers can send signals to the agent",
+  ]);
 });

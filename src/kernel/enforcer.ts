@@ -191,7 +191,7 @@ export class Enforcer {
 
   get report(): KernelReport {
     const { hooks, settings } = this.#installation;
-    const missing = hooks.filter((hook) => this.#isLoss(hook))
+    const missing = hooks.filter((hook) => this.#isLack(hook))
       .map(({ name, reason }) => `hook ${name}: ${reason}`);
     return {
       kernel: this.#facts.release,
@@ -203,9 +203,8 @@ export class Enforcer {
     };
   }
 
-  /** Not there though it matters: a variant that this kernel never had is no loss. */
-  #isLoss({ name, state }: HookState): boolean {
-    if (state === "refused" || state === "removed") return true;
+  /** A variant that this kernel never had is no loss. What was refused or removed, lossLines() tells. */
+  #isLack({ name, state }: HookState): boolean {
     const variant = DECIDING_HOOKS.some((hook) => hook.name === name && hook.need === "variant");
     return state === "missing" && (!variant || this.#facts.hooks.has(name));
   }
@@ -229,7 +228,7 @@ export class Enforcer {
     // Before any image says so: a rule whose programs are not there would be none.
     this.#listen([...this.#syscalls, ...syscallsOf(images)]);
     const groups = groupsOf(images);
-    this.#retries.keep(groups);
+    this.#retries.need(groups);
     for (const group of groups) this.#require(group);
     this.#installed.refresh(maps, containers.keys());
     const wanted = new Map([...containers].map(([id, { image }]) => [id, image]));

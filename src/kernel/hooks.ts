@@ -14,6 +14,8 @@ export interface DecidingHook {
   readonly loss: string;
   /** Of a variant: what a kernel has that never had it. */
   readonly instead?: string;
+  /** Of a variant: the hook of `instead`. */
+  readonly standIn?: string;
   /** Its program is loaded when a policy in force has rules of this group, and stays; undefined: always. */
   readonly onDemand?: OnDemandGroup;
 }
@@ -33,7 +35,8 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   variant(
     "file_truncate",
     "open files are truncated whatever the rules say",
-    "path_truncate decides about open files too on this kernel",
+    "path_truncate",
+    "open files",
   ),
   rules("path_rename", ["process", "file"], "objects of rules get other names"),
   rules("path_link", ["process", "file"], "objects of rules get other names"),
@@ -46,19 +49,22 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   variant(
     "path_chown",
     "owners are changed whatever the rules say",
-    "inode_setattr decides about owners too on this kernel",
+    "inode_setattr",
+    "owners",
   ),
   guard("inode_setxattr", "extended attributes are changed"),
   guard("inode_removexattr", "extended attributes are removed"),
   variant(
     "inode_set_acl",
     "access control lists are changed whatever the rules say",
-    "inode_setxattr decides about access control lists too on this kernel",
+    "inode_setxattr",
+    "access control lists",
   ),
   variant(
     "inode_remove_acl",
     "access control lists are removed whatever the rules say",
-    "inode_removexattr decides about access control lists too on this kernel",
+    "inode_removexattr",
+    "access control lists",
   ),
   guard("unix_stream_connect", "unix sockets are connected to, whatever their path"),
   guard("file_mprotect", "memory mapped from a file gets other uses after the rules were asked"),
@@ -213,8 +219,10 @@ function onDemand(group: OnDemandGroup, name: string, loss: string): DecidingHoo
   return { ...rules(name, [group], loss), onDemand: group };
 }
 
-function variant(name: string, loss: string, instead: string): DecidingHook {
-  return { name, need: "variant", groups: ["file"], loss, instead };
+/** `standIn`: the hook that decides about `subject` on kernels that never had this one. */
+function variant(name: string, loss: string, standIn: string, subject: string): DecidingHook {
+  const instead = `${standIn} decides about ${subject} too on this kernel`;
+  return { name, need: "variant", groups: ["file"], loss, instead, standIn };
 }
 
 function guard(name: string, loss: string): DecidingHook {

@@ -190,8 +190,8 @@ function pathFeature({ hooks }: KernelFacts): Feature {
   return feature("path hooks", ok, "attachable", "not in this kernel", hint);
 }
 
-/** The report as a table, with what to do at the end. */
-export function probeText(report: ProbeReport): string {
+/** The report as a table, with what to do at the end. `isWhole`: no program is known to be refused. */
+export function probeText(report: ProbeReport, isWhole = true): string {
   const rows = [...report.features, ...report.hooks];
   const width = Math.max(...rows.map(({ name }) => name.length));
   const line = ({ name, state, found }: Feature) =>
@@ -199,7 +199,7 @@ export function probeText(report: ProbeReport): string {
   const hints = rows.filter(({ hint, state }) => hint !== undefined && state !== "absent")
     .map(({ name, hint }) => `  ${name}: ${hint}\n`);
   const verdict = report.canEnforce
-    ? "Ankylo can enforce here.\n"
+    ? `Ankylo can enforce here${isWhole ? "" : ", but not all of it"}.\n`
     : "Ankylo cannot enforce here. It still runs: it checks policies, lists workloads and says what is missing.\n";
   return `Kernel ${report.release}\n${report.features.map(line).join("")}` +
     `LSM hooks\n${report.hooks.map(line).join("")}${verdict}${

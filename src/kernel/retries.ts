@@ -9,6 +9,7 @@ export class Retries<T> {
   readonly #random: () => number;
   /** What failed, and from when on it may be tried again, in ms. */
   readonly #failed = new Map<T, { readonly backoff: Backoff; readonly dueMs: number }>();
+  #needed: readonly T[] | undefined;
 
   constructor(random = Math.random) {
     this.#random = random;
@@ -19,14 +20,19 @@ export class Retries<T> {
     return nowMs >= (this.#failed.get(what)?.dueMs ?? 0);
   }
 
-  /** Whether something that failed may be tried at `nowMs`. */
+  /** Whether something that failed, and is needed, may be tried at `nowMs`. */
   isAnyDue(nowMs: number): boolean {
-    return [...this.#failed.values()].some(({ dueMs }) => nowMs >= dueMs);
+    return [...this.#failed].some(([what, { dueMs }]) =>
+      nowMs >= dueMs && (this.#needed?.includes(what) ?? true)
+    );
   }
 
-  /** Forgets what nobody needs any more. */
-  keep(needed: readonly T[]): void {
-    for (const what of this.#failed.keys()) if (!needed.includes(what)) this.#failed.delete(what);
+  /**
+   * What is needed from now on; at first, all that fails. Waits outlast a time in which nobody needs it: containers that come
+   * and go would else have it tried each time.
+   */
+  need(needed: readonly T[]): void {
+    this.#needed = [...needed];
   }
 
   /** What came of an attempt at `nowMs`. */

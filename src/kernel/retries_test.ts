@@ -37,11 +37,16 @@ Deno.test("each waits on its own, and a success ends it", () => {
   assert.ok(retries.isDue("network", 30_000));
 });
 
-Deno.test("what nobody needs is not due", () => {
+Deno.test("what nobody needs is not due, and waits on for who needs it again", () => {
   const retries = newRetries();
   for (const group of ["network", "capabilities"]) retries.note(group, false, 0);
-  retries.keep(["network"]);
-  assert.ok(retries.isAnyDue(10_000));
-  retries.keep([]);
-  assert.ok(!retries.isAnyDue(10_000) && retries.isDue("network", 0));
+  retries.note("network", false, 10_000);
+  retries.need(["network"]);
+  assert.ok(!retries.isAnyDue(10_000) && retries.isAnyDue(30_000));
+  retries.need([]);
+  assert.ok(!retries.isAnyDue(30_000));
+  retries.need(["network"]);
+  assert.ok(!retries.isDue("network", 29_999) && retries.isAnyDue(30_000));
+  retries.note("network", false, 30_000);
+  assert.ok(!retries.isDue("network", 69_999) && retries.isDue("network", 70_000));
 });

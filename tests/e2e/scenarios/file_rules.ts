@@ -60,6 +60,7 @@ const changes: [way: string, run: string, data: string][] = [
   ["making a symbolic link", "/bin/ln -s /etc DIR/symlink", "FILE_SYMLINK"],
   ["changing its mode", "/bin/chmod 600 DIR/1", "FILE_CHMOD"],
   ["changing its owner", "/bin/chown 1:1 DIR/1", "FILE_CHOWN"],
+  ["a chown that names no owner", "/files/attributes disown DIR/1", "FILE_CHOWN"],
   ["setting an attribute", "/files/attributes set DIR/1", "FILE_SETXATTR"],
   ["removing an attribute", "/files/attributes remove DIR/2", "FILE_REMOVEXATTR"],
   ["giving it an ACL", "/files/attributes share DIR/1", "FILE_SET(XATTR|_ACL)"],
