@@ -2,6 +2,7 @@
 
 import { DENIED, MODE, onHost, startAgent } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
+import { compileTool } from "../tools/compile.ts";
 
 const policy = `
 apiVersion: security.kubearmor.com/v1
@@ -54,6 +55,69 @@ const refusedAndTold = (when: string): Act[] => [
   },
 ];
 
+/** Starts an agent that will not be ready, and whose alerts nobody follows. */
+const runAgent = (options = "") =>
+  `ankylo run --policies /etc/ankylo/policies ${options} >>$agent_log 2>&1 </dev/null & echo $! >$agent_pid`;
+
+/** Its programs can't follow a path to the root of the agent's namespace that lies in a mount of another one. */
+const wronglyRead: Act[] = [
+  onHost(
+    "an agent whose programs read paths wrongly says so",
+    "mkdir /run/away; unshare -m sh -c 'mount -t bpf bpf /run/away && exec sleep 1000000' >/dev/null 2>&1 & " +
+      "away=$!; wait_until grep -q /run/away /proc/$away/mounts; " +
+      `${runAgent("--state off --bpffs /proc/$away/root/run/away")}; ` +
+      "wait_until ask /v1/status >/dev/null; ankylo status; kill $away",
+    /NOT ENFORCING\n +- Test path walker: a path of \d+ names, .* was not followed to the root\n/,
+  ),
+  onHost(
+    "it is not ready, and says why",
+    "curl -s $agent_url/readyz",
+    /"Not ready".*Test path walker/,
+  ),
+  onHost(
+    "its rules are not enforced",
+    "wait_until eval 'ask /v1/policies/guard | grep not.enforced'",
+    /"reason":"paths can't be read rightly here"/,
+  ),
+  onHost(
+    "it attaches nothing",
+    "! bpftool prog show | grep -E 'name (hook|decide|identity|monitor)_' && stop_agent",
+  ),
+];
+
+/** The tool stands for a verifier that follows other paths than those of the tested kernels. */
+const refusedProgram: Act[] = [
+  onHost(
+    "the kernel refuses a program from now on",
+    "/job/files/hooks refuse decide_sb_mount >/run/refuse.log 2>&1 </dev/null & echo $! >/run/refuse.pid; " +
+      "wait_until grep refusing /run/refuse.log",
+    /refusing decide_sb_mount/,
+  ),
+  onHost("probe says what is not enforced then, also by its status", "ankylo probe --verify", {
+    status: 4,
+    output:
+      /but not all of it\.\n[^]*Not enforced: the kernel refuses the program of hook sb_mount, so a bind mount gives objects another path: this concerns process and file rules/,
+  }),
+  onHost(
+    "an agent that starts is not ready, and names the rules",
+    `${runAgent()}; wait_until eval 'ask /v1/status | grep -q "not enforced: the kernel"'; curl -s $agent_url/readyz`,
+    /not enforced: the kernel refused the program of hook sb_mount \(.*Operation not permitted.*\), so a bind mount gives objects another path: this concerns guard spec\.process\.matchPaths\[0\], guard spec\.file\.matchDirectories\[0\]/,
+  ),
+  onHost(
+    "its status says it of the hook, and of each rule",
+    "ankylo status",
+    /ENFORCING, BUT NOT ALL OF IT\n[^]*hook sb_mount refused: [^]*\/bin\/sleep +enforced: a bind mount gives objects another path \(the kernel refused/,
+  ),
+  {
+    claim: "what the other programs decide is enforced",
+    ...{ in: "web", run: "/bin/sleep 0; /bin/cat /data/x", expect: "EACCES", control: "free" },
+  },
+  onHost(
+    "that agent is taken out again",
+    "stop_agent; kill $(</run/refuse.pid); ankylo uninstall >/dev/null",
+  ),
+];
+
 const prepare = "mkdir /data && echo text >/data/x";
 
 scenario({
@@ -63,6 +127,7 @@ scenario({
     web: { labels: { app: "web" }, prepare },
     free: { prepare },
   },
+  files: [await compileTool("hooks")],
   acts: [
     ...refusedAndTold("at first"),
     onHost("the first agent installs its programs", MODE, /"installed"/),
@@ -120,6 +185,9 @@ scenario({
     },
     onHost("nothing is left on the disk", "[ ! -e /var/lib/ankylo ]"),
     onHost("uninstall again finds nothing", "ankylo uninstall", /Nothing is installed/),
+
+    ...wronglyRead,
+    ...refusedProgram,
 
     onHost("an agent after that starts", startAgent()),
     onHost("an agent after that installs its programs", MODE, /"installed"/),

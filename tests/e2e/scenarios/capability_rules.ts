@@ -81,6 +81,15 @@ scenario({
   acts: [
     ...byName,
     {
+      claim: "what io_uring opens later, with the credentials of before, is refused",
+      ...{ in: "words", run: use("dac_override_later", "/opt/by-dac_override") },
+      ...{ expect: /^dac_override_later refused\s*$/, alert: refused("words", "dac_override") },
+      control: {
+        run: use("dac_override_later", "/files/capabilities"),
+        ...{ in: "words", expect: /^dac_override_later passed\s*$/ },
+      },
+    },
+    {
       claim: "the same program under another name uses every capability",
       ...{ in: "words", run: `cd /work && /files/capabilities ${USED.join(" ")}` },
       expect: new RegExp(`^${USED.map((name) => `${name} passed`).join("\\s+")}\\s*$`),

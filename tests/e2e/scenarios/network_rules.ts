@@ -215,11 +215,12 @@ scenario({
   containers: {
     words: network,
     order: network,
-    block: network,
+    // For the disk.
+    block: { ...network, privileged: true },
     list: network,
-    free: network,
+    free: { ...network, privileged: true },
   },
-  files: [await compileTool("network"), await buildSecondBinary()],
+  files: [await compileTool("network"), await compileTool("nbd"), await buildSecondBinary()],
   acts: [
     onHost(
       "the programs about sockets are loaded when a policy needs them",
@@ -269,6 +270,18 @@ scenario({
         alert: { ...blocked("2/1/0", "SOCKET_CREATE"), ProcessName: "/bin/wget" },
         control: "free",
       },
+    },
+    onHost(
+      "a disk is there that lies behind a TCP connection",
+      "modprobe nbd nbds_max=1 && wait_until [ -e /dev/nbd0 ] && " +
+        "{ setsid /job/files/nbd /dev/nbd0 >/run/nbd.log 2>&1 </dev/null & } && " +
+        "wait_until grep -qx 8192 /sys/block/nbd0/size",
+    ),
+    {
+      claim: "what the kernel sends to that disk for a container is the kernel's",
+      in: "block",
+      run: "mknod /tmp/disk b 43 0 && dd if=/tmp/disk of=/dev/null bs=4096 skip=256 count=1",
+      ...{ expect: "ok", control: "free" },
     },
     {
       claim: "what stays in the machine is no network",

@@ -4,10 +4,13 @@
 #define _GNU_SOURCE
 #include "tool.h"
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <signal.h>
 #include <netinet/in.h>
 #include <sys/io.h>
+#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -115,10 +118,42 @@ static int use_kill(void)
 	return result;
 }
 
+/*
+ * An open that io_uring does later: it waits for the reading of a pipe before it, and by then the task's credentials are others,
+ * if alike, so that the kernel takes on those of before.
+ */
+static int use_dac_override_later(void)
+{
+	struct io_uring_params made = {};
+	const char *name = foreign_file(0);
+	int ring = must("io_uring_setup", syscall(SYS_io_uring_setup, 2, &made)), ends[2];
+	char *submissions = mmap(NULL, made.sq_off.array + 2 * sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
+				 IORING_OFF_SQ_RING);
+	char *completions = mmap(NULL, made.cq_off.cqes + 4 * sizeof(struct io_uring_cqe), PROT_READ | PROT_WRITE, MAP_SHARED,
+				 ring, IORING_OFF_CQ_RING);
+	struct io_uring_sqe *entries = mmap(NULL, 2 * sizeof(*entries), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+
+	must("pipe", pipe(ends));
+	entries[0] = (struct io_uring_sqe){ .opcode = IORING_OP_READ, .fd = ends[0], .addr = (uintptr_t)made.resv, .len = 1, .off = -1 };
+	entries[1] = (struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)name,
+					    .open_flags = O_WRONLY, .flags = IOSQE_IO_DRAIN };
+	((unsigned *)(submissions + made.sq_off.array))[1] = 1;
+	*(unsigned *)(submissions + made.sq_off.tail) = 2;
+	must("submit", syscall(SYS_io_uring_enter, ring, 2, 0, 0, NULL, 0));
+	must("prctl", prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0));
+	must("write", write(ends[1], "x", 1));
+	must("wait", syscall(SYS_io_uring_enter, ring, 0, 2, IORING_ENTER_GETEVENTS, NULL, 0));
+	int result = ((struct io_uring_cqe *)(completions + made.cq_off.cqes))[1].res;
+
+	errno = result < 0 ? -result : 0;
+	return result;
+}
+
 static const struct {
 	const char *name;
 	int (*use)(void);
 } uses[] = {
+	{ "dac_override_later", use_dac_override_later },
 	{ "chown", use_chown },		  { "dac_override", use_dac_override },	  { "fowner", use_fowner },
 	{ "kill", use_kill },		  { "setgid", use_setgid },		  { "setuid", use_setuid },
 	{ "net_admin", use_net_admin },	  { "net_raw", use_net_raw },		  { "sys_module", use_sys_module },

@@ -2,6 +2,7 @@
 // Finds out which LSM hooks of the running kernel each operation reaches: a counting program of ten instructions at every hook
 // that BPF can attach to. Prints a line for each operation, "NAME: HOOK HOOK ...", with the error where it failed.
 #include "operations.h"
+#include "refuse.h"
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <sched.h>
@@ -212,17 +213,31 @@ static void run_operations(const struct operation *operations, struct shared *sh
 	}
 }
 
-int main(int argc, char **argv __attribute__((unused)))
+static int type_of(const char *name)
+{
+	for (int i = 0; i < hook_count; i++)
+		if (!strcmp(hooks[i].name, name))
+			return hooks[i].type;
+	errno = ENOENT;
+	fail(name);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	static const struct operation end[] = { { "nothing", nothing }, { NULL, NULL } };
 	const struct operation *const all[] = { program_operations, file_operations, socket_operations, task_operations,
 						kernel_operations, ring_operations, mount_operations };
 	struct shared *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 3 && !strcmp(argv[1], "refuse")) {
+		find_hooks();
+		return refuse_program(type_of("bpf"), argv[2]);
+	}
 	/* As a program that an operation runs. */
 	if (argc > 1)
 		return 0;
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	must("setrlimit", setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }));
 	find_hooks();
 	qsort(hooks, hook_count, sizeof(*hooks), by_name);
