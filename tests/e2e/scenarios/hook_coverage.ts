@@ -8,12 +8,11 @@
 
 import assert from "node:assert/strict";
 import { type KernelSeries, startVm } from "../../../scripts/vm/vm.ts";
-import { kernelsOf } from "../harness.ts";
-import { ALIKE } from "../schedule.ts";
+import { EVERY_KERNEL, kernelsOf } from "../harness.ts";
 import { compileTool } from "../tools/compile.ts";
 
 const coverage = {
-  kernels: ALIKE,
+  kernels: EVERY_KERNEL,
   golden: new URL("../../golden/hooks/", import.meta.url),
   update: Deno.env.get("ANKYLO_UPDATE_GOLDEN") === "1",
 };
