@@ -81,12 +81,12 @@ scenario({
   acts: [
     ...byName,
     {
-      claim: "what io_uring makes later, with the credentials of before, is refused",
-      ...{ in: "words", run: use("net_raw_later", "/opt/by-net_raw") },
-      ...{ expect: /^net_raw_later refused\s*$/, alert: refused("words", "net_raw") },
+      claim: "what io_uring opens later, with the credentials of before, is refused",
+      ...{ in: "words", run: use("dac_override_later", "/opt/by-dac_override") },
+      ...{ expect: /^dac_override_later refused\s*$/, alert: refused("words", "dac_override") },
       control: {
-        run: use("net_raw_later", "/files/capabilities"),
-        ...{ in: "words", expect: /^net_raw_later passed\s*$/ },
+        run: use("dac_override_later", "/files/capabilities"),
+        ...{ in: "words", expect: /^dac_override_later passed\s*$/ },
       },
     },
     {

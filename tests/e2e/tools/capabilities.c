@@ -22,8 +22,6 @@
 #include <unistd.h>
 
 #define OTHER 4242
-/* IORING_OP_SOCKET, which came with 5.19. */
-#define OP_SOCKET 45
 
 /* A new file of another user's, of this mode. */
 static const char *foreign_file(int mode)
@@ -121,12 +119,13 @@ static int use_kill(void)
 }
 
 /*
- * A raw socket that io_uring makes later: it waits for the reading of a pipe before it, and by then the task's credentials are
- * others, if alike, so that the task takes on those of before. (An open may be left to a worker, which has them as its own.)
+ * An open that io_uring does later: it waits for the reading of a pipe before it, and by then the task's credentials are others,
+ * if alike, so that the kernel takes on those of before: the task itself on 5.10, a worker since 6.2 or so.
  */
-static int use_net_raw_later(void)
+static int use_dac_override_later(void)
 {
 	struct io_uring_params made = {};
+	const char *name = foreign_file(0);
 	int ring = must("io_uring_setup", syscall(SYS_io_uring_setup, 2, &made)), ends[2];
 	char *submissions = mmap(NULL, made.sq_off.array + 2 * sizeof(unsigned), PROT_READ | PROT_WRITE, MAP_SHARED, ring,
 				 IORING_OFF_SQ_RING);
@@ -136,7 +135,8 @@ static int use_net_raw_later(void)
 
 	must("pipe", pipe(ends));
 	entries[0] = (struct io_uring_sqe){ .opcode = IORING_OP_READ, .fd = ends[0], .addr = (uintptr_t)made.resv, .len = 1, .off = -1 };
-	entries[1] = (struct io_uring_sqe){ .opcode = OP_SOCKET, .fd = AF_INET, .off = SOCK_RAW, .len = 255, .flags = IOSQE_IO_DRAIN };
+	entries[1] = (struct io_uring_sqe){ .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)name,
+					    .open_flags = O_WRONLY, .flags = IOSQE_IO_DRAIN };
 	((unsigned *)(submissions + made.sq_off.array))[1] = 1;
 	*(unsigned *)(submissions + made.sq_off.tail) = 2;
 	must("submit", syscall(SYS_io_uring_enter, ring, 2, 0, 0, NULL, 0));
@@ -153,7 +153,7 @@ static const struct {
 	const char *name;
 	int (*use)(void);
 } uses[] = {
-	{ "net_raw_later", use_net_raw_later },
+	{ "dac_override_later", use_dac_override_later },
 	{ "chown", use_chown },		  { "dac_override", use_dac_override },	  { "fowner", use_fowner },
 	{ "kill", use_kill },		  { "setgid", use_setgid },		  { "setuid", use_setuid },
 	{ "net_admin", use_net_admin },	  { "net_raw", use_net_raw },		  { "sys_module", use_sys_module },
