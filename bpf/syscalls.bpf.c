@@ -221,7 +221,7 @@ static long argument_step(__u32 index, struct argument_descent *argument)
 	struct spoken_path *spoken = argument->spoken;
 	__u32 names = spoken ? spoken->names : 0, ups = spoken ? spoken->ups : 0;
 
-	if (!descent->left || !descent->node)
+	if (!goes_on(descent))
 		return 1;
 	if (spoken && descent->left <= names)
 		return follow_edge(descent, spoken->component[(names - descent->left) & (COMPONENTS_MAX - 1)]);
@@ -250,9 +250,8 @@ static __noinline __u32 set_of_path(struct act *act, struct image_trie *trie, st
 		.descent = {
 			.map = act->image.map,
 			.walk = walk,
-			.names = ~0ULL,
 			.buckets = act->image.header->buckets,
-			.node = trie->next & NEXT_NODE,
+			.next = trie->next,
 			.left = (walk->components > ups ? walk->components - ups : 0) + names,
 		},
 		.spoken = spoken,

@@ -89,15 +89,15 @@ static __always_inline int open_any_image(__u32 container, struct image *image)
 
 /*
  * All 64 bits wide, and the rest in walk->descent: stores of half a word leave the stack in one state the first time and in
- * another the next, which the verifier would follow anew. (The stack is short, too.)
+ * another the next, which the verifier would follow anew. The stack is short, too: with 8 bytes more here 6.1 refuses hooks that
+ * judge by find_mounts().
  */
 struct descent {
 	void *map;
 	struct walk_result *walk;
-	__u64 names; /* which the next may be: as header->root_names */
+	__u64 component; /* hash of the next name; 0: it could not be read */
 	__u64 buckets;
-	__u64 node;
-	__u64 next; /* of the last edge, with flags */
+	__u64 next; /* of the last edge: the node, with flags */
 	__u64 left; /* components that have not been consumed */
 };
 
@@ -148,33 +148,42 @@ static __always_inline long follow_edge(struct descent *descent, __u64 component
 {
 	struct image_slot slot;
 
-	if (!find_edge(descent->map, descent->buckets, descent->node, component, &slot))
+	if (!find_edge(descent->map, descent->buckets, descent->next & NEXT_NODE, component, &slot))
 		return 1;
-	descent->names = ~0ULL;
 	descent->left--;
 	descent->next = slot.next;
-	descent->node = slot.next & NEXT_NODE;
 	descent->walk->descent.end = slot.v_end;
 	descent->walk->descent.child = slot.v_child;
 	descent->walk->descent.desc = slot.v_desc;
 	return 0;
 }
 
+/* Whether there is another name and an edge may go on with it. */
+static __always_inline int goes_on(struct descent *descent)
+{
+	return descent->left && descent->next & NEXT_NODE;
+}
+
+/* Hash of the next name when `left`, 1 or more, have not been consumed; 0 when it can't be read. */
+static __always_inline __u64 next_component(struct walk_result *walk, __u32 left)
+{
+	return component_at(walk, left - 1, *dentry_at(walk, left - 1));
+}
+
 /* One component further from the root. Returns 1 when no edge goes on. */
 STEP descend_step(__u32 step, struct descent *descent)
 {
-	if (!descent->left || !descent->node)
+	/* Both are so from the first step on; it tells the verifier that `left` only shrinks, so that rounds look alike. */
+	if (!goes_on(descent))
 		return 1;
-	__u32 last = descent->left - 1;
-	__u64 component = component_at(descent->walk, last, *dentry_at(descent->walk, last));
-
-	if (!component) {
-		descent->walk->descent.unread = 1;
+	if (NAMES_READ_EARLY)
+		return follow_edge(descent, next_component(descent->walk, descent->left));
+	if (follow_edge(descent, descent->component))
 		return 1;
-	}
-	if (!(descent->names >> (component & 63) & 1))
+	if (!goes_on(descent))
 		return 1;
-	return follow_edge(descent, component);
+	descent->component = next_component(descent->walk, descent->left);
+	return !descent->component;
 }
 
 /* Where a walked path ended in the trie. */
@@ -183,28 +192,37 @@ struct place {
 	__u32 guard; /* NEXT_GUARD and NEXT_GUARD_END, when the path is a node of the trie */
 };
 
-/*
- * Where the walked path lies in the trie. Returns -1 when a name could not be read or the tree has changed since the walk:
- * then it must be walked again.
- */
-static __always_inline int find_place(struct image *image, struct walk_result *walk, struct place *place)
+/* Whether an edge leaves the root for that name; perhaps not, where the image does not tell its names. */
+static __always_inline int may_enter(struct image_header *header, __u64 component)
+{
+	if (!(header->root_next & NEXT_NODE))
+		return 0;
+	return !header->root_names || header->root_names >> (component & 63) & 1;
+}
+
+/* -1: the tree has changed since the walk. */
+static __always_inline int confirm(struct walk_result *walk)
+{
+	return NAMES_READ_EARLY || walk_holds(walk) ? 0 : -1;
+}
+
+/* Follows a path, of which `component` is the first name's hash, from the root on. Returns as find_place(). */
+static __always_inline int descend(struct image *image, struct walk_result *walk, struct place *place, __u64 component)
 {
 	struct image_header *header = image->header;
 	struct descent descent = {
 		.map = image->map,
 		.walk = walk,
-		.names = header->root_names ? header->root_names : ~0ULL,
+		.component = component,
 		.buckets = header->buckets,
-		.node = header->root_next & NEXT_NODE,
 		.next = header->root_next,
 		.left = walk->components,
 	};
 
 	walk->descent = (struct descent_rows){ header->root_end, header->root_child, header->root_desc };
-	/* Most paths have left the trie by their first name. */
 	if (!descend_step(0, &descent))
 		repeat(COMPONENTS_MAX - 1, descend_step, &descent);
-	if (!NAMES_READ_EARLY && (walk->descent.unread || !walk_holds(walk)))
+	if (!NAMES_READ_EARLY && !descent.component)
 		return -1;
 	__u32 guard = 0, row = descent.left == 1 ? walk->descent.child : walk->descent.desc;
 
@@ -214,7 +232,36 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 	}
 	place->row = row;
 	place->guard = forget(walk, guard);
-	return 0;
+	return confirm(walk);
+}
+
+/*
+ * Where the walked path lies in the trie. Returns -1 when a name could not be read or the tree has changed since the walk:
+ * then it must be walked again.
+ */
+static __always_inline int find_place(struct image *image, struct walk_result *walk, struct place *place)
+{
+	struct image_header *header = image->header;
+	__u32 components = walk->components;
+
+	/* Its verifier follows the rest, as often as there are tries, for each way to leave here. */
+	if (NAMES_READ_EARLY)
+		return descend(image, walk, place, 1);
+	if (!components) {
+		place->row = header->root_end;
+		place->guard = header->root_next & (NEXT_GUARD | NEXT_GUARD_END);
+		return confirm(walk);
+	}
+	__u64 component = next_component(walk, components);
+
+	if (!component)
+		return -1;
+	if (may_enter(header, component))
+		return descend(image, walk, place, component);
+	/* Most paths have left the trie by their first name. */
+	place->row = components == 1 ? header->root_child : header->root_desc;
+	place->guard = 0;
+	return confirm(walk);
 }
 
 /* The class of an executable among the fromSource paths of the image; 0: none names it. */
