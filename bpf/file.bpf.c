@@ -76,7 +76,8 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 	/* Allows: the policy was just taken away. */
 	if (opened)
 		return 0;
-	__u32 reason = locate(&act, object, &row);
+	int is_quick = hook == HOOK_FILE_OPEN && locate_quickly(&act, object, current_task());
+	__u32 reason = is_quick ? REASON_ROW : locate(&act, object, &row);
 	__u32 read = VERDICT_NONE, write = VERDICT_NONE;
 
 	if (ops & OP(OP_READ))
@@ -115,17 +116,18 @@ int BPF_PROG(decide_file_open, struct file *file, int ret)
 	__u32 ops = access_ops(file);
 	/* By loads alone, where they tell: most containers have no policy. */
 	__u64 head = peek_identity(storage);
+	int is_known = peeked_state(head) == TASK_ARMED;
+	__u64 *place = is_known ? place_of_word(peeked_container(head)) : NULL;
 
 	/* Allows: nothing in the policy says more than "pass" to these ops, and the file can't be the agent's. */
-	if (peeked_state(head) == TASK_ARMED && !any_live(peeked_container(head), ops) &&
-	    !may_be_protected(ops != OP(OP_READ)))
+	if (is_known && !any_live_at(place, ops) && !may_be_protected(ops != OP(OP_READ)))
 		return 0;
 	IDENTITY_FROM(identity_of(task), identity);
 
 	/* Denies: the agent's own files, whatever the policy. */
 	if (may_be_protected(ops != OP(OP_READ)) && opens_protected(file, ops & OP(OP_WRITE)))
 		return -EPERM;
-	__u64 word = word_of(identity->container);
+	__u64 word = place ? *(volatile __u64 *)place : word_of(identity->container);
 
 	/* Allows: nothing in the policy says more than "pass" to these ops. */
 	if (!(ops_live_of(word) & ops))

@@ -190,6 +190,12 @@ static __always_inline struct task_identity *process_identity(void)
 	return identity && identity->state != TASK_RESERVED ? identity : NULL;
 }
 
+/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
+static __always_inline int is_astray(struct task_identity *identity, struct mnt_namespace *mounts)
+{
+	return identity->state == TASK_ARMED && !identity->host_mounts && is_hosts(mounts);
+}
+
 static __always_inline int climb_by_rules(struct task_identity *identity)
 {
 	struct mnt_namespace *mounts = mounts_of(current_task());
@@ -197,10 +203,7 @@ static __always_inline int climb_by_rules(struct task_identity *identity)
 
 	if (end == WALK_UNREACHABLE)
 		return walk_home(identity);
-	/* setns to the host: every name is another one there. A staging task is judged at its arming exec, wherever that is. */
-	if (end == WALK_REACHED && identity->state == TASK_ARMED && !identity->host_mounts && is_hosts(mounts))
-		return WALK_UNREACHABLE;
-	return end;
+	return end == WALK_REACHED && is_astray(identity, mounts) ? WALK_UNREACHABLE : end;
 }
 
 /*

@@ -244,7 +244,7 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 	struct image_header *header = image->header;
 	__u32 components = walk->components;
 
-	/* Its verifier follows the rest, as often as there are tries, for each way to leave here. */
+	/* 5.10, which follows each way through here anew; all names were read, and a hash costs nothing. */
 	if (NAMES_READ_EARLY)
 		return descend(image, walk, place, 1);
 	if (!components) {

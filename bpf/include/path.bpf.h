@@ -353,17 +353,32 @@ struct walk_try {
 	__u32 _pad;
 };
 
+/* Settled ones as a rule, where the tree does not change all the time. */
+static __always_inline struct sequences await_sequences(void)
+{
+	struct sequences now = read_sequences();
+
+	if ((now.rename | now.mount) & 1)
+		repeat_long(WAITS_MAX, wait_even, &now);
+	return now;
+}
+
+/* Notes what a climb that began under those sequences has come to. */
+static __always_inline void note_climb(struct walk_result *walk, struct climb *climb, struct sequences before)
+{
+	walk->components = climb->components;
+	walk->sequences = before;
+}
+
 /*
  * Walks once; returns 1 when the result counts. That of a path which was reached is for walk_holds() to say, when its names
  * have been read.
  */
 STEP try_walk(__u32 index, struct walk_try *try)
 {
-	struct sequences before = read_sequences();
+	struct sequences before = await_sequences();
 	struct climb climb;
 
-	if ((before.rename | before.mount) & 1)
-		repeat_long(WAITS_MAX, wait_even, &before);
 	climb.walk = try->walk;
 	climb.namespace_root = try->namespace_root;
 	if (CAN_CAST) {
@@ -373,14 +388,26 @@ STEP try_walk(__u32 index, struct walk_try *try)
 		start_climb(&climb, try->walk->object.dentry, try->walk->object.vfsmount, 0);
 		repeat_long(STEPS_MAX, probe_step, &climb);
 	}
-	try->walk->components = climb.components;
-	try->walk->sequences = before;
+	note_climb(try->walk, &climb, before);
 	if (walk_counts(try->walk, climb.end)) {
 		try->end = climb.end;
 		return 1;
 	}
 	count(COUNT_WALK_RETRIES);
 	return 0;
+}
+
+/* The same in line, once, for what runs most often where CAN_CAST: whether a path was reached, of which walk_holds() has the last word. */
+static __always_inline int reaches_root(struct walk_result *walk, struct object object, __u64 namespace_root)
+{
+	struct sequences before = read_sequences();
+	struct climb climb = { .walk = walk, .namespace_root = namespace_root };
+
+	start_climb(&climb, object.dentry, object.vfsmount, 1);
+	if (!cast_steps(0, &climb))
+		repeat(STEPS_MAX, cast_steps, &climb);
+	note_climb(walk, &climb, before);
+	return climb.end == WALK_REACHED;
 }
 
 /*

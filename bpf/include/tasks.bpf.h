@@ -290,8 +290,10 @@ static __always_inline struct bpf_local_storage *storage_of(struct task_struct *
 
 /*
  * The first eight bytes of a task's identity by loads alone, where these find them: the helper costs thrice as much. 0: not
- * known. The list of what is stored with a task is read under RCU as the helper does, but its first entry only: ours, unless
- * other programs store something with tasks, too. The structures are the kernel's own affair; a later one may have others.
+ * known. Of what is stored with a task the kernel keeps at hand what was looked up, at a place for each map, in bpf_local_storage.cache,
+ * with which that begins; read under RCU, as the helper does. The first place is ours, unless other programs stored something with
+ * tasks before. The structures are the kernel's own affair: where a later one has something else there, it does not begin with
+ * our map's address.
  */
 static __always_inline __u64 peek_identity(struct bpf_local_storage *storage)
 {
@@ -300,15 +302,17 @@ static __always_inline __u64 peek_identity(struct bpf_local_storage *storage)
 #ifdef KERNEL_5_10
 	return unknown;
 #else
-	if (__builtin_expect(!CAN_CAST || !bpf_core_field_exists(struct bpf_local_storage_elem, snode), 0)) {
+	if (__builtin_expect(!CAN_CAST, 0)) {
 		APART(unknown);
 		return unknown;
 	}
-	__u64 element = (__u64)storage->list.first - bpf_core_field_offset(struct bpf_local_storage_elem, snode);
-	struct bpf_local_storage_data *data =
-		cast(struct bpf_local_storage_data, element + bpf_core_field_offset(struct bpf_local_storage_elem, sdata));
+	/*
+	 * struct bpf_local_storage_data: the map that it is of, and behind it the value. Read as a structure of two words, as not all
+	 * kernels let a program read an array of bytes as one.
+	 */
+	struct hlist_node *data = cast(struct hlist_node, *(__u64 *)storage);
 
-	return (__u64)data->smap == (__u64)&tasks ? *(__u64 *)data->data : 0;
+	return (__u64)data->next == (__u64)&tasks ? (__u64)data->pprev : 0;
 #endif
 }
 
