@@ -403,6 +403,8 @@ static __always_inline int reaches_root(struct walk_result *walk, struct object 
 	struct sequences before = read_sequences();
 	struct climb climb = { .walk = walk, .namespace_root = namespace_root };
 
+	/* Who tells of the object, or asks whose it is, looks whether it was walked. */
+	walk->object = object;
 	start_climb(&climb, object.dentry, object.vfsmount, 1);
 	if (!cast_steps(0, &climb))
 		repeat(STEPS_MAX, cast_steps, &climb);
