@@ -259,11 +259,41 @@ static __noinline __u32 set_of_path(struct act *act, struct image_trie *trie, st
 
 	walk->descent = (struct descent_rows){ trie->end, trie->child, trie->desc };
 	repeat(COMPONENTS_MAX, argument_step, &argument);
-	if (walk->descent.unread || !walk_holds(walk))
+	if (!NAMES_READ_EARLY && (walk->descent.unread || !walk_holds(walk)))
 		return SET_UNKNOWN;
 	if (!argument.descent.left)
 		return walk->descent.end;
 	return argument.descent.left == 1 ? walk->descent.child : walk->descent.desc;
+}
+
+struct set_search {
+	struct act *act;
+	struct image_trie *trie;
+	struct spoken_path *spoken;
+	struct object start;
+	__u64 set;
+};
+
+/* Returns 1 when the result counts. */
+STEP try_set(__u32 index, struct set_search *search)
+{
+	search->set = SET_UNKNOWN;
+	if (walk_named(search->act->identity, search->start) != WALK_REACHED)
+		return 1;
+	search->set = set_of_path(search->act, search->trie, search->spoken);
+	return search->set != SET_UNKNOWN;
+}
+
+/* The set of an object's path, with the spoken one behind it. SET_UNKNOWN: the object has none, or it changed at each try. */
+static __always_inline __u32 find_set(struct act *act, struct image_trie *trie, struct object start,
+				      struct spoken_path *spoken)
+{
+	struct set_search search = { .act = act, .trie = trie, .spoken = spoken, .start = start };
+
+	/* Where names are read early they are the walked path's. */
+	if (!try_set(0, &search) && !NAMES_READ_EARLY)
+		repeat(TRIES_MAX - 1, try_set, &search);
+	return search.set;
 }
 
 /* The set of rules that speak of the program. One that has no path here is only spoken of by those that name none. */
@@ -274,10 +304,7 @@ static __always_inline __u32 set_of_caller(struct act *act)
 	if (!tells_paths_apart(trie))
 		return trie->end;
 	struct object program = object_of_file(BPF_CORE_READ(current_task(), mm, exe_file));
-
-	if (walk_named(act->identity, program) != WALK_REACHED)
-		return SET_ANY_CALLER;
-	__u32 set = set_of_path(act, trie, NULL);
+	__u32 set = find_set(act, trie, program, NULL);
 
 	return set == SET_UNKNOWN ? SET_ANY_CALLER : set;
 }
@@ -296,8 +323,8 @@ static __always_inline __u32 set_of_argument(struct act *act, struct spoken_path
 		return trie->end;
 	__u32 set = SET_UNKNOWN;
 
-	if (is_text && spoken->start.dentry && walk_named(act->identity, spoken->start) == WALK_REACHED)
-		set = set_of_path(act, trie, spoken);
+	if (is_text && spoken->start.dentry)
+		set = find_set(act, trie, spoken->start, spoken);
 	if (set != SET_UNKNOWN)
 		return set;
 	count(COUNT_SYSCALLS_UNREAD);

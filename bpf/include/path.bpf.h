@@ -19,12 +19,15 @@
 #define CLIMBED_AT_ONCE 4
 /*
  * Tries before a walk gives up, which refuses. With loops of renames or mounts on more CPUs than the machine has, seven tries
- * of ten failed: all of 32 did so once in 50,000 walks. 5.10 follows each of them when it verifies.
+ * of ten failed: all of 32 did so once in 50,000 walks. 5.10 follows each of them when it verifies, so there a few are tried
+ * several times.
  */
 #ifdef KERNEL_5_10
 #define TRIES_MAX 32
+#define TRIES_TIMES 8
 #else
 #define TRIES_MAX 256
+#define TRIES_TIMES 1
 #endif
 /* Room for a record's text: most are short, a long path takes the second size. */
 #define TEXT_SHORT 1536
@@ -412,12 +415,8 @@ static __always_inline int reaches_root(struct walk_result *walk, struct object 
 	return climb.end == WALK_REACHED;
 }
 
-/*
- * Finds the names of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED, or why
- * it has none. A path that was reached existed at one instant, and its names are its own, if walk_holds() after they were
- * read. Global: verified once.
- */
-__noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
+/* climb_to_root() with TRIES_MAX tries. Global: verified once. */
+__noinline int try_climbing(identity_ref ref, __u64 namespace_root)
 {
 	struct task_identity *identity = identity_at(ref);
 
@@ -429,6 +428,20 @@ __noinline int climb_to_root(identity_ref ref, __u64 namespace_root)
 	if (!try_walk(0, &try))
 		repeat(TRIES_MAX - 1, try_walk, &try);
 	return try.end;
+}
+
+/*
+ * Finds the names of identity->walk.object, as seen from the mount namespace with that root. Returns WALK_REACHED, or why
+ * it has none. A path that was reached existed at one instant, and its names are its own, if walk_holds() after they were
+ * read.
+ */
+static __always_inline int climb_to_root(identity_ref ref, __u64 namespace_root)
+{
+	int end = try_climbing(ref, namespace_root);
+
+	for (int i = 1; i < TRIES_TIMES && end == WALK_GAVE_UP; i++)
+		end = try_climbing(ref, namespace_root);
+	return end;
 }
 
 static __always_inline struct mnt_namespace *mounts_of(struct task_struct *task)
