@@ -8,7 +8,7 @@
  * user's change was judged; or it is unreachable.
  *
  * A program that a rule blocks keeps a bit to execute it: without one it could be renamed as a plain file, and get the
- * bit back afterwards.
+ * bit back afterwards. One that a rule leaves to its owner keeps its owner.
  * Known holes: times (utimensat) and inode flags (chattr) are not judged; they are no part of any rule.
  */
 #include "credentials.bpf.h"
@@ -24,11 +24,24 @@ static __always_inline int is_program(__u64 dentry)
 	return (mode & S_IFMT) == S_IFREG && mode & S_IXUGO;
 }
 
+/* What a change of attributes could do to a program: let it pass for a plain file, or for somebody else's. */
+#define HIDES_PROGRAM 1u
+#define CHANGES_OWNER 2u
+
+/* Whether the act's place leaves a program to its owner, who the running task is not. */
+static __always_inline int is_refused_as_others(struct act *act)
+{
+	__u64 row = 0;
+	__u32 index = row_index(act->place.row, act->class), verdict = verdict_of_row(act, index, OP_EXEC, &row);
+
+	return row >> ROW_CIRCUMSTANCES & IS_OWNER && refuses(verdict) && !owns_object(ref_of(act->identity));
+}
+
 /*
- * Judges identity->old_name for OP_ATTR; `hides_program`: refuses too when it is a blocked program. Returns the hook's
- * value. Global, for its own stack, and verified once.
+ * Judges identity->old_name for OP_ATTR; `guarded`, of HIDES_PROGRAM and CHANGES_OWNER: refuses too when that would get round
+ * a rule about a program. Returns the hook's value. Global, for its own stack, and verified once.
  */
-__noinline int judge_attributes(identity_ref ref, __u32 hook, __u32 hides_program)
+__noinline int judge_attributes(identity_ref ref, __u32 hook, __u32 guarded)
 {
 	struct task_identity *identity = identity_at(ref);
 	struct act act;
@@ -45,14 +58,16 @@ __noinline int judge_attributes(identity_ref ref, __u32 hook, __u32 hides_progra
 		__u32 verdict = verdict_in(row, OP_ATTR), exec = verdict_in(row, OP_EXEC);
 
 		/* What has no path may be a blocked program, but not where nothing on disk has a name. */
-		if (hides_program && exec > verdict && !is_anonymous(identity->old_name))
+		if (guarded && exec > verdict && !is_anonymous(identity->old_name))
 			verdict = exec;
 		return conclude(&act, verdict, reason) ? -EACCES : 0;
 	}
 	if (conclude(&act, verdict_at(&act, OP_ATTR, act.class), reason))
 		return -EACCES;
-	if (hides_program && (verdict_at(&act, OP_EXEC, act.class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
+	if (guarded & HIDES_PROGRAM && (verdict_at(&act, OP_EXEC, act.class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
 	    conclude(&act, VERDICT_BLOCK, REASON_LAUNDER))
+		return -EACCES;
+	if (guarded & CHANGES_OWNER && is_refused_as_others(&act) && conclude(&act, VERDICT_BLOCK, REASON_LAUNDER))
 		return -EACCES;
 	return 0;
 }
@@ -69,9 +84,14 @@ int BPF_PROG(decide_path_chmod, const struct path *path, umode_t mode, int ret)
 	if (!any_live(identity->container, ATTRIBUTE_OPS))
 		return 0;
 	identity->old_name = object_of_path(path);
-	__u32 hides_program = !(mode & S_IXUGO) && is_program(identity->old_name.dentry);
+	__u32 guarded = !(mode & S_IXUGO) && is_program(identity->old_name.dentry) ? HIDES_PROGRAM : 0;
 
-	return judge_attributes(ref_of(identity), HOOK_PATH_CHMOD, hides_program) ? -EACCES : 0;
+	return judge_attributes(ref_of(identity), HOOK_PATH_CHMOD, guarded) ? -EACCES : 0;
+}
+
+static __always_inline __u32 owner_guard(__u64 dentry)
+{
+	return is_program(dentry) ? CHANGES_OWNER : 0;
 }
 
 DECIDING_HOOK(path_chown)
@@ -83,14 +103,15 @@ int BPF_PROG(decide_path_chown, const struct path *path, __u64 uid, __u64 gid, i
 	KEEP_REFUSAL(ret);
 	JUDGED_IDENTITY(identity);
 
-	/* Allows: no rule about attributes. */
-	if (!any_live(identity->container, OP(OP_ATTR)))
+	/* Allows: no rule about attributes or programs. */
+	if (!any_live(identity->container, ATTRIBUTE_OPS))
 		return 0;
-	return judge(identity, HOOK_PATH_CHOWN, OP_ATTR, object_of_path(path), 0);
+	identity->old_name = object_of_path(path);
+	return judge_attributes(ref_of(identity), HOOK_PATH_CHOWN, owner_guard(identity->old_name.dentry)) ? -EACCES : 0;
 }
 
 /* Judges a dentry by every name that it has for the task. Returns the hook's value. */
-static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 may_hide)
+static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32 guarded)
 {
 	JUDGED_IDENTITY(identity);
 	struct task_struct *task = current_task();
@@ -98,7 +119,8 @@ static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32
 	/* Allows: no rule about attributes or programs. */
 	if (!any_live(identity->container, ATTRIBUTE_OPS))
 		return 0;
-	__u32 hides_program = may_hide && is_program((__u64)dentry);
+	if (!is_program((__u64)dentry))
+		guarded = 0;
 	int mounts = find_mounts(identity, (__u64)dentry);
 
 	identity->old_name = (struct object){ (__u64)dentry, 0 };
@@ -108,11 +130,11 @@ static __always_inline int judge_dentry(__u32 hook, struct dentry *dentry, __u32
 			count(COUNT_SECOND_OPENS);
 			return 0;
 		}
-		return judge_attributes(ref_of(identity), hook, hides_program) ? -EACCES : 0;
+		return judge_attributes(ref_of(identity), hook, guarded) ? -EACCES : 0;
 	}
 	for (int i = 0; i < SHOWN_MAX && i < mounts; i++) {
 		identity->old_name.vfsmount = identity->shown_by[i];
-		if (judge_attributes(ref_of(identity), hook, hides_program))
+		if (judge_attributes(ref_of(identity), hook, guarded))
 			return -EACCES;
 	}
 	return 0;
@@ -129,7 +151,7 @@ int BPF_PROG(decide_inode_setxattr, IDMAP struct dentry *dentry, const char *nam
 
 	KEEP_REFUSAL(ret);
 	bpf_probe_read_kernel(start, sizeof(start), name);
-	return judge_dentry(HOOK_INODE_SETXATTR, dentry, start[0] == 's' && start[1] == 'y');
+	return judge_dentry(HOOK_INODE_SETXATTR, dentry, start[0] == 's' && start[1] == 'y' ? HIDES_PROGRAM : 0);
 }
 
 DECIDING_HOOK(inode_removexattr)
@@ -147,7 +169,7 @@ SEC("lsm/inode_set_acl")
 int BPF_PROG(decide_inode_set_acl, IDMAP struct dentry *dentry, const char *name, struct posix_acl *acl, int ret)
 {
 	KEEP_REFUSAL(ret);
-	return judge_dentry(HOOK_INODE_SET_ACL, dentry, 1);
+	return judge_dentry(HOOK_INODE_SET_ACL, dentry, HIDES_PROGRAM);
 }
 
 DECIDING_HOOK(inode_remove_acl)

@@ -12,6 +12,14 @@
 #define NODE_LEXER 0x00800000u /* such a node: added to its lexer's place behind lexers_entry */
 #define ROW_BY_SOURCE 0x80000000u /* add the source class (0 = none) to the row index */
 #define ROW_INDEX 0x00ffffffu
+/*
+ * Bits of a row from ROW_CIRCUMSTANCES on, in the place of an op class that no row has: which circumstances matter to it. By those of
+ * them that are given, as a number, the row counts that lies so many times `sources` and one further on.
+ */
+#define ROW_CIRCUMSTANCES 56
+#define IS_OWNER 1u    /* the object is the acting process's own: see owns_object() */
+#define NO_TERMINAL 2u /* it has no controlling terminal */
+#define CIRCUMSTANCES 3u /* all of them */
 
 /* header.flags */
 #define IMAGE_BLOCKS 1u /* names must stay: some path is refused, or a socket or capability is but for one program */

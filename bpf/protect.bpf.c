@@ -321,7 +321,7 @@ int decide_inode_setattr(unsigned long long *ctx)
 	if (changes_protected(HOOK_INODE_SETATTR, dentry, PROTECT_TREE | PROTECT_FILES | PROTECT_UNKNOWN))
 		return -EPERM;
 	if (OWNERS_AT_INODE && changes_owner((struct iattr *)ctx[1]))
-		return judge_dentry(HOOK_PATH_CHOWN, dentry, 0);
+		return judge_dentry(HOOK_PATH_CHOWN, dentry, CHANGES_OWNER);
 	return 0;
 }
 

@@ -98,8 +98,10 @@ const CASES: Record<string, Case[]> = {
     exec("/usr/bin/curl", VERDICT_BLOCK, "/usr/bin/dash"),
     exec("/usr/bin/curl", VERDICT_BLOCK, "/usr/bin/python3", "/usr/bin/bash"),
     exec("/usr/bin/curl", VERDICT_NONE),
-    // The rule's ownerOnly is not supported, so that it is left out whole.
-    read("/srv/api/secret", VERDICT_NONE),
+    // The rule's allowedArgs is not supported, so that it is left out whole.
+    exec("/usr/bin/openssl", VERDICT_NONE),
+    exec("/usr/bin/bash", VERDICT_BLOCK),
+    read("/srv/api/key", VERDICT_BLOCK),
   ],
 };
 

@@ -227,17 +227,64 @@ static __always_inline int locate_quickly(struct act *act, struct object object,
 	return !find_place(&act->image, &identity->walk, &act->place);
 }
 
-/* The verdict of the act's place for one op class and source class; remembers the row. A row that can't be read refuses. */
-static __always_inline __u32 verdict_at(struct act *act, __u32 op, __u32 class)
+/*
+ * Whether the object that was walked last is the running task's own: by the uid that it acts with, and by the owner that the
+ * file system itself knows, whatever an idmapped mount shows. What has a name only is its directory's owner's. What can't
+ * be read is nobody's. Global: verified once.
+ */
+__noinline int owns_object(identity_ref ref)
 {
-	__u64 row;
+	struct task_identity *identity = identity_at(ref);
+	__u32 owner = 0;
 
-	act->identity->decision.row = row_index(act->place.row, class);
-	if (read_row(&act->image, act->identity->decision.row, &row)) {
+	if (!identity)
+		return 0;
+	struct dentry *dentry = (void *)identity->walk.object.dentry;
+	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
+
+	if (!inode)
+		inode = BPF_CORE_READ(dentry, d_parent, d_inode);
+	if (!inode || bpf_core_read(&owner, sizeof(owner), &inode->i_uid.val))
+		return 0;
+	return owner == BPF_CORE_READ(current_task(), cred, fsuid.val);
+}
+
+/* Which of the circumstances `asked` are given. Global: verified once. */
+__noinline int circumstances(identity_ref ref, __u32 asked)
+{
+	__u32 given = 0;
+
+	if (asked & IS_OWNER && owns_object(ref))
+		given |= IS_OWNER;
+	if (asked & NO_TERMINAL && !BPF_CORE_READ(current_task(), signal, tty))
+		given |= NO_TERMINAL;
+	return given & CIRCUMSTANCES;
+}
+
+/* The verdict of a row for one op class; remembers the row. What can't be read refuses. */
+static __always_inline __u32 verdict_of_row(struct act *act, __u32 index, __u32 op, __u64 *row)
+{
+	act->identity->decision.row = index;
+	if (read_row(&act->image, index, row)) {
 		count(COUNT_IMAGE_MISSING);
 		return VERDICT_UNKNOWN_BLOCK;
 	}
-	return verdict_in(row, op);
+	return verdict_in(*row, op);
+}
+
+/* The verdict of the act's place for one op class and source class; remembers the row. */
+static __always_inline __u32 verdict_at(struct act *act, __u32 op, __u32 class)
+{
+	__u32 index = row_index(act->place.row, class);
+	__u64 row = 0;
+	__u32 verdict = verdict_of_row(act, index, op, &row);
+	__u32 given = row >> ROW_CIRCUMSTANCES & CIRCUMSTANCES;
+
+	if (given)
+		given = circumstances(ref_of(act->identity), given);
+	if (!given)
+		return verdict;
+	return verdict_of_row(act, index + given * (act->image.header->sources + 1), op, &row);
 }
 
 /* Judges one object for one op class by the caller's executable. 0 passes, 1 refuses. Tail of most file hooks. */

@@ -6,7 +6,7 @@ import { type Diagnostic, type DiagnosticCode, formatPosition } from "../model/d
 import { lintPolicy, type Resolve } from "../model/lint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { isPathTarget, type Rule, ruleField, targetText } from "../model/rule.ts";
+import { conditionText, isPathTarget, type Rule, ruleField, targetText } from "../model/rule.ts";
 
 export interface FindingOptions {
   readonly posture: Posture;
@@ -143,6 +143,5 @@ function warning(rule: Rule, code: DiagnosticCode, message: string, hint: string
 }
 
 function ruleText(rule: Rule): string {
-  const readOnly = rule.readOnly ? " (read only)" : "";
-  return `${rule.action} ${targetText(rule.target)}${readOnly}`;
+  return `${rule.action} ${targetText(rule.target)}${conditionText(rule)}`;
 }

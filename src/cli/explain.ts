@@ -1,4 +1,5 @@
 /** `ankylo explain`: what becomes of one operation in a container, by which rule, and which rules lost against it. */
+import { IS_OWNER, NO_TERMINAL } from "../../ffi/generated/agent_api.ts";
 import type { Settings } from "../config/config.ts";
 import { compileImage } from "../compile/compile.ts";
 import { type Ask, explain, readAsk } from "../compile/explain.ts";
@@ -41,6 +42,10 @@ export interface ExplainOptions {
   readonly write: boolean;
   readonly from?: string;
   readonly parent?: string;
+  /** Whether the program's uid owns the file. */
+  readonly owner: boolean;
+  /** Whether the program has a controlling terminal. */
+  readonly terminal: boolean;
   /** Files and folders to ask instead of the agent. */
   readonly policies?: readonly string[];
   /** Of the container that is imagined then: `key=value`, several with commas. */
@@ -77,7 +82,7 @@ export async function runExplain(
 }
 
 /** The question, or what is wrong with it. */
-function askOf({ objects, write, from, parent }: ExplainOptions): Ask | string {
+function askOf({ objects, write, from, parent, owner, terminal }: ExplainOptions): Ask | string {
   const given = ASKS.filter(([option]) => objects[option] !== undefined);
   const [first, second] = given;
   if (first === undefined || second !== undefined) {
@@ -95,6 +100,7 @@ function askOf({ objects, write, from, parent }: ExplainOptions): Ask | string {
       object: objects[option]!,
       ...(from !== undefined && { from }),
       ...(parent !== undefined && { parent }),
+      circumstances: (owner ? IS_OWNER : 0) | (terminal ? 0 : NO_TERMINAL),
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
@@ -128,12 +134,14 @@ function misplaced({ container, policies, labels, namespace }: ExplainOptions): 
 async function askAgent(
   settings: ExplainSettings,
   container: string,
-  { access, object, from, parent }: Ask,
+  { access, object, from, parent, circumstances }: Ask,
 ): Promise<ExplanationView> {
   const query = new URLSearchParams({
     ...{ container, access, object },
     ...(from !== "" && { from }),
     ...(parent !== "" && { parent }),
+    ...((circumstances & IS_OWNER) !== 0 && { owner: "true" }),
+    ...((circumstances & NO_TERMINAL) !== 0 && { terminal: "false" }),
   });
   using client = await AgentClient.open(settings);
   return await client.getJson<ExplanationView>(`/v1/explain?${query}`);

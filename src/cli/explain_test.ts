@@ -25,7 +25,7 @@ kind: KubeArmorClusterPolicy
 metadata: {name: everywhere}
 spec:
   selector: {matchExpressions: [{key: namespace, operator: In, values: [shop]}]}
-  process: {matchPaths: [{path: /bin/sh, ownerOnly: true}]}
+  process: {matchPaths: [{path: /bin/sh, allowedArgs: [-c]}]}
   file: {matchPaths: [{path: /etc/shadow}]}
 `;
 
@@ -46,7 +46,14 @@ async function ask(
     await Deno.writeTextFile(`${folder}/a.yaml`, text);
     let [out, err] = ["", ""];
     const status = await runExplain(SETTINGS, {
-      ...{ objects: {}, write: false, json: false, policies: [folder] },
+      ...{
+        objects: {},
+        owner: false,
+        terminal: true,
+        write: false,
+        json: false,
+        policies: [folder],
+      },
       ...options,
     }, { out: (text) => void (out += text), err: (text) => void (err += text) });
     const cut = (text: string) =>
@@ -148,7 +155,7 @@ Deno.test("runExplain() says why a read-only entry of an allow-list refuses", as
   decides:
     Allow /etc/hosts (read only)
         a.yaml:15:18 spec.file.matchPaths[0] of shells
-        a readOnly entry of an allow-list is not changed, whatever the posture
+        what an entry of an allow-list does not let pass by readOnly, ownerOnly or pts is refused, whatever the posture
 
 Policy image N. Not in force: compiled from the files, no agent was asked.
 `,
@@ -187,13 +194,45 @@ Deno.test("runExplain() imagines a pod, and tells what is not enforced", async (
 Names it too, and says nothing here:
   Block /bin/sh
       a.yaml:22:26 spec.process.matchPaths[0] of everywhere
-      not enforced: this engine does not support ownerOnly yet
+      not enforced: this engine does not support allowedArgs yet
 
 The kernel compares real paths. Many images have a link there: then ask about /usr/bin/sh.
 
 Policy image N. Not in force: compiled from the files, no agent was asked.
 `,
   );
+});
+
+Deno.test("runExplain() tells the owner of a file from others", async () => {
+  const mine = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: mine}
+spec:
+  selector: {matchLabels: {app: web}}
+  file: {matchPaths: [{path: /home/key, ownerOnly: true}]}
+`;
+  const question = { labels: ["app=web"], objects: { open: "/home/key" } };
+  const others = await ask(question, mine);
+  assert.match(others.out, / opens \/home\/key: REFUSED .*an alert of mine\n/);
+  assert.match(others.out, /Block \/home\/key \(owner only\)\n/);
+  const owner = await ask({ ...question, owner: true }, mine);
+  assert.match(owner.out, / opens \/home\/key for its owner: passes, without an alert\n/);
+});
+
+Deno.test("runExplain() tells a program on a terminal from others", async () => {
+  const typed = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: typed}
+spec:
+  selector: {matchLabels: {app: web}}
+  network: {matchProtocols: [{protocol: tcp, pts: false}]}
+`;
+  const question = { labels: ["app=web"], objects: { net: "tcp" } };
+  const on = await ask(question, typed);
+  assert.match(on.out, / of kind tcp: REFUSED .*an alert of typed\n/);
+  assert.match(on.out, /Block tcp \(on a terminal\)\n/);
+  const without = await ask({ ...question, terminal: false }, typed);
+  assert.match(without.out, / of kind tcp without a terminal: passes, without an alert\n/);
 });
 
 Deno.test("runExplain() says that no policy selects the container", async () => {
@@ -218,6 +257,8 @@ Deno.test("runExplain() gives the same as JSON", async () => {
     action: "Block",
     target: "/bin/sh",
     readOnly: false,
+    ownerOnly: false,
+    terminalOnly: false,
     fromSource: [],
     severity: 0,
     message: "",

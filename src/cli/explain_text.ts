@@ -1,5 +1,6 @@
 /** An explanation for people. */
 import type { DecisionView, ExplanationView, RuleView } from "../http/explanation_view.ts";
+import { conditionText } from "../model/rule.ts";
 import { postureOf } from "../compile/rules.ts";
 import { printable } from "./printable.ts";
 
@@ -66,12 +67,16 @@ function headline(view: ExplanationView): string {
   const { container, access, object, from, parent, outcome } = view;
   const who = from === "" ? "a program that no rule names" : from;
   const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
+  const owner = view.owner ? " for its owner" : "";
+  const terminal = view.terminal ? "" : " without a terminal";
   const place = container.name === "" ? "" : `${container.name}: `;
   // The kernel then does as for any program that has no such capability, whatever that is.
   const error = access === "capability" ? "as without it" : 'with "Permission denied"';
-  return `${place}${who}${child} ${DEEDS[access]} ${object}: ${OUTCOMES[outcome]}${
-    outcome === "refused" ? ` ${error}, and an alert of ` : ""
-  }${outcome === "passes" ? "" : decider(view)}`;
+  return `${place}${who}${child} ${DEEDS[access]} ${object}${owner}${terminal}: ${
+    OUTCOMES[outcome]
+  }${outcome === "refused" ? ` ${error}, and an alert of ` : ""}${
+    outcome === "passes" ? "" : decider(view)
+  }`;
 }
 
 const OUTCOMES: Readonly<Record<ExplanationView["outcome"], string>> = {
@@ -103,13 +108,14 @@ function decisionLines({ verdict, group, winner, runnersUp, allowList }: Decisio
   }
   return [
     "  decides:",
-    ...ruleLines(winner, verdict === "posture-block" ? [READ_ONLY] : [], "    "),
+    ...ruleLines(winner, verdict === "posture-block" ? [EXCLUSIVE] : [], "    "),
     ...(runnersUp.length > 0 ? ["  would be next, in this order:"] : []),
     ...runnersUp.flatMap((rule) => ruleLines(rule, [`lost: ${rule.why}`], "    ")),
   ];
 }
 
-const READ_ONLY = "a readOnly entry of an allow-list is not changed, whatever the posture";
+const EXCLUSIVE =
+  "what an entry of an allow-list does not let pass by readOnly, ownerOnly or pts is refused, whatever the posture";
 
 function otherLines({ others }: ExplanationView): string[] {
   if (others.length === 0) return [];
@@ -121,10 +127,10 @@ function otherLines({ others }: ExplanationView): string[] {
 }
 
 function ruleLines(rule: RuleView, notes: readonly string[], indent: string): string[] {
-  const { action, target, readOnly, fromSource, where, policy } = rule;
+  const { action, target, fromSource, where, policy } = rule;
   const by = fromSource.length === 0 ? "" : ` by ${fromSource.join(", ")}`;
   return [
-    `${indent}${action} ${target}${readOnly ? " (read only)" : ""}${by}`,
+    `${indent}${action} ${target}${conditionText(rule)}${by}`,
     `${indent}    ${where} ${rule.rule} of ${policy}`,
     ...notes.map((note) => `${indent}    ${note}`),
   ];

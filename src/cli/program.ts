@@ -163,6 +163,8 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
       "executable of the program that acts; without: any that no rule names",
     )
     .option("--parent <program>", "executable of the program that started it; without: the same")
+    .option("--owner", "the program runs as the user whose the file is", false)
+    .option("--no-terminal", "the program has no controlling terminal")
     .option("--write", "with --open: for writing", false)
     .option("--policies <files...>", "ask these files or folders, not the agent")
     .option("--labels <key=value...>", "with --policies: the container's labels")

@@ -1,6 +1,7 @@
 /** The agent's state as a screen that a newcomer understands. */
 
 import type { policiesView, policyView, statusView, workloadsView } from "../http/views.ts";
+import { conditionText } from "../model/rule.ts";
 import { printable } from "./printable.ts";
 
 /** What the HTTP API gives, as `ankylo status` reads it. */
@@ -95,7 +96,7 @@ function onePolicy(policy: AgentPicture["policies"][number]): string[] {
   const rows = policy.rules.map((rule) => [
     rule.action,
     rule.rule.replace(/^spec\./, "").split(".")[0]!,
-    `${rule.target}${rule.readOnly ? " (read only)" : ""}${sourceText(rule.fromSource)}`,
+    `${rule.target}${conditionText(rule)}${sourceText(rule.fromSource)}`,
     rule.reason === undefined ? rule.state : `${rule.state}: ${rule.reason}`,
   ]);
   const why = "reason" in policy ? `: ${policy.reason}` : "";

@@ -8,7 +8,14 @@ import { type CompiledImage, compileImage } from "./compile_image.ts";
 import type { HashKeys } from "./hash.ts";
 import { TOO_MANY_PATTERNS } from "./fitting.ts";
 import { TOO_MANY_SYSCALL_RULES } from "./syscalls.ts";
-import { compareText, type JudgedGroup, postureOf, type RuleRef, whyNotEnforced } from "./rules.ts";
+import {
+  compareText,
+  conditionsOf,
+  type JudgedGroup,
+  postureOf,
+  type RuleRef,
+  whyNotEnforced,
+} from "./rules.ts";
 
 export { type CompiledImage, compileImage, type HashKeys, type RuleRef };
 
@@ -122,7 +129,7 @@ function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
   const governing = postureOf(rule.group as JudgedGroup);
-  if (rule.action === "Block" || posture[governing] === "block" || isReadOnlyFile(rule)) {
+  if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
     return { policy, rule, state: "enforced" };
   }
   return {
@@ -136,7 +143,7 @@ function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
 /** Whatever action is written above them, as upstream. */
 const ONLY_TOLD = "rules about system calls tell of them and never refuse";
 
-/** Such a rule refuses to write whatever the posture. */
-function isReadOnlyFile(rule: Rule): boolean {
-  return rule.group === "file" && rule.readOnly;
+/** Such a rule refuses to write, or what is others', whatever the posture. */
+function isExclusive(rule: Rule): boolean {
+  return rule.group === "file" && rule.readOnly || conditionsOf(rule) !== 0;
 }

@@ -4,7 +4,7 @@ import type { Policy } from "../model/policy.ts";
 import type { Rule } from "../model/rule.ts";
 import { canSelectTogether, covers } from "../model/selector_sets.ts";
 import { componentsOf } from "./hash.ts";
-import { enforcedRules, isStricter, type RuleRef, verdictsOf } from "./rules.ts";
+import { ALL_CIRCUMSTANCES, enforcedRules, isStricter, type RuleRef, verdictsOf } from "./rules.ts";
 
 export interface Conflict {
   /**
@@ -105,7 +105,7 @@ function conflictFor(
   rivals: Iterable<Rival>,
   relations: Relations,
 ): Omit<Conflict, "source"> | undefined {
-  const own = verdictsOf(ref.rule);
+  const own = allVerdictsOf(ref.rule);
   const ops = own.flatMap((verdict, op) => verdict === VERDICT_NONE ? [] : [op]);
   let possible: Omit<Conflict, "source"> | undefined;
   for (const rival of rivals) {
@@ -124,7 +124,7 @@ function conflictFor(
  * containers; but what was to pass is refused, or what was to be refused or reported is not.
  */
 function isSurprise({ rule }: RuleRef, rival: RuleRef, ops: readonly number[]): boolean {
-  const [own, other] = [verdictsOf(rule), verdictsOf(rival.rule)];
+  const [own, other] = [allVerdictsOf(rule), allVerdictsOf(rival.rule)];
   if (ops.every((op) => own[op] === other[op])) return false;
   return rule.action === "Allow" || ops.some((op) => isStricter(own[op]!, other[op]!));
 }
@@ -136,13 +136,18 @@ function kindOf(
   rival: Rival,
   ops: readonly number[],
 ): Conflict["kind"] | undefined {
-  const [own, other] = [verdictsOf(rule), verdictsOf(rival.ref.rule)];
+  const [own, other] = [allVerdictsOf(rule), allVerdictsOf(rival.ref.rule)];
   if (rival.kind === "above") {
     return ops.every((op) => other[op] !== VERDICT_NONE) ? "shadowed" : undefined;
   }
   if (ops.some((op) => isStricter(own[op]!, other[op]!))) return undefined;
   if (ops.some((op) => isStricter(other[op]!, own[op]!))) return "overruled";
   return rival.order < order ? "duplicate" : undefined;
+}
+
+/** Of every op class under all circumstances. */
+function allVerdictsOf(rule: Rule): number[] {
+  return ALL_CIRCUMSTANCES.flatMap((circumstances) => verdictsOf(rule, circumstances));
 }
 
 type Relation = "always" | "sometimes" | "never";

@@ -5,7 +5,7 @@ import type { Policy } from "../model/policy.ts";
 import { findConflicts } from "./conflicts.ts";
 import { evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
 import { rankRules } from "./explain.ts";
-import { enforcedRules } from "./rules.ts";
+import { ALL_CIRCUMSTANCES, enforcedRules } from "./rules.ts";
 import { BLOCK, policy, type RuleText } from "./test_policies.ts";
 
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
@@ -36,6 +36,10 @@ const CASES: [claim: string, rules: RuleText[], conflicts: string[]][] = [
   ["Block and Block readOnly", [{ at: "/a", readOnly: true }, { at: "/a" }], [
     "overruled p:1 by p:2",
   ]],
+  ["Block and Block ownerOnly", [{ at: "/a", ownerOnly: true }, { at: "/a" }], [
+    "overruled p:1 by p:2",
+  ]],
+  ["Block ownerOnly and Audit", [{ at: "/a", ownerOnly: true }, { at: "/a", ...audit }], []],
   ["Allow and Block readOnly", [{ at: "/a", ...allow }, { at: "/a", readOnly: true }], [
     "overruled p:1 by p:2",
   ]],
@@ -145,7 +149,9 @@ function* questions(): Generator<Question> {
     for (let op = 0; op < OP_CLASSES; op++) {
       for (const caller of SOURCES) {
         for (const parent of isParentJudged(op) ? SOURCES : [caller]) {
-          yield { op, path, caller, parent };
+          for (const circumstances of ALL_CIRCUMSTANCES) {
+            yield { op, path, caller, parent, circumstances };
+          }
         }
       }
     }
@@ -158,6 +164,8 @@ const anyRule: fc.Arbitrary<RuleText> = fc.record({
     .map(([path, slashes]) => path + slashes),
   action: fc.constantFrom("Block" as const, "Audit" as const, "Allow" as const),
   readOnly: fc.boolean(),
+  ownerOnly: fc.boolean(),
+  terminalOnly: fc.boolean(),
   from: fc.constantFrom([], ["/x"], ["/x", "/y"]),
 });
 const rulesOf = (maxLength: number) => fc.array(anyRule, { minLength: 2, maxLength });

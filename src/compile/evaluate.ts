@@ -38,6 +38,11 @@ export interface Question {
   readonly caller: string;
   /** Executable of the image that the acting process was forked from. */
   readonly parent: string;
+  /**
+   * IS_OWNER: the acting process has the uid that owns the object (or the directory of a name that is not there yet).
+   * NO_TERMINAL: it has no controlling terminal. By default neither.
+   */
+  readonly circumstances?: number;
 }
 
 export interface Judgement {
@@ -63,13 +68,13 @@ export function evaluate(
 
 /** The same for rules that are known to be all that is enforced, in the order of enforcedRules(). */
 export function evaluateRules(
-  { op, path, caller, parent }: Question,
+  question: Question,
   rules: readonly RuleRef[],
   posture: Posture,
 ): Judgement {
-  const own = judge(op, path, caller, rules, posture);
-  if (!isParentJudged(op)) return own;
-  const inherited = judge(op, path, parent, rules, posture);
+  const own = judge(question, question.caller, rules, posture);
+  if (!isParentJudged(question.op)) return own;
+  const inherited = judge(question, question.parent, rules, posture);
   return inherited.verdict > own.verdict ? inherited : own;
 }
 
@@ -80,8 +85,7 @@ export function isParentJudged(op: number): boolean {
 
 /** One source's verdict: the first stage with a matching rule decides, whatever the actions are. */
 function judge(
-  op: number,
-  path: string,
+  { op, path, circumstances }: Question,
   source: string,
   rules: readonly RuleRef[],
   posture: Posture,
@@ -91,10 +95,10 @@ function judge(
   const general = matching.filter(({ rule }) => rule.fromSource.length === 0);
 
   for (const stage of [exactPaths(named), patterns(named), directories(named)]) {
-    if (stage.length > 0) return strictest(op, stage, VERDICT_SOURCE);
+    if (stage.length > 0) return strictest(op, stage, VERDICT_SOURCE, circumstances);
   }
   for (const stage of [exactPaths(general), patterns(general), directories(general)]) {
-    if (stage.length > 0) return strictest(op, stage, 0);
+    if (stage.length > 0) return strictest(op, stage, 0, circumstances);
   }
   return { verdict: postureVerdict(op, rules, posture) };
 }
@@ -157,12 +161,18 @@ function deepest(rules: readonly RuleRef[]): readonly RuleRef[] {
 }
 
 /** Among rules on the identical selector, and among patterns, the strictest wins, the first of equals. */
-export function strictest(op: number, rules: readonly RuleRef[], flag: number): Judgement {
+export function strictest(
+  op: number,
+  rules: readonly RuleRef[],
+  flag: number,
+  circumstances = 0,
+): Judgement {
+  const verdictOn = ({ rule }: RuleRef) => verdictOf(rule, op, circumstances);
   const winner = rules.reduce((best, ref) =>
-    isStricter(verdictOf(ref.rule, op), verdictOf(best.rule, op)) ? ref : best
+    isStricter(verdictOn(ref), verdictOn(best)) ? ref : best
   );
-  const verdict = verdictOf(winner.rule, op);
-  // A refused write to a readOnly entry of an allow-list is reported as the posture's, as upstream does.
+  const verdict = verdictOn(winner);
+  // What an entry of an allow-list refuses by a condition of its own is reported as the posture's, as upstream does.
   return verdict === VERDICT_POSTURE_BLOCK
     ? { verdict: verdict | flag }
     : { verdict: verdict | flag, rule: winner };
@@ -170,7 +180,7 @@ export function strictest(op: number, rules: readonly RuleRef[], flag: number): 
 
 /**
  * Verdict for an object whose path can't be established: what a rule or the posture could refuse is refused, what
- * they could report is reported.
+ * they could report is reported, whatever the circumstances.
  */
 export function evaluateUnreachable(
   op: number,

@@ -15,6 +15,8 @@ export interface NumberedQuestion {
   readonly number: number;
   /** Executable of the acting process. */
   readonly caller: string;
+  /** NO_TERMINAL: the acting process has no controlling terminal. */
+  readonly circumstances?: number;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface NumberedQuestion {
  * among either the most specific word decides, whatever the actions are; on the same the strictest.
  */
 export function evaluateNumbered(
-  { number, caller }: NumberedQuestion,
+  { number, caller, circumstances }: NumberedQuestion,
   policies: readonly Policy[],
   posture: Posture,
 ): Judgement {
@@ -32,8 +34,8 @@ export function evaluateNumbered(
   const general = matching.filter(({ rule }) => rule.fromSource.length === 0);
   const op = opOfNumber(number);
 
-  if (named.length > 0) return strictest(op, mostSpecific(named), VERDICT_SOURCE);
-  if (general.length > 0) return strictest(op, mostSpecific(general), 0);
+  if (named.length > 0) return strictest(op, mostSpecific(named), VERDICT_SOURCE, circumstances);
+  if (general.length > 0) return strictest(op, mostSpecific(general), 0, circumstances);
   return { verdict: postureVerdict(op, rules, posture) };
 }
 

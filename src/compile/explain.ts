@@ -77,6 +77,8 @@ export interface Ask {
   readonly from: string;
   /** Executable of the program that it was forked from. */
   readonly parent: string;
+  /** Of IS_OWNER and NO_TERMINAL: see Question. */
+  readonly circumstances: number;
 }
 
 /** A rule that did not decide, and why. */
@@ -116,9 +118,15 @@ export interface Answer {
  * @throws {RangeError} an unknown access, a path that no file has, or a name that nothing has: what, found against wanted, and a hint
  */
 export function readAsk(
-  texts: { access: string; object: string; from?: string; parent?: string },
+  texts: {
+    access: string;
+    object: string;
+    from?: string;
+    parent?: string;
+    circumstances?: number;
+  },
 ): Ask {
-  const { access, object } = texts;
+  const { access, object, circumstances = 0 } = texts;
   if (!Object.hasOwn(ACCESSES, access)) {
     throw new RangeError(
       `Cannot explain access "${shorten(access)}": must be one of ${
@@ -129,10 +137,10 @@ export function readAsk(
   const from = texts.from === undefined ? "" : questionPath(texts.from);
   const parent = texts.parent === undefined ? from : questionPath(texts.parent);
   if (Object.hasOwn(PATH_ACCESSES, access)) {
-    return { access, object: questionPath(object), from, parent };
+    return { access, object: questionPath(object), from, parent, circumstances };
   }
   const number = access === "socket" ? readSocketKind(object) : readCapability(object);
-  return { access, object: nameOfNumber(number), number, from, parent };
+  return { access, object: nameOfNumber(number), number, from, parent, circumstances };
 }
 
 /** @throws {RangeError} */
@@ -181,11 +189,11 @@ export function explain(
 }
 
 /** What is asked of an image and its rules. */
-type Inquiry = Question | (NumberedQuestion & Pick<Question, "op" | "parent">);
+type Inquiry = Question | (NumberedQuestion & Pick<Question, "op" | "parent" | "circumstances">);
 
-function questionsOf({ access, object, number, from, parent }: Ask): Inquiry[] {
+function questionsOf({ access, object, number, from, parent, circumstances }: Ask): Inquiry[] {
   const what = number === undefined ? { path: object } : { number };
-  return ACCESSES[access]!.map((op) => ({ op, ...what, caller: from, parent }));
+  return ACCESSES[access]!.map((op) => ({ op, ...what, caller: from, parent, circumstances }));
 }
 
 function names(target: RuleTarget, what: { path: string } | { number: number }): boolean {
@@ -249,14 +257,16 @@ function allowListOf(op: number, rules: readonly RuleRef[]): RuleRef[] {
  * @param rules in the order of enforcedRules()
  */
 export function rankRules(question: Inquiry, rules: readonly RuleRef[]): RuleRef[] {
-  const { op, caller, parent } = question;
+  const { op, caller, parent, circumstances } = question;
   const own = rankFor(question, caller, rules);
   if (!isParentJudged(op) || parent === caller) return own;
   const inherited = rankFor(question, parent, rules);
   const ranked = new Set<RuleRef>();
   for (;;) {
     const [first, second] = [own, inherited].map((list) => list.find((ref) => !ranked.has(ref)));
-    const next = weight(second, op) > weight(first, op) ? second : first;
+    const next = weight(second, op, circumstances) > weight(first, op, circumstances)
+      ? second
+      : first;
     if (next === undefined) return [...ranked];
     ranked.add(next);
   }
@@ -264,23 +274,24 @@ export function rankRules(question: Inquiry, rules: readonly RuleRef[]): RuleRef
 
 /** Sorting keeps equals as they were given. */
 function rankFor(question: Inquiry, source: string, rules: readonly RuleRef[]): RuleRef[] {
-  const { op } = question;
+  const { op, circumstances } = question;
   return rules.filter(({ rule }) =>
     groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE &&
     names(rule.target, question) &&
     (rule.fromSource.length === 0 || rule.fromSource.includes(source))
-  ).sort((a, b) => comparePrecedence(a.rule, b.rule, op));
+  ).sort((a, b) => comparePrecedence(a.rule, b.rule, op, circumstances));
 }
 
 /** As the kernel compares the verdicts of caller and parent. */
-function weight(ref: RuleRef | undefined, op: number): number {
+function weight(ref: RuleRef | undefined, op: number, circumstances = 0): number {
   if (ref === undefined) return -1;
   const { rule } = ref;
-  return verdictOf(rule, op) | (rule.fromSource.length > 0 ? VERDICT_SOURCE : 0);
+  return verdictOf(rule, op, circumstances) | (rule.fromSource.length > 0 ? VERDICT_SOURCE : 0);
 }
 
-function whyLost({ op, caller, parent }: Inquiry, winner: RuleRef, loser: RuleRef): string {
-  const between = criterionBetween(winner.rule, loser.rule, op);
+function whyLost(question: Inquiry, winner: RuleRef, loser: RuleRef): string {
+  const { op, caller, parent, circumstances } = question;
+  const between = criterionBetween(winner.rule, loser.rule, op, circumstances);
   if (between === undefined) return "says the same: of equals the first policy by name is named";
   const { criterion, difference } = between;
   if (difference < 0) return `${criterion.decides} decides before ${criterion.before}`;

@@ -23,7 +23,7 @@ import { evaluate, evaluateRules } from "./evaluate.ts";
 import { evaluateNumbered } from "./evaluate_numbered.ts";
 import { type Answer, type Ask, explain, PATH_ACCESSES, rankRules, readAsk } from "./explain.ts";
 import { nameOfNumber } from "./numbered_names.ts";
-import { enforcedRules, type RuleRef } from "./rules.ts";
+import { ALL_CIRCUMSTANCES, enforcedRules, type RuleRef } from "./rules.ts";
 import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 300);
@@ -45,6 +45,8 @@ const anyRule: fc.Arbitrary<RuleText> = fc.record({
   ).map(([path, slashes]) => path + slashes),
   action: fc.constantFrom("Block" as const, "Audit" as const, "Allow" as const),
   readOnly: fc.boolean(),
+  ownerOnly: fc.boolean(),
+  terminalOnly: fc.boolean(),
   from: fc.oneof(fc.constant([]), fc.subarray(["/a", "/a/b"], { minLength: 1 })),
 });
 const anyPolicies = fc.array(fc.array(anyRule, { minLength: 1, maxLength: 4 }), {
@@ -56,6 +58,7 @@ const anyAsk: fc.Arbitrary<Ask> = fc.record({
   object: fc.constantFrom(...PATHS),
   from: fc.constantFrom(...SOURCES),
   parent: fc.constantFrom(...SOURCES),
+  circumstances: fc.constantFrom(...ALL_CIRCUMSTANCES),
 });
 const anyPosture = fc.constantFrom(AUDIT, BLOCK);
 
@@ -63,7 +66,13 @@ Deno.test("explain() gives evaluate()'s verdict and rule for any policies and an
   fc.assert(
     fc.property(anyPolicies, anyPosture, anyAsk, (policies, posture, ask) => {
       for (const { op, verdict, winner } of answer(ask, policies, posture).explanations) {
-        const question = { op, path: ask.object, caller: ask.from, parent: ask.parent };
+        const question = {
+          op,
+          path: ask.object,
+          caller: ask.from,
+          parent: ask.parent,
+          circumstances: ask.circumstances,
+        };
         const spec = evaluate(question, policies, posture);
         assert.equal(verdict, spec.verdict & ~VERDICT_SOURCE);
         if (spec.rule !== undefined) assert.deepEqual(winner, spec.rule);
@@ -89,7 +98,13 @@ Deno.test("rankRules() has each runner-up decide when those before it are gone",
     fc.property(anyPolicies, anyAsk, (policies, ask) => {
       let rules: readonly RuleRef[] = enforcedRules(policies);
       for (const op of PATH_ACCESSES[ask.access]!) {
-        const question = { op, path: ask.object, caller: ask.from, parent: ask.parent };
+        const question = {
+          op,
+          path: ask.object,
+          caller: ask.from,
+          parent: ask.parent,
+          circumstances: ask.circumstances,
+        };
         for (const ref of rankRules(question, rules)) {
           const spec = evaluateRules(question, rules, BLOCK);
           if (spec.rule !== undefined) assert.deepEqual(ref, spec.rule);

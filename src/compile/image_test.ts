@@ -361,7 +361,7 @@ function slotKeys(bytes: Uint8Array, buckets: number): bigint[] {
 }
 
 Deno.test("more rows than an index can name are refused, not cut", () => {
-  const table = new RowTable(4);
+  const table = new RowTable(0, 4);
   const [first, second] = [1, 2].map((verdict) => table.intern([verdict], [0]));
   table.reference([first!, second!]);
   table.reference([first!]);

@@ -1,5 +1,6 @@
 /** Rules that would refuse a container's own first program. Nothing runs then, so that nobody is there to notice. */
 import {
+  CIRCUMSTANCES,
   OP_EXEC,
   OP_READ,
   VERDICT_BLOCK,
@@ -91,7 +92,8 @@ function refusal(
   rules: readonly RuleRef[],
   posture: Posture,
 ): Lockout | undefined {
-  const question = { op, path, caller: source, parent: source };
+  // Whose the files are is not known; most are the user's as whom the container starts, and most have no terminal.
+  const question = { op, path, caller: source, parent: source, circumstances: CIRCUMSTANCES };
   const verdict = evaluateRules(question, rules, posture).verdict & ~VERDICT_SOURCE;
   const group = op === OP_EXEC ? "process" : "file";
   if (verdict === VERDICT_BLOCK) {

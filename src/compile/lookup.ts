@@ -28,7 +28,7 @@ import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import type { SyscallQuestion } from "./evaluate_syscall.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
 import { opOfNumber } from "./numbered.ts";
-import { verdictIn } from "./row_table.ts";
+import { conditionsIn, verdictIn } from "./row_table.ts";
 
 const encoder = new TextEncoder();
 
@@ -36,7 +36,7 @@ const encoder = new TextEncoder();
 export interface Decision {
   /** VERDICT_*, with VERDICT_SOURCE when a rule with fromSource decided. */
   readonly verdict: number;
-  /** Row index with the source class added, as a decision record has it. */
+  /** Row index with the source class added, and the way to the row for the circumstances, as a decision record has it. */
   readonly row: number;
 }
 
@@ -220,19 +220,32 @@ function lowestBit(bits: bigint): number | undefined {
 /** The kernel's answer to a question: the caller's verdict, or the parent's where that counts and is larger. */
 export function lookup(image: ImageReader, question: Question): Decision {
   const { reference } = image.walk(question.path);
-  const own = decide(image, reference, question.caller, question.op);
+  const decideFor = (executable: string) =>
+    decide(image, reference, executable, question.op, question.circumstances);
+  const own = decideFor(question.caller);
   if (!isParentJudged(question.op)) return own;
-  const inherited = decide(image, reference, question.parent, question.op);
+  const inherited = decideFor(question.parent);
   return inherited.verdict > own.verdict ? inherited : own;
 }
 
 /** The kernel's answer about what has a number and no path. */
 export function lookupNumber(image: ImageReader, question: NumberedQuestion): Decision {
   const op = opOfNumber(question.number);
-  return decide(image, image.reference(question.number), question.caller, op);
+  const { number, caller, circumstances } = question;
+  return decide(image, image.reference(number), caller, op, circumstances);
 }
 
-function decide(image: ImageReader, reference: number, executable: string, op: number): Decision {
+function decide(
+  image: ImageReader,
+  reference: number,
+  executable: string,
+  op: number,
+  circumstances = 0,
+): Decision {
   const row = image.rowIndex(reference, image.sourceClass(executable));
-  return { verdict: verdictIn(image.row(row), op), row };
+  const bits = image.row(row);
+  const given = circumstances & conditionsIn(bits);
+  if (given === 0) return { verdict: verdictIn(bits, op), row };
+  const variant = row + given * (image.header.sources + 1);
+  return { verdict: verdictIn(image.row(variant), op), row: variant };
 }

@@ -28,13 +28,14 @@ import {
   SOCKET_TCP,
   SOCKET_UDP,
   VERDICT_NONE,
+  VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import { CAPABILITIES, type Protocol } from "../model/grammars.ts";
 import type { Posture } from "../model/posture.ts";
 import type { RuleTarget } from "../model/rule.ts";
 import { NO_RULE, type Row, type RowTable } from "./row_table.ts";
-import { postureVerdict, type RuleRef, STRICTNESS, verdictOf } from "./rules.ts";
+import { conditionsOf, postureVerdict, type RuleRef, STRICTNESS, verdictOf } from "./rules.ts";
 
 /** Words that name a kind of socket, the most specific first: its protocol, its type, and all. */
 export const SOCKET_WORDS: Readonly<Record<number, readonly Protocol[]>> = {
@@ -124,14 +125,17 @@ function rowsOf(
   table: RowTable,
 ): Row[] {
   const op = opOfNumber(number);
+  const conditions = naming.reduce((bits, { ref }) => bits | conditionsOf(ref.rule), 0);
   const classes = naming.some(({ ref }) => ref.rule.fromSource.length > 0) ? sources : 0;
   return Array.from({ length: classes + 1 }, (_, sourceClass) => {
-    const verdicts: number[] = Array(OP_CLASSES).fill(VERDICT_NONE);
-    const winners: number[] = Array(OP_CLASSES).fill(NO_RULE);
-    const best = strongest(naming, op, sourceClass, sourceOf);
-    verdicts[op] = best?.verdict ?? (isUsed(number) ? postureVerdict(op, rules, posture) : 0);
-    winners[op] = best?.index ?? NO_RULE;
-    return table.intern(verdicts, winners);
+    return table.internFor(conditions, (given) => {
+      const verdicts: number[] = Array(OP_CLASSES).fill(VERDICT_NONE);
+      const winners: number[] = Array(OP_CLASSES).fill(NO_RULE);
+      const best = strongest(naming, op, { sourceClass, sourceOf, given });
+      verdicts[op] = best?.verdict ?? (isUsed(number) ? postureVerdict(op, rules, posture) : 0);
+      winners[op] = best?.index ?? NO_RULE;
+      return { verdicts, rules: winners };
+    });
   });
 }
 
@@ -139,17 +143,23 @@ function rowsOf(
 function strongest(
   naming: readonly IndexedRule[],
   op: number,
-  sourceClass: number,
-  sourceOf: ReadonlyMap<string, number>,
+  { sourceClass, sourceOf, given }: {
+    readonly sourceClass: number;
+    readonly sourceOf: ReadonlyMap<string, number>;
+    /** Circumstances. */
+    readonly given: number;
+  },
 ): { verdict: number; index: number } | undefined {
   let best: { verdict: number; index: number; rank: number } | undefined;
   for (const { ref: { rule }, index } of naming) {
     const isNamed = rule.fromSource.some((source) => sourceOf.get(source) === sourceClass);
     if (!isNamed && rule.fromSource.length > 0) continue;
-    const verdict = verdictOf(rule, op);
+    const verdict = verdictOf(rule, op, given);
     const rank = (isNamed ? 100 : 0) + 10 * specificity(rule.target) + STRICTNESS.indexOf(verdict);
     if (best !== undefined && rank <= best.rank) continue;
-    best = { verdict: isNamed ? verdict | VERDICT_SOURCE : verdict, index, rank };
+    // The posture's verdict has no rule to name: see evaluate.ts.
+    const named = verdict === VERDICT_POSTURE_BLOCK ? NO_RULE : index;
+    best = { verdict: isNamed ? verdict | VERDICT_SOURCE : verdict, index: named, rank };
   }
   return best;
 }

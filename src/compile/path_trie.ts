@@ -65,7 +65,7 @@ export function buildPathTrie(rules: readonly RuleRef[], posture: Posture): Path
   const { sourceOf, sources } = sourceClasses(rules);
   const root = newNode();
   rules.forEach((ref, index) => addRule(root, ref, index, sourceOf));
-  const table = new RowTable();
+  const table = new RowTable(sources);
   const written = new TrieWriter({
     table,
     posture: postureVerdicts(rules, posture),

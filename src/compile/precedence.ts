@@ -12,7 +12,7 @@ export interface Criterion {
   /** What the rule that loses has instead. */
   readonly before: string;
   /** Smaller decides. Given are rules that match one object and speak about one op class. */
-  readonly rank: (rule: Rule, op: number) => number;
+  readonly rank: (rule: Rule, op: number, circumstances: number) => number;
 }
 
 /** From the weightiest on. */
@@ -52,13 +52,13 @@ export const PRECEDENCE: readonly Criterion[] = [
     // All patterns that match are one selector.
     decides: "on the identical selector Block",
     before: "Audit, and Audit before Allow",
-    rank: (rule, op) => -STRICTNESS.indexOf(verdictOf(rule, op)),
+    rank: (rule, op, circumstances) => -STRICTNESS.indexOf(verdictOf(rule, op, circumstances)),
   },
 ];
 
 /** Negative when `a` decides, positive when `b` does, 0 for rules that say the same about the same. */
-export function comparePrecedence(a: Rule, b: Rule, op: number): number {
-  return criterionBetween(a, b, op)?.difference ?? 0;
+export function comparePrecedence(a: Rule, b: Rule, op: number, circumstances = 0): number {
+  return criterionBetween(a, b, op, circumstances)?.difference ?? 0;
 }
 
 /** The first criterion in which two rules differ, and how much; undefined: in none. */
@@ -66,9 +66,10 @@ export function criterionBetween(
   a: Rule,
   b: Rule,
   op: number,
+  circumstances = 0,
 ): { readonly criterion: Criterion; readonly difference: number } | undefined {
   for (const criterion of PRECEDENCE) {
-    const difference = criterion.rank(a, op) - criterion.rank(b, op);
+    const difference = criterion.rank(a, op, circumstances) - criterion.rank(b, op, circumstances);
     if (difference !== 0) return { criterion, difference };
   }
   return undefined;

@@ -1,5 +1,8 @@
 import {
+  CIRCUMSTANCES,
   COMPONENTS_MAX,
+  IS_OWNER,
+  NO_TERMINAL,
   OP_ATTR,
   OP_CAPABILITY,
   OP_CLASSES,
@@ -77,19 +80,35 @@ export function postureOf(group: JudgedGroup): keyof Posture {
  *
  * OP_MMAP_EXEC is the business of exact paths only: a directory that must not be executed from may well hold libraries.
  * An exact Allow speaks too, since a program that one source may execute must not fail when it is mapped.
+ *
+ * @param circumstances of IS_OWNER and NO_TERMINAL: matter to rules with ownerOnly and `pts: false`
  */
-export function verdictOf(rule: Rule, op: number): number {
+export function verdictOf(rule: Rule, op: number, circumstances = 0): number {
   if (groupOf(op) !== rule.group) return VERDICT_NONE;
   if (op === OP_MMAP_EXEC && rule.target.kind !== "path") return VERDICT_NONE;
+  if (rule.terminalOnly === true && (circumstances & NO_TERMINAL) !== 0) return VERDICT_ALLOW;
+  if (rule.ownerOnly === true && (circumstances & IS_OWNER) === 0) return exclusiveVerdict(rule);
   if (rule.group === "file" && rule.readOnly) return readOnlyVerdict(rule, op);
-  return plainVerdict(rule);
+  if (rule.ownerOnly === true) return VERDICT_ALLOW;
+  return rule.terminalOnly === true ? exclusiveVerdict(rule) : plainVerdict(rule);
 }
 
+/** The circumstances that matter to a rule. */
+export function conditionsOf({ ownerOnly, terminalOnly }: Rule): number {
+  return (ownerOnly === true ? IS_OWNER : 0) | (terminalOnly === true ? NO_TERMINAL : 0);
+}
+
+/** All that may be given, from none on. */
+export const ALL_CIRCUMSTANCES: readonly number[] = Array.from(
+  { length: CIRCUMSTANCES + 1 },
+  (_, given) => given,
+);
+
 /** `verdictOf` for every op class; few different lists, since few fields matter. */
-export function verdictsOf(rule: Rule): readonly number[] {
-  const shape = shapeOf(rule);
+export function verdictsOf(rule: Rule, circumstances = 0): readonly number[] {
+  const shape = `${shapeOf(rule)}/${circumstances}`;
   const known = verdictsByShape.get(shape) ??
-    Array.from({ length: OP_CLASSES }, (_, op) => verdictOf(rule, op));
+    Array.from({ length: OP_CLASSES }, (_, op) => verdictOf(rule, op, circumstances));
   verdictsByShape.set(shape, known);
   return known;
 }
@@ -99,7 +118,9 @@ const verdictsByShape = new Map<string, readonly number[]>();
 /** Equal for rules that say the same about each op class, and of one group. */
 function shapeOf(rule: Rule): string {
   const readOnly = rule.group === "file" && rule.readOnly;
-  return `${rule.group}/${rule.action}/${rule.target.kind === "path"}/${readOnly}`;
+  return `${rule.group}/${rule.action}/${rule.target.kind === "path"}/${readOnly}/${
+    conditionsOf(rule)
+  }`;
 }
 
 /** One rule for each thing that rules say, whatever they say it about. */
@@ -118,15 +139,19 @@ function plainVerdict(rule: Rule): number {
   }
 }
 
-/** Reading passes; the rest is refused or reported. Allow + readOnly refuses writing whatever the posture, as upstream. */
+/** Reading passes; the rest is refused or reported. */
 function readOnlyVerdict(rule: Rule, op: number): number {
-  if (op === OP_READ) return VERDICT_ALLOW;
+  return op === OP_READ ? VERDICT_ALLOW : exclusiveVerdict(rule);
+}
+
+/** What is not among the things, or people, that a rule lets pass. An Allow refuses it whatever the posture, as upstream. */
+function exclusiveVerdict(rule: Rule): number {
   return rule.action === "Allow" ? VERDICT_POSTURE_BLOCK : plainVerdict(rule);
 }
 
 /**
  * Order among rules on the identical selector, strictest last. A Block stands above the refusal of an
- * Allow + readOnly, so that the alert names the Block rule and the ancestor guard sees it.
+ * Allow + readOnly (or another condition), so that the alert names the Block rule and the ancestor guard sees it.
  */
 export const STRICTNESS: readonly number[] = [
   VERDICT_NONE,

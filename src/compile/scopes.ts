@@ -10,7 +10,14 @@ import {
 import { isPathTarget, type PathTarget, type Rule } from "../model/rule.ts";
 import { componentsOf } from "./hash.ts";
 import { NO_RULE } from "./row_table.ts";
-import { FILE_OPS, isStricter, type RuleRef, verdictsOf } from "./rules.ts";
+import {
+  ALL_CIRCUMSTANCES,
+  conditionsOf,
+  FILE_OPS,
+  isStricter,
+  type RuleRef,
+  verdictsOf,
+} from "./rules.ts";
 
 /** Source classes by executable, 1 and up. */
 export type SourceClasses = ReadonlyMap<string, number>;
@@ -25,10 +32,18 @@ export const FACETS: readonly (readonly number[])[] = [
   FILE_OPS,
 ];
 
-/** What the rules on one identical selector say together: the strictest for each op class, the first of equals. */
-export interface Cell {
+/** The strictest for each op class, the first of equals. */
+export interface Saying {
   readonly verdicts: number[];
   readonly rules: number[];
+}
+
+/** What the rules on one identical selector say together. */
+export interface Cell {
+  /** Circumstances that matter to any of them. */
+  conditions: number;
+  /** By the circumstances that are given; the same object for those that differ in none of the conditions. */
+  sayings: readonly Saying[];
 }
 
 /** One cell or none for each facet. */
@@ -76,7 +91,11 @@ function addCells(cells: (Cell | undefined)[], rule: Rule, index: number): void 
   FACETS.forEach((ops, facet) => {
     if (ops.every((op) => verdicts[op] === VERDICT_NONE)) return;
     const cell = cells[facet] ??= newCell();
-    for (const op of ops) tighten(cell, op, verdicts[op]!, index);
+    heed(cell, conditionsOf(rule));
+    for (const given of subsetsOf(cell.conditions)) {
+      const verdicts = verdictsOf(rule, given);
+      for (const op of ops) tighten(cell.sayings[given]!, op, verdicts[op]!, index);
+    }
   });
 }
 
@@ -122,17 +141,37 @@ function selectorKind(target: PathTarget): keyof Selectors {
 }
 
 function newCell(): Cell {
-  return {
+  const saying = {
     verdicts: Array(OP_CLASSES).fill(VERDICT_NONE),
     rules: Array(OP_CLASSES).fill(NO_RULE),
   };
+  return { conditions: 0, sayings: ALL_CIRCUMSTANCES.map(() => saying) };
 }
 
-function tighten(cell: Cell, op: number, verdict: number, rule: number): void {
-  if (!isStricter(verdict, cell.verdicts[op]!)) return;
-  cell.verdicts[op] = verdict;
+/** Has the cell tell these circumstances apart, too. */
+function heed(cell: Cell, conditions: number): void {
+  const [known, all] = [cell.conditions, cell.conditions | conditions];
+  if (all === known) return;
+  const copies = new Map(
+    subsetsOf(all).map((given) => {
+      const { verdicts, rules } = cell.sayings[given & known]!;
+      return [given, { verdicts: [...verdicts], rules: [...rules] }];
+    }),
+  );
+  cell.conditions = all;
+  cell.sayings = ALL_CIRCUMSTANCES.map((given) => copies.get(given & all)!);
+}
+
+/** What may be given of some circumstances. */
+export function subsetsOf(conditions: number): number[] {
+  return ALL_CIRCUMSTANCES.filter((given) => (given & ~conditions) === 0);
+}
+
+function tighten(saying: Saying, op: number, verdict: number, rule: number): void {
+  if (!isStricter(verdict, saying.verdicts[op]!)) return;
+  saying.verdicts[op] = verdict;
   // The posture's verdict has no rule to name: see evaluate.ts.
-  cell.rules[op] = verdict === VERDICT_POSTURE_BLOCK ? NO_RULE : rule;
+  saying.rules[op] = verdict === VERDICT_POSTURE_BLOCK ? NO_RULE : rule;
 }
 
 /** What of one source class is in force at a node. */

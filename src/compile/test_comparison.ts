@@ -13,7 +13,8 @@ import { compileImage } from "./compile.ts";
 import { evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
 import { PathHasher } from "./hash.ts";
 import { ImageReader, lookup } from "./lookup.ts";
-import { enforcedRules } from "./rules.ts";
+import { conditionsOf, enforcedRules } from "./rules.ts";
+import { subsetsOf } from "./scopes.ts";
 import { BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 const hasher = new PathHasher(KEYS);
@@ -29,8 +30,9 @@ export function say(verdict: number): string {
   return (verdict & SOURCE) === 0 ? name : `${name} by source`;
 }
 
-export function tell({ op, path, caller, parent }: Question): string {
-  return `${OP_CLASS_NAMES[op]} ${path} by ${caller}, child of ${parent}`;
+export function tell({ op, path, caller, parent, circumstances = 0 }: Question): string {
+  const given = ["", ", the owner", ", no terminal", ", the owner, no terminal"][circumstances]!;
+  return `${OP_CLASS_NAMES[op]} ${path} by ${caller}, child of ${parent}${given}`;
 }
 
 /** What a test asks: every combination. */
@@ -40,12 +42,18 @@ export interface Space {
   readonly sources: readonly string[];
 }
 
-export function* questions({ paths, ops, sources }: Space): Generator<Question> {
+/** `conditions`: circumstances that matter. */
+export function* questions(
+  { paths, ops, sources }: Space,
+  conditions = 0,
+): Generator<Question> {
   for (const path of paths) {
     for (const op of ops) {
       for (const caller of sources) {
         for (const parent of isParentJudged(op) ? sources : [caller]) {
-          yield { op, path, caller, parent };
+          for (const circumstances of subsetsOf(conditions)) {
+            yield { op, path, caller, parent, circumstances };
+          }
         }
       }
     }
@@ -57,7 +65,8 @@ export function assertSame(policies: readonly Policy[], posture: Posture, space:
   const { image, reader } = read(policies, posture);
   const rules = enforcedRules(policies);
   let count = 0;
-  for (const question of questions(space)) {
+  const conditions = rules.reduce((bits, { rule }) => bits | conditionsOf(rule), 0);
+  for (const question of questions(space, conditions)) {
     count++;
     const spec = evaluateRules(question, rules, posture);
     const { verdict, row } = lookup(reader, question);
@@ -70,7 +79,7 @@ export function assertSame(policies: readonly Policy[], posture: Posture, space:
   return count;
 }
 
-/** Adding Block rules to Block rules must open nothing, but for reading what a more specific readOnly rule names. */
+/** Adding Block rules to Block rules must open nothing, but for reading what a more specific readOnly rule names, and under circumstances. */
 export function assertMonotonic(
   fewer: readonly RuleText[],
   more: readonly RuleText[],

@@ -19,6 +19,8 @@ export interface RuleText {
   readonly at: string;
   readonly action?: Action;
   readonly readOnly?: boolean;
+  readonly ownerOnly?: boolean;
+  readonly terminalOnly?: boolean;
   readonly from?: readonly string[];
   readonly notEnforced?: string;
 }
@@ -31,6 +33,8 @@ export function rule(text: RuleText, index = 0): Rule {
     target,
     action: text.action ?? "Block",
     readOnly: text.readOnly ?? false,
+    ...(text.ownerOnly === true && { ownerOnly: true as const }),
+    ...(text.terminalOnly === true && { terminalOnly: true as const }),
     fromSource: text.from ?? [],
     severity: 5,
     tags: [],

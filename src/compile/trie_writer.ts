@@ -33,6 +33,7 @@ import {
   newNode,
   type Node,
   type Place,
+  type Saying,
   type Scopes,
 } from "./scopes.ts";
 
@@ -78,6 +79,12 @@ const NOWHERE: Node = newNode();
 const NO_MATCH: Matched = new Map();
 /** Entries of a lexer before its moves: what it is, and the classes of bytes. */
 export const LEXER_HEAD = 3;
+
+/** The cell of one facet, and VERDICT_SOURCE where it is that of rules with fromSource. */
+interface Decided {
+  readonly cell: Cell | undefined;
+  readonly flag: number;
+}
 
 /** Resolves rows and numbers nodes, walking the trie once from the root, and the patterns' states with it. */
 export class TrieWriter {
@@ -332,17 +339,23 @@ export class TrieWriter {
     return id;
   }
 
-  #resolve(decided: readonly { cell: Cell | undefined; flag: number }[]): Row {
+  #resolve(decided: readonly Decided[]): Row {
+    const conditions = decided.reduce((bits, { cell }) => bits | (cell?.conditions ?? 0), 0);
+    return this.#table.internFor(conditions, (given) => this.#sayingOf(decided, given));
+  }
+
+  #sayingOf(decided: readonly Decided[], given: number): Saying {
     const verdicts = [...this.#options.posture];
     const rules: number[] = Array(OP_CLASSES).fill(NO_RULE);
     decided.forEach(({ cell, flag }, facet) => {
       if (cell === undefined) return;
+      const saying = cell.sayings[given]!;
       for (const op of FACETS[facet]!) {
-        verdicts[op] = cell.verdicts[op]! | flag;
-        rules[op] = cell.rules[op]!;
+        verdicts[op] = saying.verdicts[op]! | flag;
+        rules[op] = saying.rules[op]!;
       }
     });
-    return this.#table.intern(verdicts, rules);
+    return { verdicts, rules };
   }
 }
 

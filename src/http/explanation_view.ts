@@ -1,5 +1,7 @@
 /** An answer of `explain` as JSON, the same from the agent and from `ankylo explain` by itself. */
 import {
+  IS_OWNER,
+  NO_TERMINAL,
   VERDICT_ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK,
@@ -51,7 +53,7 @@ export function explanationView(
   notInForce?: string,
 ) {
   const decisions = answer.explanations.map(decisionView);
-  const { guard, ask: { access, object, number, from, parent } } = answer;
+  const { guard, ask: { access, object, number, from, parent, circumstances } } = answer;
   const behindLink = number === undefined ? behindUsualLink(object) : undefined;
   const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(access);
   const outcomes: readonly Outcome[] = isGuarded
@@ -63,6 +65,8 @@ export function explanationView(
     access,
     object,
     ...{ from, parent },
+    owner: (circumstances & IS_OWNER) !== 0,
+    terminal: (circumstances & NO_TERMINAL) === 0,
     outcome: OUTCOMES[worst]!,
     decisions,
     others: answer.others.map(loserView),
@@ -100,6 +104,8 @@ function ruleView({ policy, rule }: RuleRef) {
     action: rule.action,
     target: targetText(rule.target),
     readOnly: rule.readOnly,
+    ownerOnly: rule.ownerOnly ?? false,
+    terminalOnly: rule.terminalOnly ?? false,
     fromSource: rule.fromSource,
     severity: rule.severity,
     message: rule.message,

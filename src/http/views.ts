@@ -116,6 +116,8 @@ function ruleView({ rule, state, reason }: RuleStatus) {
     target: targetText(rule.target),
     action: rule.action,
     readOnly: rule.readOnly,
+    ownerOnly: rule.ownerOnly ?? false,
+    terminalOnly: rule.terminalOnly ?? false,
     fromSource: rule.fromSource,
     severity: rule.severity,
     tags: rule.tags,

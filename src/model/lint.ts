@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import type { Diagnostic } from "./diagnostic.ts";
 import type { Policy } from "./policy.ts";
-import { type Rule, ruleField, targetText } from "./rule.ts";
+import { conditionText, type Rule, ruleField, targetText } from "./rule.ts";
 import { neverSelects } from "./selector_sets.ts";
 
 /** Directories that are links in most images, with what they point to: Debian, Ubuntu and Fedora merge /usr. */
@@ -144,8 +144,8 @@ function isCovered(rule: Rule, path: string, trees: Trees): boolean {
   for (let directory = path;; directory = dirname(directory)) {
     const deciding = trees.get(treeKey(rule, directory));
     if (deciding !== undefined) {
-      return deciding.some(({ action, readOnly }) =>
-        action === rule.action && readOnly === rule.readOnly
+      return deciding.some((other) =>
+        other.action === rule.action && conditionText(other) === conditionText(rule)
       );
     }
     if (directory === "/") return false;

@@ -45,13 +45,15 @@ const CASES: [spec: string, named: string[]][] = [
   ]],
   [`file: {matchDirectories: [${USR}, {dir: /bin/, action: Audit}]}`, ['"/usr/bin/"']],
   [`file: {matchDirectories: [${USR}, {dir: /bin/, readOnly: true}]}`, ['"/usr/bin/"']],
+  [`file: {matchDirectories: [${USR}, {dir: /bin/, ownerOnly: true}]}`, ['"/usr/bin/"']],
   [`file: {matchDirectories: [${USR}, {dir: /bin/, fromSource: [{path: /a}]}]}`, ['"/usr/bin/"']],
   [
     `file: {matchDirectories: [${USR}, {dir: /usr/bin/, recursive: true, action: Allow}],
       matchPaths: [{path: /bin/sh}]}`,
     ['"/usr/bin/sh"'],
   ],
-  ["process: {matchPaths: [{path: /bin/sh, ownerOnly: true}]}", []],
+  ["process: {matchPaths: [{path: /bin/sh, allowedArgs: [-c]}]}", []],
+  ["process: {matchPaths: [{path: /bin/sh, ownerOnly: true}]}", ['"/usr/bin/sh"']],
   ["network: {matchProtocols: [{protocol: tcp}]}", []],
 ];
 

@@ -155,17 +155,11 @@ Deno.test("parsePolicies() takes the longest name and the deepest path", () => {
 });
 
 const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
-  ["process: {matchPaths: [{path: /x, ownerOnly: true}]}", /ownerOnly/],
-  ["process: {matchPaths: [{path: /x, ownerOnly: yes}]}", /ownerOnly/],
-  ["process: {matchPaths: [{path: /x, pts: false}]}", /pts: false/],
   ["process: {matchPaths: [{path: /x, allowedArgs: [-l]}]}", /allowedArgs/],
-  ["process: {matchPaths: [{path: /x, ownerOnly: true, pts: false}]}", /ownerOnly and pts: false/],
+  ["process: {matchPaths: [{execname: x, allowedArgs: [a]}]}", /execname and allowedArgs/],
   ["process: {matchPaths: [{execname: x}]}", /execname/],
   ["process: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
-  ["process: {matchDirectories: [{dir: /x/, ownerOnly: true}]}", /ownerOnly/],
-  ["file: {matchPaths: [{path: /x, ownerOnly: true}]}", /ownerOnly/],
   ["file: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
-  ["network: {matchProtocols: [{protocol: tcp, pts: false}]}", /pts: false/],
   ["network: {matchDNSQueries: [{domain: example.com}]}", /DNS rules/],
   ["syscalls: {matchSyscalls: [{syscall: []}]}", /names no system call/],
   [
@@ -189,7 +183,10 @@ for (const [spec, reason] of NOT_ENFORCED) {
 for (
   const spec of [
     "process: {matchPaths: [{path: /x, ownerOnly: false, pts: true, allowedArgs: []}]}",
-    "file: {matchDirectories: [{dir: /x/, recursive: true, readOnly: true}]}",
+    "process: {matchPaths: [{path: /x, ownerOnly: yes, pts: no}]}",
+    "file: {matchPaths: [{path: /x, pts: false}]}",
+    "network: {matchProtocols: [{protocol: tcp, pts: false}]}",
+    "file: {matchDirectories: [{dir: /x/, recursive: true, readOnly: true, ownerOnly: true}]}",
     "network: {matchProtocols: [{protocol: tcp, pts: true, fromSource: [{path: /x}]}]}",
     "capabilities: {matchCapabilities: [{capability: CAP_BPF, fromSource: [{path: /x}]}]}",
   ]

@@ -58,6 +58,10 @@ export interface Rule {
   readonly target: RuleTarget;
   readonly action: Action;
   readonly readOnly: boolean;
+  /** Whether the owner of the file is exempt (of a name that is not there yet, of its directory). */
+  readonly ownerOnly?: true;
+  /** `pts: false`: it is about processes with a controlling terminal only, which an Allow refuses. */
+  readonly terminalOnly?: true;
   /** Absolute paths of executables; empty: every source. Those of system calls, which may be directories, are in the target. */
   readonly fromSource: readonly string[];
   /** 1..10, or 0 when the user gave none. */
@@ -101,4 +105,20 @@ export function targetText(target: RuleTarget): string {
 function syscallText({ syscalls, object }: SyscallTarget): string {
   const calls = syscalls.join(",");
   return object === undefined ? calls : `${calls} ${targetText(object)}`;
+}
+
+/** What the rule says beside its target: ` (read only)`, ` (owner only)`; mostly nothing. */
+export function conditionText(
+  { readOnly, ownerOnly, terminalOnly }: {
+    readonly readOnly: boolean;
+    readonly ownerOnly?: boolean;
+    readonly terminalOnly?: boolean;
+  },
+): string {
+  const words = [
+    ...(readOnly ? [" (read only)"] : []),
+    ...(ownerOnly === true ? [" (owner only)"] : []),
+    ...(terminalOnly === true ? [" (on a terminal)"] : []),
+  ];
+  return words.join("");
 }

@@ -74,6 +74,9 @@ function readList(
       // System calls are audited whatever is written.
       ...(group === "syscalls" && { action: "Audit" as const }),
       readOnly: childBoolean(tree, "readOnly") ?? false,
+      ...(childBoolean(tree, "ownerOnly") === true && { ownerOnly: true as const }),
+      // Absent and true mean the same.
+      ...(childBoolean(tree, "pts") === false && { terminalOnly: true as const }),
       // Those of system calls may be directories, and are in the target.
       fromSource: group === "syscalls" ? [] : readSources(item),
       where: tree.where,
@@ -115,9 +118,6 @@ function actionOf(word: string): Action {
  */
 function lackedBy(tree: Tree): string[] {
   const lacks: string[] = [];
-  if (childBoolean(tree, "ownerOnly") === true) lacks.push("ownerOnly");
-  // Absent and true mean the same.
-  if (childBoolean(tree, "pts") === false) lacks.push("pts: false");
   if (childTexts(tree, "allowedArgs").length > 0) lacks.push("allowedArgs");
   return lacks;
 }

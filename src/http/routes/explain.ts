@@ -1,5 +1,6 @@
 /** Why something passes or fails in a container: `ankylo explain` asks this. */
 import type { Hono } from "hono";
+import { IS_OWNER, NO_TERMINAL } from "../../../ffi/generated/agent_api.ts";
 import { ACCESSES, type Answer, type Ask, readAsk } from "../../compile/explain.ts";
 import type { RuleRef } from "../../compile/rules.ts";
 import { policyKey } from "../../model/policy.ts";
@@ -9,7 +10,15 @@ import { badParameter, didYouMean, readTexts, requireAccept } from "../negotiate
 import { ProblemError } from "../problem.ts";
 import type { AgentState, WorkloadStatus } from "../state.ts";
 
-const PARAMETERS = ["container", "access", "object", "from", "parent"] as const;
+const PARAMETERS = [
+  "container",
+  "access",
+  "object",
+  "from",
+  "parent",
+  "owner",
+  "terminal",
+] as const;
 
 export function addExplainRoute(app: Hono, state: AgentState): void {
   app.get("/v1/explain", (c) => {
@@ -36,10 +45,19 @@ function required(texts: Texts, name: (typeof PARAMETERS)[number]): string {
   );
 }
 
+/** A parameter that is `true` or `false`. */
+function isSet(texts: Texts, name: "owner" | "terminal", otherwise: boolean): boolean {
+  const text = texts[name] ?? String(otherwise);
+  if (text === "true" || text === "false") return text === "true";
+  throw badParameter(`${name}: must be "true" or "false": current value is "${shorten(text)}"`);
+}
+
 function askOf(texts: Texts): Ask {
   const [access, object] = [required(texts, "access"), required(texts, "object")];
+  const circumstances = (isSet(texts, "owner", false) ? IS_OWNER : 0) |
+    (isSet(texts, "terminal", true) ? 0 : NO_TERMINAL);
   try {
-    return readAsk({ ...texts, access, object });
+    return readAsk({ ...texts, access, object, circumstances });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const [message, hint] = error.message.split("\n  hint: ");

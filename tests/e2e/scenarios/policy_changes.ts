@@ -21,7 +21,7 @@ spec:
   action: Block
 `;
 
-const ownerOnly = `
+const onlyWithArguments = `
 apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
 metadata:
@@ -30,10 +30,12 @@ spec:
   selector:
     matchLabels:
       kubearmor.io/container.name: web
+  process:
+    matchPaths:
+      - path: /bin/arch
+        allowedArgs: [-h]
   file:
     matchPaths:
-      - path: /etc/shadow
-        ownerOnly: true
       - path: /etc/group
   action: Block
 `;
@@ -83,7 +85,7 @@ scenario({
   name: "policy changes",
   policies: {
     "date.yaml": block("deny-date", "/bin/date"),
-    "not-yet.yaml": ownerOnly,
+    "not-yet.yaml": onlyWithArguments,
     "everywhere.yaml": everywhere,
     "spare": block("deny-uname", "/bin/uname"),
     "spare-pwd": block("deny-pwd", "/bin/pwd"),
@@ -101,8 +103,8 @@ scenario({
     refused("a policy that was there at the start is in force", "/bin/date", "deny-date"),
 
     runs(
-      "a rule with ownerOnly, which is not enforced yet, refuses nothing",
-      "/bin/cat /etc/shadow",
+      "a rule with allowedArgs, which is not enforced yet, refuses nothing",
+      "/bin/arch",
     ),
     {
       claim: "its neighbour in the same policy is enforced",
@@ -112,12 +114,12 @@ scenario({
     onHost(
       "ankylo status names the rule that is not enforced, and why",
       "ankylo status",
-      /\/etc\/shadow.*not enforced: .*ownerOnly/,
+      /\/bin\/arch.*not enforced: .*allowedArgs/,
     ),
     onHost(
       "the HTTP API names the rule that is not enforced, and why",
       "curl -s $agent_url/v1/policies/not-yet",
-      /"target":"\/etc\/shadow".*?"state":"not enforced","reason":"[^"]*ownerOnly/,
+      /"target":"\/bin\/arch".*?"state":"not enforced","reason":"[^"]*allowedArgs/,
     ),
     onHost(
       "the HTTP API says which containers a policy selects",

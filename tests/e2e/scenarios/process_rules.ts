@@ -1,7 +1,8 @@
-/** Process rules: by path, by directory, by the program that starts another; Block and Audit; what an alert inherits. */
+/** Process rules: by path, by directory, by the program that starts another, by owner and terminal (of files, too); Block and Audit; what an alert inherits. */
 
 import { DENIED, makeTool } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
+import { compileTool } from "../tools/compile.ts";
 
 const denied = { ...DENIED, Operation: "Process" };
 const passed = { Operation: "Process", Action: "Audit", Result: "Passed" };
@@ -65,6 +66,144 @@ spec:
       - path: /etc/shadow
 `;
 
+/** What is the user's own, whose number is 1000, and nobody else's; and what no one touches who has a terminal. */
+const owners = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: owners-only
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: mine
+  process:
+    matchPaths:
+      - path: /home/tool
+        ownerOnly: true
+      - path: /home/typed-tool
+        pts: false
+  file:
+    matchPaths:
+      - path: /home/key
+        ownerOnly: true
+      - path: /home/page
+        ownerOnly: true
+        readOnly: true
+      - path: /home/seen
+        ownerOnly: true
+        action: Audit
+      - path: /home/root
+        ownerOnly: true
+      - path: /home/typed
+        pts: false
+    matchDirectories:
+      - dir: /home/drop/
+        recursive: true
+        ownerOnly: true
+`;
+
+const prepareHome = [
+  "mkdir -p /home/drop /tmp && cd /home",
+  makeTool("/home/tool"),
+  makeTool("/home/typed-tool"),
+  "for f in key page seen root typed /tmp/x; do echo text >$f; done",
+  "chown 1000 tool key page seen drop && chmod 666 key page seen root && chmod 777 . drop",
+].join(" && ");
+
+const ROOT = 0;
+const OWNER = 1000;
+const OTHER = 2000;
+
+/** Claim, who tries, what they run, the object, and what it takes for the control to leave all as it was. */
+const othersActs: [claim: string, user: number, run: string, object: string, restore?: string][] = [
+  ["does not let root execute a program of somebody", ROOT, "/home/tool", "/home/tool"],
+  ["does not let root read a file of somebody", ROOT, "/bin/cat /home/key", "/home/key"],
+  ["does not let another user write it", OTHER, "echo x >>/home/key", "/home/key"],
+  ["with readOnly does not let others read", ROOT, "/bin/cat /home/page", "/home/page"],
+  [
+    "does not let root make itself the owner of the file",
+    ROOT,
+    "/bin/chown 0 /home/key",
+    "/home/key",
+    "/bin/chown 1000 /home/key",
+  ],
+  [
+    "does not let root make itself the owner of the program",
+    ROOT,
+    "/bin/chown 0 /home/tool",
+    "/home/tool",
+    "/bin/chown 1000 /home/tool",
+  ],
+  [
+    "does not let root put a file of its own there",
+    ROOT,
+    "/bin/mv /tmp/x /home/key",
+    "/home/key",
+    "/bin/chown 1000 /home/key && /bin/chmod 666 /home/key",
+  ],
+  [
+    "of a new name asks for the owner of its directory",
+    OTHER,
+    "echo x >/home/drop/new",
+    "/home/drop/new",
+    "/bin/rm /home/drop/new",
+  ],
+  [
+    "does not take who is root in a user namespace for root",
+    OTHER,
+    "unshare -Ur /bin/cat /home/root",
+    "/home/root",
+  ],
+];
+
+const ownActs: [claim: string, user: number, run: string][] = [
+  ["lets the owner execute the program", OWNER, "/home/tool"],
+  ["lets the owner read and write the file", OWNER, "cat /home/key && echo x >>/home/key"],
+  ["with readOnly lets the owner read", OWNER, "/bin/cat /home/page"],
+  ["of a new name lets the directory's owner make it", OWNER, "echo x >/home/drop/mine"],
+  ["knows root as the owner of what is root's", ROOT, "/bin/cat /home/root"],
+  ["lets the owner pass untold where it audits others", OWNER, "/bin/cat /home/seen"],
+];
+
+const ownerAlert = (object: string) => ({
+  ...{ ...DENIED, PolicyName: "owners-only" },
+  Resource: new RegExp(`^${object}( |$)`),
+});
+
+const ownerActs: Act[] = [
+  ...ownActs.map(([claim, user, run]): Act => ({
+    ...{ claim: `ownerOnly ${claim}`, in: "mine", user, run, expect: "ok" },
+  })),
+  ...othersActs.map(([claim, user, run, object, restore]): Act => ({
+    ...{ claim: `ownerOnly ${claim}`, in: "mine", user, run, expect: "EACCES" },
+    alert: ownerAlert(object),
+    control: { in: "free", run: restore === undefined ? run : `${run} && ${restore}` },
+  })),
+  {
+    ...{ claim: "ownerOnly with readOnly does not let the owner write", in: "mine", user: OWNER },
+    ...{ run: "echo x >>/home/page", expect: "EACCES", control: "free" },
+    alert: ownerAlert("/home/page"),
+  },
+  ...[["executes", "/home/typed-tool", ""], ["reads", "/home/typed", "/bin/cat "]].flatMap(
+    ([does, path, program]): Act[] => [
+      {
+        ...{ claim: `pts: false refuses who ${does} it on a terminal`, in: "mine" },
+        ...{ run: `/files/terminal ${program}${path}`, expect: "EACCES", control: "free" },
+        alert: { ...ownerAlert(path!), TTY: /^pts\d+$/ },
+      },
+      {
+        ...{ claim: `pts: false lets pass who ${does} it without one`, in: "mine" },
+        ...{ run: `${program}${path}`, expect: "ok" },
+      },
+    ],
+  ),
+  {
+    claim: "ownerOnly with Audit tells who else reads",
+    ...{ in: "mine", user: OTHER, run: "/bin/cat /home/seen", expect: "ok" },
+    alert: { ...passed, Operation: "File", PolicyName: "owners-only", Resource: "/home/seen" },
+  },
+];
+
 const prepare = [
   "mkdir -p /opt/flat/below /opt/deep/a/b /opt/tools",
   ...["/opt/flat/tool", "/opt/flat/below/tool", "/opt/deep/tool", "/opt/deep/a/b/tool"].map(
@@ -127,15 +266,19 @@ scenario({
     "block.yaml": everyForm("Block"),
     "audit.yaml": everyForm("Audit"),
     "words.yaml": inherited,
+    "owners.yaml": owners,
   },
   containers: {
     block: { prepare },
     audit: { prepare },
     words: { labels: { app: "words" } },
-    free: { prepare },
+    mine: { prepare: prepareHome },
+    free: { prepare: `${prepare} && ${prepareHome}` },
   },
+  files: [await compileTool("terminal")],
   acts: [
     ...formActs,
+    ...ownerActs,
     {
       claim: "a program entered from outside is refused like any other",
       in: "block",
