@@ -2,8 +2,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  IS_OWNER,
-  NO_TERMINAL,
   OP_CLASSES,
   OP_DELETE,
   OP_EXEC,
@@ -19,36 +17,23 @@ import {
   VERDICT_POSTURE_BLOCK as POSTURE_BLOCK,
   VERDICT_SOURCE as SOURCE,
 } from "../../ffi/generated/agent_api.ts";
-import type { Posture } from "../model/posture.ts";
 import { compileImage } from "./compile.ts";
 import { evaluate } from "./evaluate.ts";
 import { lookup } from "./lookup.ts";
 import {
   assertMonotonic,
   assertSame,
+  assertVector,
   questions,
   read,
-  say,
   type Space,
   tell,
+  type Vector,
 } from "./test_comparison.ts";
 import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 /** More runs find more: FAST_CHECK_RUNS=5000 for a long look. */
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
-
-type Asks = [op: number, path: string, verdict: number, caller?: string, parent?: string][];
-
-interface Vector {
-  name: string;
-  rules: RuleText[];
-  posture?: Posture;
-  asks: Asks;
-  /** What the owner of the object is told, on a terminal. */
-  owners?: Asks;
-  /** What others are told who have no terminal. */
-  withoutTerminal?: Asks;
-}
 
 const about = (group: "process" | "file") => (at: string, more: Partial<RuleText> = {}) => {
   return { group, at, ...more };
@@ -56,7 +41,7 @@ const about = (group: "process" | "file") => (at: string, more: Partial<RuleText
 const process = about("process");
 const file = about("file");
 
-/** By number: upstream's documented behaviour, BPF enforcer. The numbers left out are about arguments, network. */
+/** By number: upstream's documented behaviour, BPF enforcer. The numbers left out are in conditions_test.ts, or about arguments and network. */
 const VECTORS: Vector[] = [
   {
     name: "1: a blocked path is not executed",
@@ -152,114 +137,6 @@ const VECTORS: Vector[] = [
     name: "11: Allow with readOnly refuses to write even if the posture is audit",
     rules: [file("/p", { action: "Allow", readOnly: true })],
     asks: [[OP_WRITE, "/p", POSTURE_BLOCK], [OP_WRITE, "/q", POSTURE_AUDIT]],
-  },
-  {
-    name: "12: a file for its owner only",
-    rules: [file("/p", { ownerOnly: true })],
-    asks: [[OP_READ, "/p", DENY], [OP_WRITE, "/p", DENY], [OP_READ, "/q", NONE]],
-    owners: [[OP_READ, "/p", ALLOW], [OP_WRITE, "/p", ALLOW], [OP_READ, "/q", NONE]],
-  },
-  {
-    name: "13: a program for its owner only",
-    rules: [process("/p", { ownerOnly: true })],
-    asks: [[OP_EXEC, "/p", DENY], [OP_LOAD, "/p", DENY], [OP_READ, "/p", NONE]],
-    owners: [[OP_EXEC, "/p", ALLOW], [OP_LOAD, "/p", ALLOW], [OP_READ, "/p", NONE]],
-  },
-  {
-    name:
-      "ownerOnly in an allow-list refuses others whatever the posture, and the owner asks no posture",
-    rules: [
-      process("/p", { action: "Allow", ownerOnly: true }),
-      file("/d//", { ownerOnly: true }),
-      file("/x", { action: "Allow" }),
-    ],
-    asks: [
-      [OP_EXEC, "/p", POSTURE_BLOCK],
-      [OP_EXEC, "/q", POSTURE_AUDIT],
-      [OP_READ, "/d/y", DENY],
-      [OP_READ, "/y", POSTURE_AUDIT],
-    ],
-    owners: [
-      [OP_EXEC, "/p", ALLOW],
-      [OP_EXEC, "/q", POSTURE_AUDIT],
-      [OP_READ, "/d/y", ALLOW],
-      [OP_READ, "/y", POSTURE_AUDIT],
-    ],
-  },
-  {
-    name: "ownerOnly with readOnly: the owner reads, others nothing",
-    rules: [
-      file("/p", { ownerOnly: true, readOnly: true }),
-      file("/q", { action: "Audit", ownerOnly: true, readOnly: true }),
-    ],
-    asks: [[OP_READ, "/p", DENY], [OP_WRITE, "/p", DENY], [OP_READ, "/q", VERDICT_AUDIT]],
-    owners: [
-      [OP_READ, "/p", ALLOW],
-      [OP_WRITE, "/p", DENY],
-      [OP_DELETE, "/p", DENY],
-      [OP_READ, "/q", ALLOW],
-      [OP_WRITE, "/q", VERDICT_AUDIT],
-    ],
-  },
-  {
-    name: "ownerOnly beside a rule without it on the identical selector: the stricter for each",
-    rules: [
-      file("/p", { ownerOnly: true }),
-      file("/p", { action: "Audit" }),
-      file("/q", { ownerOnly: true, action: "Audit" }),
-      file("/q"),
-    ],
-    asks: [[OP_READ, "/p", DENY], [OP_READ, "/q", DENY]],
-    owners: [[OP_READ, "/p", VERDICT_AUDIT], [OP_READ, "/q", DENY]],
-  },
-  {
-    name: "ownerOnly is asked where the rule decides, and not where another does",
-    rules: [
-      file("/d//", { ownerOnly: true }),
-      file("/d/x"),
-      file("/d/y", { from: ["/sbin/init"], ownerOnly: true }),
-    ],
-    asks: [
-      [OP_READ, "/d/z", DENY],
-      [OP_READ, "/d/x", DENY],
-      [OP_READ, "/d/y", DENY | SOURCE],
-      [OP_READ, "/d/y", DENY, "/bin/cat"],
-    ],
-    owners: [[OP_READ, "/d/z", ALLOW], [OP_READ, "/d/x", DENY], [OP_READ, "/d/y", ALLOW | SOURCE]],
-  },
-  {
-    name: "14: a program on terminals only",
-    rules: [process("/p", { terminalOnly: true })],
-    asks: [[OP_EXEC, "/p", DENY], [OP_EXEC, "/q", NONE]],
-    owners: [[OP_EXEC, "/p", DENY]],
-    withoutTerminal: [[OP_EXEC, "/p", ALLOW], [OP_EXEC, "/q", NONE]],
-  },
-  {
-    name: "pts with other conditions and actions",
-    rules: [
-      file("/a", { terminalOnly: true, ownerOnly: true }),
-      file("/r", { terminalOnly: true, readOnly: true }),
-      file("/s", { terminalOnly: true, action: "Audit" }),
-      process("/l", { terminalOnly: true, action: "Allow" }),
-      file("/d//", { terminalOnly: true }),
-      file("/d//", { ownerOnly: true }),
-    ],
-    asks: [
-      [OP_READ, "/a", DENY],
-      [OP_READ, "/r", ALLOW],
-      [OP_WRITE, "/r", DENY],
-      [OP_READ, "/s", VERDICT_AUDIT],
-      [OP_EXEC, "/l", POSTURE_BLOCK],
-      [OP_READ, "/d/x", DENY],
-    ],
-    owners: [[OP_READ, "/a", ALLOW], [OP_EXEC, "/l", POSTURE_BLOCK], [OP_READ, "/d/x", DENY]],
-    withoutTerminal: [
-      [OP_READ, "/a", ALLOW],
-      [OP_WRITE, "/r", ALLOW],
-      [OP_READ, "/s", ALLOW],
-      [OP_EXEC, "/l", ALLOW],
-      [OP_READ, "/d/x", DENY],
-    ],
   },
   {
     name: "16: a directory that is not recursive covers itself and its children",
@@ -366,25 +243,8 @@ const VECTORS: Vector[] = [
   },
 ];
 
-for (const { name, rules, posture = AUDIT, asks, owners = [], withoutTerminal = [] } of VECTORS) {
-  Deno.test(`precedence ${name}`, () => {
-    const policies = [policy("p", ...rules)];
-    const image = read(policies, posture);
-    const given = (asks: Asks, circumstances: number) =>
-      asks.map((ask) => ({ ask, circumstances }));
-    const questions = [
-      ...given(asks, 0),
-      ...given(owners, IS_OWNER),
-      ...given(withoutTerminal, NO_TERMINAL),
-    ];
-    for (const { ask, circumstances } of questions) {
-      const [op, path, verdict, caller = "/sbin/init", parent = "/sbin/init"] = ask;
-      const question = { op, path, caller, parent, circumstances };
-      const spec = evaluate(question, policies, posture);
-      assert.equal(say(spec.verdict), say(verdict), `evaluate() ${tell(question)}`);
-      assert.equal(say(lookup(image.reader, question).verdict), say(verdict), tell(question));
-    }
-  });
+for (const vector of VECTORS) {
+  Deno.test(`precedence ${vector.name}`, () => assertVector(vector));
 }
 
 const NAMES = ["a", "b"];

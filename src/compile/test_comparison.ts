@@ -1,6 +1,8 @@
 /** Asks the image and the specification the same questions. */
 import assert from "node:assert/strict";
 import {
+  IS_OWNER,
+  NO_TERMINAL,
   OP_CLASS_NAMES,
   OP_READ,
   VERDICT_BLOCK as DENY,
@@ -10,12 +12,12 @@ import {
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { compileImage } from "./compile.ts";
-import { evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
+import { evaluate, evaluateRules, isParentJudged, type Question } from "./evaluate.ts";
 import { PathHasher } from "./hash.ts";
 import { ImageReader, lookup } from "./lookup.ts";
 import { conditionsOf, enforcedRules } from "./rules.ts";
 import { subsetsOf } from "./scopes.ts";
-import { BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 const hasher = new PathHasher(KEYS);
 
@@ -28,6 +30,46 @@ export function read(policies: readonly Policy[], posture: Posture) {
 export function say(verdict: number): string {
   const name = VERDICT_NAMES[verdict & ~SOURCE]!;
   return (verdict & SOURCE) === 0 ? name : `${name} by source`;
+}
+
+export type Asks = [
+  op: number,
+  path: string,
+  verdict: number,
+  caller?: string,
+  parent?: string,
+][];
+
+/** Rules, and what they answer. */
+export interface Vector {
+  name: string;
+  rules: RuleText[];
+  posture?: Posture;
+  asks: Asks;
+  /** What the owner of the object is told, on a terminal. */
+  owners?: Asks;
+  /** What others are told who have no terminal. */
+  withoutTerminal?: Asks;
+}
+
+/** Both the specification and the image give these answers. */
+export function assertVector(vector: Vector): void {
+  const { rules, posture = AUDIT, asks, owners = [], withoutTerminal = [] } = vector;
+  const policies = [policy("p", ...rules)];
+  const image = read(policies, posture);
+  const given = (asks: Asks, circumstances: number) => asks.map((ask) => ({ ask, circumstances }));
+  const questions = [
+    ...given(asks, 0),
+    ...given(owners, IS_OWNER),
+    ...given(withoutTerminal, NO_TERMINAL),
+  ];
+  for (const { ask, circumstances } of questions) {
+    const [op, path, verdict, caller = "/sbin/init", parent = "/sbin/init"] = ask;
+    const question = { op, path, caller, parent, circumstances };
+    const spec = evaluate(question, policies, posture);
+    assert.equal(say(spec.verdict), say(verdict), `evaluate() ${tell(question)}`);
+    assert.equal(say(lookup(image.reader, question).verdict), say(verdict), tell(question));
+  }
 }
 
 export function tell({ op, path, caller, parent, circumstances = 0 }: Question): string {
