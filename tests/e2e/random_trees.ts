@@ -4,6 +4,8 @@
  */
 
 import {
+  IS_OWNER,
+  NO_TERMINAL,
   OP_READ,
   OP_WRITE,
   VERDICT_BLOCK,
@@ -64,22 +66,24 @@ export function randomTree(
       : random.pick(tree.entries);
     const mode = entry.isDirectory ? "r" : random.pick(["r", "r", "w", "b"] as const);
     const asker = random.pick(ASKERS);
-    const expected = answer(entry.path, mode, `/s/${asker}`) ? "x" : ".";
+    const expected = answer(entry, mode, `/s/${asker}`) ? "x" : ".";
     return `${asker} ${mode} ${expected} ${hex(entry.path)}\n`;
   });
   return { build: tree.lines.join(""), policies, questions: questions.join("") };
 }
 
-/** Returns a function that tells whether an open is refused. */
+/** Returns a function that tells whether an open by root, without a terminal, is refused. */
 function specification(yaml: string, posture: Posture) {
   const { policies, diagnostics } = parsePolicies(yaml, "random.yaml");
   const errors = diagnostics.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new Error(`Random policy: ${JSON.stringify(errors[0])}`);
   const rules = enforcedRules(policies);
-  return (path: string, mode: "r" | "w" | "b", caller: string): boolean => {
+  return ({ path, isAnothers }: Entry, mode: "r" | "w" | "b", caller: string): boolean => {
+    const circumstances = NO_TERMINAL | (isAnothers ? 0 : IS_OWNER);
     const ops = { r: [OP_READ], w: [OP_WRITE], b: [OP_READ, OP_WRITE] }[mode];
     return ops.some((op) => {
-      const { verdict } = evaluateRules({ op, path, caller, parent: caller }, rules, posture);
+      const question = { op, path, caller, parent: caller, circumstances };
+      const { verdict } = evaluateRules(question, rules, posture);
       const plain = verdict & ~VERDICT_SOURCE;
       return plain === VERDICT_BLOCK || plain === VERDICT_POSTURE_BLOCK;
     });
@@ -91,6 +95,8 @@ interface Entry {
   isDirectory: boolean;
   /** Number of the mount that it lies in. */
   mount: number;
+  /** Whether another user than root owns it. */
+  isAnothers: boolean;
 }
 
 /** Grows a tree and writes down how it is made. */
@@ -134,7 +140,7 @@ class Tree {
     if (path.split("/").length > DEPTH_MAX + 10 || !this.#add(kind, path, parent.mount)) return;
     if (kind === "f" || !this.#random.chance(0.1)) return;
     this.lines.push(`t ${hex(path)}\n`);
-    this.entries.at(-1)!.mount = ++this.#mounts;
+    Object.assign(this.entries.at(-1)!, { mount: ++this.#mounts, isAnothers: false });
   }
 
   /** Shows a directory's mount below it at a second place: a bind mount, or as the lower layer of an overlay. */
@@ -146,22 +152,26 @@ class Tree {
     const target = `${ROOT}/${kind}${this.#mounts}`;
     this.#add("d", target, 0);
     this.lines.push(`${kind} ${hex(source.path)} ${hex(target)}\n`);
-    this.entries.at(-1)!.mount = ++this.#mounts;
+    // An overlay's root is that of its upper layer.
+    const isAnothers = kind === "b" && source.isAnothers;
+    Object.assign(this.entries.at(-1)!, { mount: ++this.#mounts, isAnothers });
     const shown = this.entries.filter((entry) =>
       entry.path.startsWith(`${source.path}/`) && entry.mount === source.mount
     );
-    for (const { path, isDirectory } of shown) {
+    for (const { path, isDirectory, isAnothers } of shown) {
       const alias = target + path.slice(source.path.length);
       this.#paths.add(alias);
-      this.entries.push({ path: alias, isDirectory, mount: this.#mounts });
+      this.entries.push({ path: alias, isDirectory, mount: this.#mounts, isAnothers });
     }
   }
 
   #add(kind: "d" | "f", path: string, mount: number): boolean {
     if (this.#paths.has(path)) return false;
     this.#paths.add(path);
-    this.entries.push({ path, isDirectory: kind === "d", mount });
+    const isAnothers = this.#random.chance(0.3);
+    this.entries.push({ path, isDirectory: kind === "d", mount, isAnothers });
     this.lines.push(`${kind} ${hex(path)}\n`);
+    if (isAnothers) this.lines.push(`c ${hex(path)}\n`);
     return true;
   }
 }
@@ -227,6 +237,8 @@ function ruleText(random: Random, { at, list, recursive }: RuleSketch, action: s
     ...target,
     action,
     ...random.chance(0.25) ? { readOnly: true } : {},
+    ...random.chance(0.25) ? { ownerOnly: true } : {},
+    ...random.chance(0.1) ? { pts: false } : {},
     ...sources.length > 0 ? { fromSource: sources.map((name) => ({ path: `/s/${name}` })) } : {},
   });
   return { list, text };

@@ -2,7 +2,8 @@
 // Makes a random tree and asks the kernel about it; tests/e2e/random_trees.ts writes both files and says what to expect.
 //
 //   compare build FILE             lines "d PATH" directory, "f PATH" file, "t PATH" tmpfs on it, "b PATH PATH" bind mount of
-//                                  the first at the second, "o PATH PATH" overlay of the first at the second
+//                                  the first at the second, "o PATH PATH" overlay of the first at the second, "c PATH" gives it
+//                                  to another user
 //   compare free FILE              opens what the questions name: all must work, whoever asks
 //   compare ask SOURCE FILE        lines "SOURCE MODE EXPECTED PATH": MODE r, w or b for both; EXPECTED . for opened, x for
 //                                  refused with EACCES. Asks those of this source
@@ -98,6 +99,15 @@ static void make_file(char *path)
 		close(directory);
 }
 
+static void give_away(char *path)
+{
+	int directory = shorten(&path);
+
+	must("chown", fchownat(directory, path, 1000, 1000, 0));
+	if (directory != AT_FDCWD)
+		close(directory);
+}
+
 /* A short name for a path of any length, as long as the program runs. */
 static const char *short_name(char *path, char name[32])
 {
@@ -132,6 +142,9 @@ static void build_line(char kind, char *path, char *second)
 		break;
 	case 'f':
 		make_file(path);
+		break;
+	case 'c':
+		give_away(path);
 		break;
 	case 't':
 		must("tmpfs", mount("tree", short_name(path, name), "tmpfs", 0, NULL));
