@@ -92,7 +92,10 @@ async function buildTarget(target: Target): Promise<void> {
   console.error(`build: ${target.binary}: ${(size / 1e6).toFixed(1)} MB, by ${packaging}`);
 }
 
-/** Bundles main.ts with all it imports; what the packaging adds is evaluated first. */
+/**
+ * Bundles main.ts with all it imports; what the packaging adds is evaluated first. Not minified: esbuild then takes a `using` that
+ * is named once for a mere value, and what it holds is never closed.
+ */
 async function bundle(packaging: Packaging, { mark, binary }: Target): Promise<Uint8Array> {
   const name = `${packaging.replace(" ", "_")}_${binary.split("/").at(-1)}`;
   const [entry, product, output] = ["entry", "product", "bundle"].map((kind) => `${kind}_${name}`);

@@ -116,9 +116,16 @@ function refusedHook(shim: Shim): string | undefined {
 }
 
 /** SHA-256 of the programs. */
-export function buildIdOf({ main, onDemand }: ProgramObjects): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash("sha256").update(main).update(onDemand).digest());
+export function buildIdOf(objects: ProgramObjects): Uint8Array<ArrayBuffer> {
+  const { main, onDemand } = objects;
+  const id = buildIds.get(objects) ??
+    new Uint8Array(createHash("sha256").update(main).update(onDemand).digest());
+  buildIds.set(objects, id);
+  return id.slice();
 }
+
+/** A start asks three times, and 700 KB take some 25 M instructions where the processor has none for SHA. */
+const buildIds = new WeakMap<ProgramObjects, Uint8Array<ArrayBuffer>>();
 
 const CONTROLLERS: Readonly<Record<CgroupHierarchy["controller"], number>> = {
   unified: CGROUP_UNIFIED,

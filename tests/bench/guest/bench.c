@@ -20,6 +20,8 @@
 
 #define ROUNDS_MAX 256
 #define LINE_MAX_BYTES 4096
+/* Long enough for a container to be asking. */
+#define ASKING_MS 20
 
 static void fail(const char *what)
 {
@@ -189,6 +191,15 @@ static struct container open_container(const char *dir)
 	return (struct container){ open_pipe(dir, "requests"), open_pipe(dir, "answers") };
 }
 
+static int64_t read_answer(struct container *container)
+{
+	char line[LINE_MAX_BYTES];
+
+	if (!fgets(line, sizeof(line), container->answers))
+		fail("read an answer");
+	return atoll(line);
+}
+
 static int64_t ask(struct container *container, const char *request)
 {
 	char line[LINE_MAX_BYTES];
@@ -198,9 +209,7 @@ static int64_t ask(struct container *container, const char *request)
 		return answer(line);
 	}
 	fprintf(container->requests, "%s\n", request);
-	if (!fgets(line, sizeof(line), container->answers))
-		fail("read an answer");
-	return atoll(line);
+	return read_answer(container);
 }
 
 static int bpf(int command, union bpf_attr *attr)
@@ -343,6 +352,25 @@ static int time_all(const char *dir, const char *request, pid_t agent, int rest_
 	return 0;
 }
 
+/*
+ * Puts a policy in place, by a rename, while the container repeats `request`, which ends when something is refused. Prints the time
+ * between the two and the agent's part of it, in ns.
+ */
+static int time_change(const char *dir, const char *request, const char *from, const char *to, pid_t agent)
+{
+	struct container container = open_container(dir);
+
+	fprintf(container.requests, "%s\n", request);
+	sleep_ms(ASKING_MS);
+	int64_t before = process_ns(agent), start = clock_ns(CLOCK_MONOTONIC);
+
+	if (rename(from, to))
+		fail(to);
+	int64_t end = read_answer(&container);
+
+	return printf("%lld %lld\n", (long long)(end - start), (long long)(process_ns(agent) - before)) < 0;
+}
+
 static int print_verified(void)
 {
 	union bpf_attr next = {};
@@ -373,6 +401,8 @@ int main(int argc, char **argv)
 
 		return printf("%lld\n", (long long)ask(&container, argv[3])) < 0;
 	}
+	if (!strcmp(command, "change") && argc == 7)
+		return time_change(argv[2], argv[3], argv[4], argv[5], atoi(argv[6]));
 	if (!strcmp(command, "act") && argc == 5)
 		return time_act(argv[2], checked_rounds(argv[3]), argv[4]);
 	if (!strcmp(command, "program") && argc == 6)
@@ -385,7 +415,7 @@ int main(int argc, char **argv)
 		return printf("%lld\n", (long long)clock_ns(CLOCK_MONOTONIC)) < 0;
 	if (!strcmp(command, "verified") && argc == 2)
 		return print_verified();
-	fprintf(stderr, "bench: serve DIR | ask DIR REQUEST | act DIR ROUNDS REQUEST | program DIR ROUNDS REQUEST NAME |\n"
+	fprintf(stderr, "bench: serve DIR | ask DIR REQUEST | change DIR REQUEST FROM TO PID | act DIR ROUNDS REQUEST | program DIR ROUNDS REQUEST NAME |\n"
 			"all DIR REQUEST PID REST_MS | cpu PID | clock | verified\n");
 	return 2;
 }

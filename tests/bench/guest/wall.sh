@@ -1,20 +1,6 @@
 # Measures what is not instructions: wall time, memory, bursts. The words of common.sh come before this.
 # Variables: many_containers, how many containers with a policy of their own are started for the memory; 0: none.
 
-rounds=8
-
-# change_ms FILE: from putting the policy in place to the first refusal of what it blocks.
-change_ms() {
-  local start end
-  start=$($bench clock)
-  publish changed
-  end=$($bench ask ten "until-denied /data/changed/file 0")
-  rm /etc/ankylo/policies/changed.yaml
-  $bench ask ten "until-allowed /data/changed/file 1" >/dev/null
-  wait_until agent_is_quiet
-  echo "$(((end - start) / 1000))e-3"
-}
-
 alert_count() { grep -c '^data:' alerts; }
 
 # Sum of the agent's metrics whose names match.
@@ -49,7 +35,6 @@ publish ten
 start_agent
 await_agent
 put_memory rss.idle
-for ((i = 0; i < rounds; i++)); do put policy.change "$(change_ms)"; done
 for ((i = 0; i < many_containers; i++)); do
   sed "s/NAME/c$i/g" /job/policies/each.template >"/etc/ankylo/policies/c$i.yaml"
   ctr run -d --label "app=c$i" $image "c$i" /bin/sleep 1000000 >/dev/null 2>&1 </dev/null || fatal "start container c$i"
