@@ -114,7 +114,7 @@ const refusedProgram: Act[] = [
   },
   onHost(
     "that agent is taken out again",
-    "stop_agent; kill $(</run/refuse.pid); ankylo uninstall >/dev/null",
+    "stop_agent; pid=$(</run/refuse.pid); kill $pid; tail --pid=$pid -f /dev/null; ankylo uninstall >/dev/null",
   ),
 ];
 
