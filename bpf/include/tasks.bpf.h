@@ -307,12 +307,12 @@ static __always_inline __u64 peek_identity(struct bpf_local_storage *storage)
 		return unknown;
 	}
 	/*
-	 * struct bpf_local_storage_data: the map that it is of, and behind it the value. Read as a structure of two words, as not all
-	 * kernels let a program read an array of bytes as one.
+	 * struct bpf_local_storage_data: the map that it is of, and behind it the value. Read as a structure of two numbers, as not all
+	 * kernels let a program read an array of bytes as one, and what is read as a pointer stays one since 6.17.
 	 */
-	struct hlist_node *data = cast(struct hlist_node, *(__u64 *)storage);
+	struct timespec64 *data = cast(struct timespec64, *(__u64 *)storage);
 
-	return (__u64)data->next == (__u64)&tasks ? (__u64)data->pprev : 0;
+	return (__u64)data->tv_sec == (__u64)&tasks ? (__u64)data->tv_nsec : 0;
 #endif
 }
 
