@@ -263,18 +263,21 @@ static __always_inline __u16 mode_of(__u64 dentry)
 	return BPF_CORE_READ((struct dentry *)dentry, d_inode, i_mode);
 }
 
+static __always_inline int is_directory(__u64 dentry)
+{
+	return (mode_of(dentry) & S_IFMT) == S_IFDIR;
+}
+
 /* A program or a directory of programs: what carries its blocked name's meaning along to a new one. */
 static __always_inline int can_be_executed(__u64 dentry)
 {
-	__u16 mode = mode_of(dentry);
-
-	return (mode & S_IFMT) == S_IFDIR || mode & S_IXUGO;
+	return is_directory(dentry) || mode_of(dentry) & S_IXUGO;
 }
 
 /* A directory above something blocked, or a file that is blocked for someone: both would leave their rule behind. */
 static __always_inline int keeps_its_name(struct place place, __u64 dentry)
 {
-	return place.guard & ((mode_of(dentry) & S_IFMT) == S_IFDIR ? NEXT_GUARD : NEXT_GUARD_END);
+	return place.guard & (is_directory(dentry) ? NEXT_GUARD : NEXT_GUARD_END);
 }
 
 /*
@@ -286,6 +289,16 @@ static __always_inline __u32 unplaced_verdict(__u64 row, __u32 op, struct object
 	__u32 verdict = verdict_in(row, op), exec = verdict_in(row, OP_EXEC);
 
 	return exec > verdict && can_be_executed(object.dentry) ? exec : verdict;
+}
+
+/* Of a directory as of nobody's own: what lies in it may be somebody else's, and goes where no rule asks whose it is. */
+static __always_inline __u32 leaving_verdict(struct act *act, __u32 op, __u64 dentry)
+{
+	__u64 row = 0;
+
+	if (!is_directory(dentry))
+		return verdict_at(act, op, act->class);
+	return verdict_of_row(act, row_index(act->place.row, act->class), op, &row);
 }
 
 /*
@@ -304,12 +317,13 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 	__u32 reason = locate(act, names->old_name, &row);
 
 	if (reason == REASON_ROW) {
-		if (conclude(act, verdict_at(act, op, act->class), REASON_ROW))
+		if (conclude(act, leaving_verdict(act, op, names->old_name.dentry), REASON_ROW))
 			return 1;
 		if (keeps_its_name(act->place, names->old_name.dentry) && conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
 			return 1;
-		blocked_exec = (verdict_at(act, OP_EXEC, act->class) & ~VERDICT_SOURCE) == VERDICT_BLOCK &&
-			       can_be_executed(names->old_name.dentry);
+		__u32 exec = leaving_verdict(act, OP_EXEC, names->old_name.dentry);
+
+		blocked_exec = (exec & ~VERDICT_SOURCE) == VERDICT_BLOCK && can_be_executed(names->old_name.dentry);
 	} else if (conclude(act, unplaced_verdict(row, op, names->old_name), reason)) {
 		return 1;
 	}

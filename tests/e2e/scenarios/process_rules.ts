@@ -103,11 +103,12 @@ spec:
 `;
 
 const prepareHome = [
-  "mkdir -p /home/drop /tmp && cd /home",
+  "mkdir -p /home/drop/theirs /tmp && cd /home",
   makeTool("/home/tool"),
   makeTool("/home/typed-tool"),
   "for f in key page seen root typed /tmp/x; do echo text >$f; done",
   "chown 1000 tool key page seen drop && chmod 666 key page seen root && chmod 777 . drop",
+  "echo text >drop/theirs/secret && chown 2000 drop/theirs",
 ].join(" && ");
 
 const ROOT = 0;
@@ -147,6 +148,13 @@ const othersActs: [claim: string, user: number, run: string, object: string, res
     "echo x >/home/drop/new",
     "/home/drop/new",
     "/bin/rm /home/drop/new",
+  ],
+  [
+    "does not let the owner of a directory carry off what is another's in it",
+    OTHER,
+    "/bin/mv /home/drop/theirs /home/moved",
+    "/home/drop/theirs",
+    "/bin/mv /home/moved /home/drop/theirs",
   ],
   [
     "does not take who is root in a user namespace for root",
