@@ -294,11 +294,7 @@ static __always_inline __u32 unplaced_verdict(__u64 row, __u32 op, struct object
 /* Of a directory as of nobody's own: what lies in it may be somebody else's, and goes where no rule asks whose it is. */
 static __always_inline __u32 leaving_verdict(struct act *act, __u32 op, __u64 dentry)
 {
-	__u64 row = 0;
-
-	if (!is_directory(dentry))
-		return verdict_at(act, op, act->class);
-	return verdict_of_row(act, row_index(act->place.row, act->class), op, &row);
+	return verdict_under(act, op, act->class, is_directory(dentry) ? CIRCUMSTANCES & ~IS_OWNER : CIRCUMSTANCES);
 }
 
 /*

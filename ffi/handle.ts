@@ -56,7 +56,7 @@ export abstract class Handle implements Disposable {
   protected abstract release(number: number): void;
 }
 
-/** A file descriptor of bpf(2). */
+/** A file descriptor. */
 export abstract class Descriptor extends Handle {
   /** The descriptor, for other calls of the shim. */
   fd(operation: string): number {

@@ -72,9 +72,14 @@ export class DirectoryWatch extends Descriptor
     const operation = "Watch";
     const fd = this.fd(operation);
     const next = new Map<number, string>();
-    for (const directory of directories) {
-      const id = this.shim.symbols.ankylo_watch_add(fd, cString(directory), MASK);
-      next.set(checked(id, operation, directory), directory);
+    try {
+      for (const directory of directories) {
+        const id = this.shim.symbols.ankylo_watch_add(fd, cString(directory), MASK);
+        next.set(checked(id, operation, directory), directory);
+      }
+    } catch (error) {
+      this.#remove([...next.keys()].filter((id) => !this.#directories.has(id)));
+      throw error;
     }
     const former = [...this.#directories.keys()].filter((id) => !next.has(id));
     this.#directories = next;

@@ -45,22 +45,24 @@ function lossesOf({ enforcement, reconciler }: Pick<Progress, "enforcement" | "r
   return lossLines(reconciler.desired?.rules ?? [], enforcement.report?.hooks ?? []);
 }
 
-/** Logs what is not enforced: each loss once, as some come with the first policy that needs a program. */
+/** Logs what is not enforced: a loss once while it lasts, as some come with the first policy that needs a program. */
 export class LossLog {
   readonly #log: Log;
-  readonly #told = new Set<string>();
+  #told: ReadonlySet<string> = new Set();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
   tell(progress: Pick<Progress, "enforcement" | "reconciler">): void {
-    const isNew = (text: string) => !this.#told.has(text) && this.#told.add(text);
+    const isNew = (text: string) => !this.#told.has(text);
     const { missing = [] } = progress.enforcement.report ?? {};
+    const losses = lossesOf(progress);
     for (const lack of missing.filter(isNew)) this.#log.warn("Kernel lacks", { missing: lack });
-    for (const loss of lossesOf(progress).filter(isNew)) {
+    for (const loss of losses.filter(isNew)) {
       this.#log.error("Policies are not enforced in full", { loss });
     }
+    this.#told = new Set([...missing, ...losses]);
   }
 }
 

@@ -272,19 +272,27 @@ static __always_inline __u32 verdict_of_row(struct act *act, __u32 index, __u32 
 	return verdict_in(*row, op);
 }
 
-/* The verdict of the act's place for one op class and source class; remembers the row. */
-static __always_inline __u32 verdict_at(struct act *act, __u32 op, __u32 class)
+/*
+ * The verdict of the act's place for one op class and source class; remembers the row. `counting`, of CIRCUMSTANCES: all others
+ * are taken for not given, which is the strictest.
+ */
+static __always_inline __u32 verdict_under(struct act *act, __u32 op, __u32 class, __u32 counting)
 {
 	__u32 index = row_index(act->place.row, class);
 	__u64 row = 0;
 	__u32 verdict = verdict_of_row(act, index, op, &row);
-	__u32 given = row >> ROW_CIRCUMSTANCES & CIRCUMSTANCES;
+	__u32 given = row >> ROW_CIRCUMSTANCES & counting;
 
 	if (given)
 		given = circumstances(ref_of(act->identity), given);
 	if (!given)
 		return verdict;
 	return verdict_of_row(act, index + given * (act->image.header->sources + 1), op, &row);
+}
+
+static __always_inline __u32 verdict_at(struct act *act, __u32 op, __u32 class)
+{
+	return verdict_under(act, op, class, CIRCUMSTANCES);
 }
 
 /* Judges one object for one op class by the caller's executable. 0 passes, 1 refuses. Tail of most file hooks. */

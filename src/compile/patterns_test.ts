@@ -102,6 +102,9 @@ const DEFECTS: [pattern: string, defect: string][] = [
   ["/a\\", 'ends with "\\" at character 3'],
   ["@{HOME}/x", "has an AppArmor variable, which nothing here sets, at character 1"],
   ["/a\nb", "has control characters"],
+  ["{,}".repeat(200), 'does not start with "/"'],
+  ["/" + "{".repeat(100_000), "has more than 4095 bytes"],
+  ["/" + "{".repeat(1_000), "has choices more than 32 deep at character 34"],
   ["/a".repeat(65), "has 65 slashes: the kernel compares 64 names"],
 ];
 

@@ -23,7 +23,11 @@ export class GlobError extends SyntaxError {
 const SLASH = 0x2f;
 const NAME_BYTES: readonly number[] = Array.from({ length: 256 }, (_, byte) => byte)
   .filter((byte) => byte !== 0 && byte !== SLASH);
+const ANY_BYTE: ReadonlySet<number> = new Set(NAME_BYTES);
 const encoder = new TextEncoder();
+
+/** Choices in choices. Whatever walks a glob calls itself for each. */
+const CHOICES_DEEP_MAX = 32;
 
 /**
  * The parts of a glob: `*` and `?` and classes stop at slashes, `**` does not; `\` takes away the next character's meaning.
@@ -33,16 +37,24 @@ const encoder = new TextEncoder();
 export function parseGlob(pattern: string): Glob {
   const known = parsed.get(pattern);
   if (known !== undefined) return known;
+  if (encoder.encode(pattern).length > PATH_BYTES_MAX) {
+    throw new GlobError(`has more than ${PATH_BYTES_MAX} bytes`);
+  }
   const glob = new GlobParser(pattern).parse();
   refuseUnmatched(pattern, glob);
-  if (parsed.size >= GLOBS_KEPT_MAX) parsed.clear();
+  if (parsedCharacters + pattern.length > PARSED_CHARACTERS_MAX) {
+    parsed.clear();
+    parsedCharacters = 0;
+  }
   parsed.set(pattern, glob);
+  parsedCharacters += pattern.length;
   return glob;
 }
 
-/** The same patterns are asked about again and again. */
+/** The same patterns are asked about again and again. Some kilobytes are kept for each character, at worst. */
 const parsed = new Map<string, Glob>();
-const GLOBS_KEPT_MAX = 4_096;
+let parsedCharacters = 0;
+const PARSED_CHARACTERS_MAX = 1 << 16;
 
 /** Why a glob can't be used, in words that follow `pattern "…"`; undefined: it can. */
 export function globDefect(pattern: string): string | undefined {
@@ -58,6 +70,7 @@ export function globDefect(pattern: string): string | undefined {
 class GlobParser {
   readonly #characters: readonly string[];
   #at = 0;
+  #depth = 0;
 
   constructor(pattern: string) {
     this.#characters = [...pattern];
@@ -87,7 +100,7 @@ class GlobParser {
         while (this.#characters[this.#at] === "*") this.#at++;
         return [{ kind: this.#at - start > 1 ? "globstar" : "star" }];
       case "?":
-        return [{ kind: "set", bytes: new Set(NAME_BYTES) }];
+        return [{ kind: "set", bytes: ANY_BYTE }];
       case "[":
         return [{ kind: "set", bytes: this.#class(start) }];
       case "{":
@@ -110,10 +123,16 @@ class GlobParser {
 
   #branches(start: number): Glob[] {
     const branches: Glob[] = [];
+    if (++this.#depth > CHOICES_DEEP_MAX) {
+      throw this.#error(`has choices more than ${CHOICES_DEEP_MAX} deep`, start);
+    }
     for (;;) {
       branches.push(this.#sequence(true));
       const end = this.#characters[this.#at++];
-      if (end === "}") return branches;
+      if (end === "}") {
+        this.#depth--;
+        return branches;
+      }
       if (end === undefined) throw this.#error('has a "{" without "}"', start);
     }
   }
@@ -162,10 +181,8 @@ function literal(character: string): GlobPart[] {
 /** What could never match a real path, or would need more names than the kernel compares. */
 function refuseUnmatched(pattern: string, glob: Glob): void {
   if (/\p{Cc}/u.test(pattern)) throw new GlobError("has control characters");
-  if (encoder.encode(pattern).length > PATH_BYTES_MAX) {
-    throw new GlobError(`has more than ${PATH_BYTES_MAX} bytes`);
-  }
-  if (!beginsWithSlash(glob)) throw new GlobError('does not start with "/"');
+  const start = startOf(glob);
+  if (!start.isSlash || start.canBeEmpty) throw new GlobError('does not start with "/"');
   if (/^\/*$/.test(pattern)) throw new GlobError("names nothing but the root");
   if (pattern.includes("//")) throw new GlobError('has "//", which no path has');
   if (/\/\.\.?(\/|$)/.test(pattern)) throw new GlobError('has "." or "..", which no real path has');
@@ -178,17 +195,15 @@ function refuseUnmatched(pattern: string, glob: Glob): void {
   }
 }
 
-/** In every branch. An empty branch leaves it to what follows. */
-function beginsWithSlash(glob: Glob): boolean {
-  const [first, ...rest] = glob;
-  if (first === undefined) return false;
-  if (first.kind === "byte") return first.byte === SLASH;
-  return first.kind === "choice" &&
-    first.branches.every((branch) => beginsWithSlash([...branch, ...rest]));
-}
-
-/** The directories that every match lies in: the names before the first wildcard, "" for the root. */
-export function fixedDirectory(pattern: string): string {
-  const fixed = /^[^*?[{\\]*/.exec(pattern)![0];
-  return fixed.slice(0, fixed.lastIndexOf("/"));
+/** What a glob's matches begin with: `isSlash`: a slash, all that are not empty. */
+function startOf(glob: Glob): { isSlash: boolean; canBeEmpty: boolean } {
+  let isSlash = true;
+  for (const part of glob) {
+    if (part.kind === "byte") return { isSlash: isSlash && part.byte === SLASH, canBeEmpty: false };
+    if (part.kind !== "choice") return { isSlash: false, canBeEmpty: false };
+    const starts = part.branches.map(startOf);
+    isSlash &&= starts.every((start) => start.isSlash);
+    if (!starts.some((start) => start.canBeEmpty)) return { isSlash, canBeEmpty: false };
+  }
+  return { isSlash, canBeEmpty: true };
 }

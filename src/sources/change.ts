@@ -86,17 +86,28 @@ export class FolderChanges {
     this.#failure = undefined;
     try {
       this.#watch ??= this.#options.openWatch();
-      // The folder may have come between the look and the watch; then the next look finds it.
-      let seen: string;
-      do {
-        seen = nearestExisting(this.#folder);
-        // In this order: a folder that is exchanged between the two is told of.
-        this.#watch.watch([...new Set([dirname(seen), seen])]);
-      } while (nearestExisting(this.#folder) !== seen);
+      this.#watchNearest(this.#watch);
       this.#following ??= this.#follow(this.#watch);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       this.#fail(error);
+    }
+  }
+
+  /** The folder may come or go between the look and the watch: then looks again. */
+  #watchNearest(watch: FolderWatch): void {
+    for (;;) {
+      const seen = nearestExisting(this.#folder);
+      let failure: unknown;
+      try {
+        // In this order: a folder that is exchanged between the two is told of.
+        watch.watch([...new Set([dirname(seen), seen])]);
+      } catch (error) {
+        failure = error;
+      }
+      if (nearestExisting(this.#folder) !== seen) continue;
+      if (failure !== undefined) throw failure;
+      return;
     }
   }
 

@@ -71,9 +71,9 @@ async function watching(
   using shim = openShim();
   const openWatch = () => DirectoryWatch.open(shim);
   const stop = new AbortController();
+  await prepare(folder);
+  const sets = watchPolicies(folder, { signal: stop.signal, openWatch, ...TIMES, ...rest });
   try {
-    await prepare(folder);
-    const sets = watchPolicies(folder, { signal: stop.signal, openWatch, ...TIMES, ...rest });
     const next = async () => {
       const { value, done } = await sets.next();
       assert.ok(!done);
@@ -90,6 +90,8 @@ async function watching(
     assert.equal((await sets.next()).done, true);
   } finally {
     stop.abort();
+    // Before the shim goes, as a read of its may wait.
+    await sets.return();
     await Deno.remove(base, { recursive: true });
   }
 }
