@@ -14,11 +14,8 @@ import {
   VERDICT_SOURCE as SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import { assertVector, type Vector } from "./test_comparison.ts";
-import type { RuleText } from "./test_policies.ts";
+import { about } from "./test_policies.ts";
 
-const about = (group: "process" | "file") => (at: string, more: Partial<RuleText> = {}) => {
-  return { group, at, ...more };
-};
 const process = about("process");
 const file = about("file");
 

@@ -26,7 +26,7 @@ import { GlobStates, mayMatchBelow, NO_STATES, TooManyStatesError } from "./glob
 import { lookup } from "./lookup.ts";
 import { whyNotEnforced } from "./rules.ts";
 import { assertMonotonic, assertSame, read, say, type Space, tell } from "./test_comparison.ts";
-import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+import { AUDIT, below, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
 
@@ -241,14 +241,6 @@ const SPACE: Space = {
   ops: Array.from({ length: OP_CLASSES }, (_, op) => op),
   sources: ["/a", "/c"],
 };
-
-function below(path: string, names: readonly string[], depth: number): string[] {
-  if (depth === 0) return [];
-  return names.flatMap((name) => [
-    `${path}/${name}`,
-    ...below(`${path}/${name}`, names, depth - 1),
-  ]);
-}
 
 const anyPart: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom("a", "b", "*", "?", "**", "[ab]", "[^a]") },

@@ -30,14 +30,11 @@ import {
   tell,
   type Vector,
 } from "./test_comparison.ts";
-import { AUDIT, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+import { about, AUDIT, below, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
 
 /** More runs find more: FAST_CHECK_RUNS=5000 for a long look. */
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
 
-const about = (group: "process" | "file") => (at: string, more: Partial<RuleText> = {}) => {
-  return { group, at, ...more };
-};
 const process = about("process");
 const file = about("file");
 
@@ -251,14 +248,6 @@ const NAMES = ["a", "b"];
 /** A name more than the rules have, and one level deeper. */
 const PATHS = ["/", ...below("", [...NAMES, "z"], 4)];
 const SOURCES = ["/a", "/b/a", "/z"];
-
-function below(path: string, names: readonly string[], depth: number): string[] {
-  if (depth === 0) return [];
-  return names.flatMap((name) => [
-    `${path}/${name}`,
-    ...below(`${path}/${name}`, names, depth - 1),
-  ]);
-}
 
 const anyRule: fc.Arbitrary<RuleText> = fc.record({
   group: fc.constantFrom("process" as const, "file" as const),

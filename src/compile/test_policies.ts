@@ -88,3 +88,17 @@ export function keysFrom(seed: bigint): HashKeys {
 }
 
 export const KEYS: HashKeys = keysFrom(1n);
+
+/** Writes rules of one group. */
+export const about = (group: "process" | "file") => (at: string, more: Partial<RuleText> = {}) => {
+  return { group, at, ...more };
+};
+
+/** All paths below one, of these names, so many names deep at most. */
+export function below(path: string, names: readonly string[], depth: number): string[] {
+  if (depth === 0) return [];
+  return names.flatMap((name) => [
+    `${path}/${name}`,
+    ...below(`${path}/${name}`, names, depth - 1),
+  ]);
+}
