@@ -6,6 +6,7 @@
 import { trespassesIn } from "./check/borders.ts";
 import { type FunctionLength, functionsInC, functionsInTypeScript } from "./check/lengths.ts";
 import { checkKernelTable } from "./gen_kernel_table.ts";
+import { checkPolicyReference } from "./gen_policy_reference.ts";
 import { checkTypes } from "./gen_types.ts";
 import { filesUnder, repositoryDir } from "./stale.ts";
 
@@ -113,7 +114,7 @@ for (const file of await sources()) {
   checkBorders(file, text);
   functions.push(...checkLengths(file, text));
 }
-for (const check of [checkTypes, checkKernelTable]) {
+for (const check of [checkTypes, checkKernelTable, checkPolicyReference]) {
   await check().catch((error) => findings.push(error.message));
 }
 for (const warning of warnings) console.log(`warning: ${warning}`);

@@ -4,6 +4,7 @@
  */
 
 import { DECIDING_HOOKS } from "../src/kernel/hooks.ts";
+import { checkPart, type MarkedPart, writePart } from "./marked.ts";
 import { repositoryDir } from "./stale.ts";
 import { KERNEL_SERIES, type KernelSeries } from "./vm/kernels.ts";
 
@@ -20,10 +21,6 @@ export interface KernelSupport {
   /** The program that kept the verifier busiest, and the instructions that it followed; of a kernel that tells. */
   readonly largest?: { readonly program: string; readonly steps: number };
 }
-
-const FILE = "README.md";
-const BEGIN = "<!-- kernels: by scripts/gen_kernel_table.ts -->";
-const END = "<!-- kernels end -->";
 
 /** Where a series' facts lie, relative to the repository. */
 export function supportFile(series: KernelSeries): string {
@@ -72,29 +69,22 @@ async function readSupport(series: KernelSeries): Promise<KernelSupport> {
   return JSON.parse(await Deno.readTextFile(repositoryDir + supportFile(series)));
 }
 
-/** README.md with the table as it should be. @throws {Error} its marks are missing */
-async function render(): Promise<string> {
-  const text = await Deno.readTextFile(repositoryDir + FILE);
-  const [start, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`Write table: "${FILE}" must have "${BEGIN}"`);
-  const kernels = await Promise.all(
-    KERNEL_SERIES.map(async (series) => [series, await readSupport(series)] as const),
-  );
-  return `${text.slice(0, start)}${BEGIN}\n\n${kernelTable(kernels)}\n\n${text.slice(end)}`;
-}
-
-/** Cells without the blanks by which the formatter aligns them. */
-function withoutAlignment(text: string): string {
-  return text.replace(/ *\| */g, "|").replace(/-{3,}/g, "---");
-}
+const PART: MarkedPart = {
+  file: "README.md",
+  begin: "<!-- kernels: by scripts/gen_kernel_table.ts -->",
+  end: "<!-- kernels end -->",
+  body: async () =>
+    kernelTable(
+      await Promise.all(
+        KERNEL_SERIES.map(async (series) => [series, await readSupport(series)] as const),
+      ),
+    ),
+  command: "deno run -A scripts/gen_kernel_table.ts",
+};
 
 /** @throws {Error} the table is not what the facts say */
 export async function checkKernelTable(): Promise<void> {
-  const found = await Deno.readTextFile(repositoryDir + FILE);
-  if (withoutAlignment(found) === withoutAlignment(await render())) return;
-  throw new Error(
-    `"${FILE}" has an old table of kernels: run deno run -A scripts/gen_kernel_table.ts && deno fmt`,
-  );
+  await checkPart(PART);
 }
 
-if (import.meta.main) await Deno.writeTextFile(repositoryDir + FILE, await render());
+if (import.meta.main) await writePart(PART);

@@ -14,7 +14,13 @@ import { parsePolicies } from "../src/model/parse.ts";
 
 const repository = new URL("../", import.meta.url);
 const README = new URL("README.md", repository);
-const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "k8s/POLICY.md"];
+const DOCUMENTS = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CHANGELOG.md",
+  "k8s/POLICY.md",
+  "k8s/REFERENCE.md",
+];
 
 /** As `deno fmt` writes tables, so that both agree. */
 function table(rows: readonly (readonly string[])[]): string {

@@ -1,6 +1,7 @@
 /**
  * The four policy kinds: one schema for kubectl and for files. `k8s/crds/*.yaml` is written from here by
- * `scripts/gen_crds.ts`; a test fails when they differ.
+ * `scripts/gen_crds.ts`, k8s/REFERENCE.md by `scripts/gen_policy_reference.ts`: every field has a description and an
+ * example, a policy is made of each example, and a test fails when the policy or a file is not as it should be.
  */
 import {
   CAPABILITY,
@@ -37,13 +38,23 @@ export interface KindDefinition {
 const ACTIONS = ["Allow", "Audit", "Block"] as const;
 
 const DETAILS: Properties = {
-  severity: integer("How bad a violation is, from 1 to 10.", { minimum: 1, maximum: 10 }),
-  tags: list({ type: "string" }, { description: "Words that alerts carry." }),
-  message: text("Sentence that alerts carry."),
+  severity: integer("How bad a violation is, from 1 to 10.", {
+    minimum: 1,
+    maximum: 10,
+    example: 7,
+  }),
+  tags: list({ type: "string" }, {
+    description: "Words that alerts carry.",
+    example: ["MITRE", "T1105"],
+  }),
+  message: text("Sentence that alerts carry.", { example: "downloads are not allowed here" }),
 };
 
 const HEADER: Properties = {
-  action: text("What to do with a match; inherited where it is not given.", { enum: ACTIONS }),
+  action: text("What to do with a match; inherited where it is not given.", {
+    enum: ACTIONS,
+    example: "Audit",
+  }),
   ...DETAILS,
 };
 
@@ -52,34 +63,50 @@ const SPEC_HEADER: Properties = {
   ...HEADER,
   action: text("What to do with a match; Block where it is not given.", {
     enum: [...ACTIONS, ...ACTIONS.map((action) => action.toLowerCase())],
+    example: "Block",
   }),
 };
 
 // ---- fields that several lists share ------------------------------------------------------------------------------
 
-function path(description: string, grammar: Grammar = PATH): Schema {
-  return text(description, { pattern: grammar.pattern, maxLength: PATH_BYTES_MAX });
+function path(description: string, example: string, grammar: Grammar = PATH): Schema {
+  return text(description, { pattern: grammar.pattern, maxLength: PATH_BYTES_MAX, example });
 }
 
-const OWNER_ONLY = boolean("Only the file's owner passes.");
-const READ_ONLY = boolean("Reading passes, whatever the action.");
-const RECURSIVE = boolean("Subdirectories too.");
-const PTS = boolean("false: the rule only refuses callers with a terminal.");
+const OWNER_ONLY = boolean("Only the file's owner passes.", { example: true });
+const READ_ONLY = boolean("Reading passes, whatever the action.", { example: true });
+const RECURSIVE = boolean("Subdirectories too.", { example: true });
+const PTS = boolean("false: the rule only refuses callers with a terminal.", { example: false });
 const FROM_SOURCE = list(
-  object({ path: path("Real path of an executable.") }, { required: ["path"] }),
-  { description: "The rule only holds for these programs; for process rules, for their children." },
+  object({ path: path("Real path of an executable.", "/usr/bin/bash") }, { required: ["path"] }),
+  {
+    description: "The rule only holds for these programs; for process rules, for their children.",
+    example: [{ path: "/usr/bin/bash" }],
+  },
 );
 const SYSCALL_SOURCE = list(
   object({
-    path: path("Real path of an executable."),
-    dir: path("Directory of executables.", DIRECTORY),
+    path: { ...path("Real path of an executable.", "/usr/bin/python3.11"), insteadOf: "dir" },
+    dir: path("Directory of executables.", "/tmp/", DIRECTORY),
     recursive: RECURSIVE,
-  }),
+  }, { example: { dir: "/tmp/" } }),
+  { description: "The rule only holds for these programs, and for those in these directories." },
 );
 
-function items(properties: Properties, required: readonly string[] = []): Schema {
+function items(
+  description: string,
+  properties: Properties,
+  required: readonly string[] = [],
+): Schema {
   const item = { ...properties, ...HEADER };
-  return list(object(item, required.length === 0 ? {} : { required }));
+  const more = required.length === 0 ? {} : { required };
+  return list(object(item, { example: exampleOf(properties, required), ...more }), { description });
+}
+
+/** The fields without which an item says nothing: those that are required, or the first. */
+function exampleOf(properties: Properties, required: readonly string[]): Record<string, unknown> {
+  const names = required.length === 0 ? Object.keys(properties).slice(0, 1) : required;
+  return Object.fromEntries(names.map((name) => [name, properties[name]!.example]));
 }
 
 function group(description: string, lists: Properties): Schema {
@@ -90,131 +117,210 @@ const PROCESS_ITEM: Properties = { ownerOnly: OWNER_ONLY, pts: PTS, fromSource: 
 const FILE_ITEM: Properties = { ...PROCESS_ITEM, readOnly: READ_ONLY };
 
 const PROCESS = group("Programs that are executed.", {
-  matchPaths: items({
-    path: path("Real path of the program."),
-    execname: text("File name of the program.", { pattern: EXECUTABLE_NAME.pattern }),
-    allowedArgs: list({ type: "string" }, { maxItems: 20 }),
+  matchPaths: items("Programs by their paths or names.", {
+    path: path("Real path of the program.", "/usr/bin/curl"),
+    execname: text("File name of the program.", {
+      pattern: EXECUTABLE_NAME.pattern,
+      example: "curl",
+      insteadOf: "path",
+    }),
+    allowedArgs: list({ type: "string" }, {
+      description: "The program runs with no other arguments than these.",
+      maxItems: 20,
+      example: ["-m", "http.server"],
+    }),
     ...PROCESS_ITEM,
   }),
   matchDirectories: items(
-    { dir: path("Directory of programs.", DIRECTORY), recursive: RECURSIVE, ...PROCESS_ITEM },
-    ["dir"],
-  ),
-  matchPatterns: items({ pattern: text("Glob."), ownerOnly: OWNER_ONLY }, ["pattern"]),
-});
-
-const FILE = group("Files and directories that are used.", {
-  matchPaths: items({ path: path("Real path of the file."), ...FILE_ITEM }, ["path"]),
-  matchDirectories: items(
-    { dir: path("Directory of files.", DIRECTORY), recursive: RECURSIVE, ...FILE_ITEM },
+    "Programs in directories.",
+    {
+      dir: path("Directory of programs.", "/tmp/", DIRECTORY),
+      recursive: RECURSIVE,
+      ...PROCESS_ITEM,
+    },
     ["dir"],
   ),
   matchPatterns: items(
-    { pattern: text("Glob."), readOnly: READ_ONLY, ownerOnly: OWNER_ONLY },
+    "Programs by patterns of their paths.",
+    { pattern: text("Glob.", { example: "/usr/bin/python3*" }), ownerOnly: OWNER_ONLY },
+    ["pattern"],
+  ),
+});
+
+const FILE = group("Files and directories that are used.", {
+  matchPaths: items(
+    "Files by their paths.",
+    { path: path("Real path of the file.", "/etc/shadow"), ...FILE_ITEM },
+    ["path"],
+  ),
+  matchDirectories: items(
+    "Directories, and files in them.",
+    {
+      dir: path("Directory of files.", "/etc/ssl/private/", DIRECTORY),
+      recursive: RECURSIVE,
+      ...FILE_ITEM,
+    },
+    ["dir"],
+  ),
+  matchPatterns: items(
+    "Files by patterns of their paths.",
+    {
+      pattern: text("Glob.", { example: "/srv/**/*.key" }),
+      readOnly: READ_ONLY,
+      ownerOnly: OWNER_ONLY,
+    },
     ["pattern"],
   ),
 });
 
 function network(kind: "container" | "host"): Schema {
-  const protocol = text("Protocol or socket type.", { pattern: PROTOCOL.pattern });
+  const protocol = text("Protocol or socket type.", {
+    pattern: PROTOCOL.pattern,
+    example: "raw,packet",
+  });
   const onHost = kind === "host";
+  const protocols = "Sockets by their protocols and types.";
   return group("Sockets that are made, and names that are asked for.", {
     matchProtocols: onHost
-      ? items({ protocol, fromSource: FROM_SOURCE }, ["protocol", "fromSource"])
-      : items({ protocol, pts: PTS, fromSource: FROM_SOURCE }, ["protocol"]),
+      ? items(protocols, { protocol, fromSource: FROM_SOURCE }, ["protocol", "fromSource"])
+      : items(protocols, { protocol, pts: PTS, fromSource: FROM_SOURCE }, ["protocol"]),
     matchDNSQueries: items(
-      { domain: text("Domain; its subdomains too."), fromSource: FROM_SOURCE },
+      "Names that programs ask for.",
+      {
+        domain: text("Domain; its subdomains too.", { example: "example.org" }),
+        fromSource: FROM_SOURCE,
+      },
       ["domain"],
     ),
   });
 }
 
 function capabilities(kind: "container" | "host"): Schema {
-  const capability = text("Capability of Linux.", { pattern: CAPABILITY.pattern });
+  const capability = text("Capability of Linux.", {
+    pattern: CAPABILITY.pattern,
+    example: "net_raw",
+  });
   return group("Capabilities that are used.", {
     matchCapabilities: items(
+      "Capabilities by their names.",
       { capability, fromSource: FROM_SOURCE },
       kind === "host" ? ["capability", "fromSource"] : ["capability"],
     ),
   });
 }
 
-const SYSCALL = list({ type: "string", enum: SYSCALL_NAMES }, { description: "System calls." });
+const SYSCALL = list({ type: "string", enum: SYSCALL_NAMES }, {
+  description: "System calls.",
+  example: ["unlink", "unlinkat"],
+});
 
 /** Items have no header, and the group no action: system calls are only ever audited. */
 const SYSCALLS = object({
-  matchSyscalls: list(object({ syscall: SYSCALL, fromSource: SYSCALL_SOURCE })),
+  matchSyscalls: list(
+    object({ syscall: SYSCALL, fromSource: SYSCALL_SOURCE }, {
+      example: { syscall: SYSCALL.example },
+    }),
+    { description: "System calls by their names." },
+  ),
   matchPaths: list(
     object({
       syscall: SYSCALL,
-      path: path("File, or directory with a slash at its end.", DIRECTORY),
+      path: path("File, or directory with a slash at its end.", "/var/log/", DIRECTORY),
       recursive: RECURSIVE,
       fromSource: SYSCALL_SOURCE,
-    }),
+    }, { example: { syscall: SYSCALL.example, path: "/var/log/" } }),
+    { description: "System calls by their names and a path among their arguments." },
   ),
   ...DETAILS,
 }, { description: "System calls to audit." });
 
 const DEVICE = group("USB devices.", {
-  matchDevice: items({
-    class: text("USB class."),
-    subClass: integer("USB subclass.", { format: "int32" }),
-    protocol: integer("USB protocol.", { format: "int32" }),
-    level: integer("Depth of hubs.", { format: "int32", minimum: 1 }),
+  matchDevice: items("USB devices by their class.", {
+    class: text("USB class.", { example: "MASS-STORAGE" }),
+    subClass: integer("USB subclass.", { format: "int32", example: 6 }),
+    protocol: integer("USB protocol.", { format: "int32", example: 80 }),
+    level: integer("Depth of hubs.", { format: "int32", minimum: 1, example: 1 }),
   }, ["class"]),
 });
 
 const PRESETS = list(
-  object({ name: text("Name of the preset."), action: HEADER.action! }, { required: ["name"] }),
+  object({
+    name: text("Name of the preset.", { example: "filelessExec" }),
+    action: text("Audit or Block; Block where it is not given, whatever the spec says.", {
+      enum: ACTIONS,
+      example: "Audit",
+    }),
+  }, { required: ["name"] }),
   { description: "Ready-made rules." },
 );
 
-const APPARMOR = text("Lines for an AppArmor profile.");
+const APPARMOR = text("Lines for an AppArmor profile.", { example: "deny /etc/shadow r," });
 
 // ---- selectors -------------------------------------------------------------------------------------------------------
 
 function expressions(keys: readonly string[]): Schema {
-  return list(object({
-    key: text("What is compared.", { enum: keys }),
-    operator: text("In or NotIn.", { enum: ["In", "NotIn"] }),
-    values: list({ type: "string" }, {
-      description: keys.includes("namespace")
-        ? "Namespaces, or labels as key=value."
-        : "Labels as key=value.",
-    }),
-  }));
+  return list(
+    object({
+      key: text("What is compared.", { enum: keys, example: "label" }),
+      operator: text("In or NotIn.", { enum: ["In", "NotIn"], example: "In" }),
+      values: list({ type: "string" }, {
+        description: keys.includes("namespace")
+          ? "Namespaces, or labels as key=value."
+          : "Labels as key=value.",
+        example: ["app=web", "app=api"],
+      }),
+    }, { example: { key: "label", operator: "In", values: ["app=web"] } }),
+    { description: "Conditions, all of which must hold." },
+  );
 }
 
-const MATCH_LABELS = textMap("All must be among the labels.");
-const NODE_SELECTOR = object({ matchLabels: MATCH_LABELS }, { required: ["matchLabels"] });
+const NODES = "Nodes that the policy is for.";
+const CONTAINERS = "Containers that the policy is for.";
+const MATCH_LABELS = textMap("All must be among the labels.", { example: { app: "web" } });
+const NODE_LABELS = textMap("All must be among the node's labels.", {
+  example: { "kubearmor.io/hostname": "*" },
+});
+const NODE_SELECTOR = object({ matchLabels: NODE_LABELS }, {
+  description: NODES,
+  required: ["matchLabels"],
+});
 const LABEL_SELECTOR = object({
   matchLabels: MATCH_LABELS,
   matchExpressions: expressions(["label"]),
-});
+}, { description: CONTAINERS });
 
 // ---- network policies ------------------------------------------------------------------------------------------------
 
-const IP_BLOCK = object({ cidr: text("Addresses, for example 10.0.0.0/8.") }, {
-  required: ["cidr"],
-});
+const IP_BLOCK = object({
+  cidr: text("Addresses, for example 10.0.0.0/8.", { example: "10.0.0.0/8" }),
+}, { description: "Addresses of the other side.", required: ["cidr"] });
 
 function traffic(peers: "from" | "to"): Schema {
   return list(
     object({
-      [peers]: list(object({ ipBlock: IP_BLOCK })),
-      iface: list({ type: "string" }, { description: "Network interfaces." }),
-      ports: list(object({
-        port: text("Number or name."),
-        endPort: integer("Last port of a range.", { minimum: 1, maximum: 65535 }),
-        protocol: text("Transport.", { enum: ["TCP", "UDP", "SCTP", "tcp", "udp", "sctp"] }),
-      }, { required: ["port"] })),
-      limit: text("Bytes in the duration.", { pattern: LIMIT.pattern }),
-      duration: text("Time as Go writes it, for example 20m."),
+      [peers]: list(object({ ipBlock: IP_BLOCK }), { description: "Who is at the other side." }),
+      iface: list({ type: "string" }, { description: "Network interfaces.", example: ["eth0"] }),
+      ports: list(
+        object({
+          port: text("Number or name.", { example: "8000" }),
+          endPort: integer("Last port of a range.", { minimum: 1, maximum: 65535, example: 8100 }),
+          protocol: text("Transport.", {
+            enum: ["TCP", "UDP", "SCTP", "tcp", "udp", "sctp"],
+            example: "TCP",
+          }),
+        }, { required: ["port"] }),
+        { description: "Ports of this side." },
+      ),
+      limit: text("Bytes in the duration.", { pattern: LIMIT.pattern, example: "100MB" }),
+      duration: text("Time as Go writes it, for example 20m.", { example: "20m" }),
       ...HEADER,
-      severity: integer("How bad a violation is."),
+      severity: integer("How bad a violation is.", { example: 7 }),
+    }, { example: { limit: "100MB", duration: "20m" } }),
+    {
+      description: `Traffic ${peers === "from" ? "that comes in" : "that goes out"}.`,
       // The bound is what lets the API server estimate the cost of the validations below.
-    }),
-    { maxItems: 1000 },
+      maxItems: 1000,
+    },
   );
 }
 
@@ -222,9 +328,9 @@ const QUOTA_RULE = (list: string) =>
   `!has(self.selector) || !has(self.${list}) || self.${list}.all(e, has(e.limit) && has(e.duration))`;
 
 const NETWORK_POLICY_SPEC = object({
-  nodeSelector: object({ matchLabels: MATCH_LABELS }),
+  nodeSelector: object({ matchLabels: NODE_LABELS }, { description: NODES }),
   selector: LABEL_SELECTOR,
-  level: text("Scope of a quota.", { enum: ["pod", "policy", "Pod", "Policy"] }),
+  level: text("Scope of a quota.", { enum: ["pod", "policy", "Pod", "Policy"], example: "pod" }),
   ingress: traffic("from"),
   egress: traffic("to"),
   ...SPEC_HEADER,
@@ -290,7 +396,9 @@ export const KINDS: readonly KindDefinition[] = [
     scope: "Cluster",
     selectorField: ".spec.selector.matchExpressions",
     spec: object({
-      selector: object({ matchExpressions: expressions(["namespace", "label"]) }),
+      selector: object({ matchExpressions: expressions(["namespace", "label"]) }, {
+        description: CONTAINERS,
+      }),
       ...CONTAINER_GROUPS,
       ...SPEC_HEADER,
     }),
@@ -328,7 +436,7 @@ export function crdOf(definition: KindDefinition): Record<string, unknown> {
         apiVersion: { type: "string" },
         kind: { type: "string" },
         metadata: { type: "object" },
-        spec,
+        spec: forKubectl(spec),
         status: object({ status: { type: "string" } }),
       }, { required: ["spec"] }),
     },
@@ -346,4 +454,15 @@ export function crdOf(definition: KindDefinition): Record<string, unknown> {
       versions: [version],
     },
   };
+}
+
+/** A schema without what only our own reference says. */
+function forKubectl<S extends Schema>(schema: S): S {
+  const { example: _, insteadOf: __, note: ___, ...rest } = schema;
+  if (schema.type === "array") return { ...rest, items: forKubectl(schema.items) } as S;
+  if (schema.type !== "object" || schema.properties === undefined) return rest as S;
+  const properties = Object.entries(schema.properties).map(([name, inner]) =>
+    [name, forKubectl(inner)] as const
+  );
+  return { ...rest, properties: Object.fromEntries(properties) } as S;
 }

@@ -1,8 +1,19 @@
 /** The part of OpenAPI v3 that our custom resource definitions use, and short ways to write it. */
 
-export interface TextSchema {
-  readonly type: "string";
+/** What every field says about itself. The reference of policies shows all of it, the definitions the description. */
+export interface Described {
+  /** One sentence. */
   readonly description?: string;
+  /** A value; of an object the fields that stand beside the one that is shown. */
+  readonly example?: unknown;
+  /** The field of `example` that can't stand beside this one. */
+  readonly insteadOf?: string;
+  /** What a reader should know beside, in a sentence or two. */
+  readonly note?: string;
+}
+
+export interface TextSchema extends Described {
+  readonly type: "string";
   readonly enum?: readonly string[];
   readonly pattern?: string;
   /** Characters. */
@@ -10,29 +21,25 @@ export interface TextSchema {
   readonly minLength?: number;
 }
 
-export interface IntegerSchema {
+export interface IntegerSchema extends Described {
   readonly type: "integer";
-  readonly description?: string;
   readonly format?: "int32";
   readonly minimum?: number;
   readonly maximum?: number;
 }
 
-export interface BooleanSchema {
+export interface BooleanSchema extends Described {
   readonly type: "boolean";
-  readonly description?: string;
 }
 
-export interface ListSchema {
+export interface ListSchema extends Described {
   readonly type: "array";
-  readonly description?: string;
   readonly items: Schema;
   readonly maxItems?: number;
 }
 
-export interface ObjectSchema {
+export interface ObjectSchema extends Described {
   readonly type: "object";
-  readonly description?: string;
   /** Absent: see the next two. */
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
@@ -55,8 +62,8 @@ export function integer(description: string, more: Partial<IntegerSchema> = {}):
   return { type: "integer", description, ...more };
 }
 
-export function boolean(description: string): BooleanSchema {
-  return { type: "boolean", description };
+export function boolean(description: string, more: Partial<BooleanSchema> = {}): BooleanSchema {
+  return { type: "boolean", description, ...more };
 }
 
 export function list(items: Schema, more: Partial<ListSchema> = {}): ListSchema {
@@ -71,6 +78,6 @@ export function object(
 }
 
 /** A mapping from any text to texts, as labels are. */
-export function textMap(description: string): ObjectSchema {
-  return { type: "object", description, additionalProperties: { type: "string" } };
+export function textMap(description: string, more: Partial<ObjectSchema> = {}): ObjectSchema {
+  return { type: "object", description, additionalProperties: { type: "string" }, ...more };
 }
