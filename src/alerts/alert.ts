@@ -133,9 +133,11 @@ export function operationOf(
   if (opName === "capability") return "Capabilities";
   if (opName === "syscall") return "Syscall";
   if (hook === "bpf" || hook === "bpf_map" || hook === "bpf_prog") return "Syscall";
-  if (hook.startsWith("task_") || hook === "ptrace_access_check") return "Process";
+  if (TASK_HOOKS.test(hook)) return "Process";
   return opName === "exec" || opName === "mmap-exec" || opName === "load" ? "Process" : "File";
 }
+
+const TASK_HOOKS = /^(?:task_|ptrace_access_check$|file_send_sigiotask$)/;
 
 /** `Audit (Block)` is KubeArmor's word for a Block rule that let pass, as in an audited pod. */
 function actionOf(event: DecisionEvent): "Block" | "Audit" | "Audit (Block)" {

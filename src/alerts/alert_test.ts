@@ -128,8 +128,44 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "syscall-chown": syscall("chown", "/etc/shadow", [4096n, 1000n, 1000n]),
   "syscall-mount": syscall("mount", "/mnt", [4096n, 4100n, 4104n, 4096n, 0n], "/"),
   "syscall-unknown": syscall("", "", [], ""),
+  "syscall-unlink": syscall("unlink", "/tmp/a", [4096n]),
+  "syscall-rmdir": syscall("rmdir", "/tmp/d", [4096n]),
+  "syscall-fchownat": syscall("fchownat", "shadow", [-100n, 4096n, 1000n, 1000n, 0x100n], "/etc"),
+  "syscall-setgid": syscall("setgid", "", [1000n], ""),
+  "syscall-ptrace": syscall("ptrace", "", [16n, 4242n, 0n, 0n], ""),
+  "syscall-umount": syscall("umount2", "/mnt", [4096n, 2n], "/"),
+  "capability-audit": capability(13, { verdict: api.VERDICT_AUDIT, header: { flags: 0 } }),
+  "capability-default-posture-audit": capability(13, {
+    verdict: api.VERDICT_POSTURE_AUDIT,
+    header: { flags: 0 },
+  }),
+  "capability-default-posture-block": capability(13, { verdict: api.VERDICT_POSTURE_BLOCK }),
+  "open-audit": fileOpen({ verdict: api.VERDICT_AUDIT, header: { flags: 0 } }),
+  "open-default-posture-audit": fileOpen({
+    verdict: api.VERDICT_POSTURE_AUDIT,
+    header: { flags: 0 },
+  }),
+  "open-default-posture-block": fileOpen({ verdict: api.VERDICT_POSTURE_BLOCK }),
+  "pending": exec(["sleep", "1"], { reason: api.REASON_PENDING, generation: 0 }),
   "protected-signal": own(api.HOOK_TASK_KILL, "/var/cache/ankylo/ankylo-deno-0a1b", 9),
+  "protected-signal-by-descriptor": own(api.HOOK_FILE_SEND_SIGIOTASK, "/usr/bin/ankylo", 29),
+  "protected-trace": own(api.HOOK_PTRACE_ACCESS_CHECK, "/usr/bin/ankylo", 18),
+  "protected-limit": own(api.HOOK_TASK_SETRLIMIT, "/usr/bin/ankylo", 9),
+  "protected-scheduler": own(api.HOOK_TASK_SETSCHEDULER, "/usr/bin/ankylo", 0),
+  "protected-nice": own(api.HOOK_TASK_SETNICE, "/usr/bin/ankylo", 19),
+  "protected-io-priority": own(api.HOOK_TASK_SETIOPRIO, "/usr/bin/ankylo", 24_576),
+  "protected-link": own(api.HOOK_BPF, "", 40),
   "protected-map": own(api.HOOK_BPF_MAP, "", 41),
+  "protected-program": own(api.HOOK_BPF_PROG, "", 42),
+  "protected-create": own(api.HOOK_INODE_CREATE, "/etc/ankylo/policies/new.yaml", 0),
+  "protected-hard-link": own(api.HOOK_INODE_LINK, "/etc/ankylo/policies/deny.yaml", 0),
+  "protected-symlink": own(api.HOOK_INODE_SYMLINK, "/etc/ankylo/policies/new.yaml", 0),
+  "protected-mkdir": own(api.HOOK_INODE_MKDIR, "/etc/ankylo/policies/new", 0),
+  "protected-rmdir": own(api.HOOK_INODE_RMDIR, "/etc/ankylo/policies/old", 0),
+  "protected-mknod": own(api.HOOK_INODE_MKNOD, "/etc/ankylo/policies/pipe", 0),
+  "protected-rename": own(api.HOOK_INODE_RENAME, "/etc/ankylo/policies/deny.yaml", 0),
+  "protected-attributes": own(api.HOOK_INODE_SETATTR, "/etc/ankylo/policies/deny.yaml", 0),
+  "protected-remount": own(api.HOOK_SB_REMOUNT, "/sys/fs/bpf/ankylo", 0),
   "protected-file": own(api.HOOK_INODE_UNLINK, "/etc/ankylo/policies/deny.yaml", 0),
   "protected-open": own(api.HOOK_FILE_OPEN, "/etc/ankylo/policies/deny.yaml", 0o2001),
   "container-not-described": alertInput({ workload: undefined }),
@@ -205,10 +241,14 @@ function socket(hook: number, protocol: Protocol, facts: number, fields: Decisio
   return numbered(hook, api.OP_NETWORK, facts, rule, fields);
 }
 
-function capability(number: number) {
+function capability(number: number, fields: DecisionFields = {}) {
   const target = { kind: "capability", capability: "net_raw" } as const;
   const rule = { group: "capabilities", list: "matchCapabilities", target } as const;
-  return numbered(api.HOOK_CAPABLE, api.OP_CAPABILITY, number, rule);
+  return numbered(api.HOOK_CAPABLE, api.OP_CAPABILITY, number, rule, fields);
+}
+
+function fileOpen(fields: DecisionFields): AlertInput {
+  return hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", { openFlags: 0o100000, ...fields });
 }
 
 function syscall(name: string, spoken: string, call: bigint[], start?: string): AlertInput {
@@ -262,6 +302,58 @@ for (const [name, input] of Object.entries(CASES)) {
 Deno.test("every golden alert belongs to a case", () => {
   const files = [...Deno.readDirSync(GOLDEN)].map((entry) => entry.name).sort();
   assert.deepEqual(files, Object.keys(CASES).map((name) => `${name}.json`).sort());
+});
+
+/** What the golden alerts say of one field, each value once. */
+function valuesOf(value: (alert: ReturnType<typeof buildAlert>) => string): Set<string> {
+  return new Set(Object.values(CASES).map((input) => value(buildAlert(input, REPORTER))));
+}
+
+Deno.test("there is a golden alert of every hook, class of operations and reason", () => {
+  const { HOOK_NAMES, OP_CLASS_NAMES, REASON_NAMES } = api;
+  const events = Object.values(CASES).map(({ event }) => event);
+  const without = (names: Readonly<Record<number, string>>, seen: Set<number>) =>
+    Object.entries(names).filter(([number]) => !seen.has(Number(number))).map(([, name]) => name);
+  assert.deepEqual(without(OP_CLASS_NAMES, new Set(events.map(({ op }) => op))), []);
+  const hooks = valuesOf(({ Ankylo }) => Ankylo.Hook);
+  const reasons = valuesOf(({ Ankylo }) => Ankylo.Reason);
+  const named = (fields: DecisionFields) => decision("/x", fields);
+  const numbers = Object.keys(HOOK_NAMES).filter((number) => Number(number) !== api.HOOKS);
+  const silent = numbers.filter((number) => !hooks.has(named({ hook: Number(number) }).hook));
+  assert.deepEqual(silent.map((number) => HOOK_NAMES[Number(number)]), []);
+  const unsaid = Object.keys(REASON_NAMES).filter((number) =>
+    !reasons.has(named({ reason: Number(number) }).reason)
+  );
+  assert.deepEqual(unsaid.map((number) => REASON_NAMES[Number(number)]), []);
+  console.log(
+    `golden alerts: ${Object.keys(CASES).length}, of ${hooks.size} hooks, ` +
+      `${Object.keys(OP_CLASS_NAMES).length} classes of operations, ${reasons.size} reasons`,
+  );
+});
+
+Deno.test("there is a golden alert of every operation with every action and result that it can have", () => {
+  const told = valuesOf(({ Operation, Action, Result, Ankylo }) =>
+    `${Operation} ${Action}, ${Result}${Ankylo.Reason === "posture" ? ", DefaultPosture" : ""}`
+  );
+  for (const operation of ["Process", "File", "Network", "Capabilities"]) {
+    for (const posture of ["", ", DefaultPosture"]) {
+      assert.ok(told.has(`${operation} Block, Permission denied${posture}`), operation);
+      assert.ok(told.has(`${operation} Audit, Passed${posture}`), operation);
+    }
+  }
+  assert.ok(told.has("Syscall Audit, Passed"));
+  assert.ok(told.has("File Audit (Block), Passed"));
+  for (const operation of ["Process", "File", "Syscall"]) {
+    assert.ok(told.has(`${operation} Block, Operation not permitted`), operation);
+  }
+});
+
+Deno.test("there is a golden alert of every system call of which KubeArmor tells", () => {
+  const told = valuesOf(({ Data }) => (Data ?? "").split(" ")[0]!);
+  const calls = ["unlink", "unlinkat", "rmdir", "chown", "fchownat", "setuid", "setgid", "ptrace"];
+  for (const name of [...calls, "mount", "umount2"]) {
+    assert.ok(told.has(`syscall=SYS_${name.toUpperCase()}`), name);
+  }
 });
 
 /** The specification's table 7.3, in its order, without what only Kubernetes, hosts and throttling have. */
