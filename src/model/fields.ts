@@ -18,6 +18,12 @@ export interface Field {
 /** What may stand in the spec, in groups and in items, and is inherited. */
 export const HEADER_FIELDS: readonly string[] = ["action", "severity", "tags", "message"];
 
+/** Whether a field is one of those; a preset's action is its own. */
+export function isHeader(path: string): boolean {
+  const names = path.split(".");
+  return HEADER_FIELDS.includes(names.at(-1)!) && names[1] !== "presets[]";
+}
+
 /** The fields of all kinds, each once, in the order of the schema. */
 export function policyFields(): Field[] {
   const fields = new Map<string, Field>();

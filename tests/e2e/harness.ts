@@ -11,6 +11,7 @@ import {
 import { outputDir } from "../../scripts/vm/store.ts";
 import { difference, matchAlerts, type Outcome, parseOutcome } from "./outcome.ts";
 import { planActs, type PlannedAct, planScript, type Scenario } from "./scenario.ts";
+import { ProofLog } from "./proof_log.ts";
 import { setting } from "./settings.ts";
 
 export type { Act, AlertPattern, ContainerSpec, Expectation, Scenario } from "./scenario.ts";
@@ -40,9 +41,11 @@ export function scenario(scenario: Scenario): void {
   for (const kernel of kernelsOf(scenario)) {
     let run: Promise<Outcome> | undefined;
     const outcome = () => run ??= runScenario(scenario, acts, kernel);
+    const proofs = new ProofLog(scenario.name, kernel, acts.map(({ claim }) => claim));
     for (const act of acts) {
       Deno.test(`${kernel} ${scenario.name}: ${act.claim}`, async () => {
         checkAct(act, acts, await outcome());
+        await proofs.passed(act.claim);
       });
     }
     if ((scenario.otherAlerts ?? "fail") === "fail") {
