@@ -583,6 +583,7 @@ class Agent implements AsyncDisposable {
       explain: (workload, ask) => reconciler.explain(workload, ask),
       counters: () => enforcement.enforcer?.counters() ?? {},
       pipeline: () => this.#pipeline.counts,
+      seen: () => this.#pipeline.seen,
       processes: () => this.#tree.counts,
       pending: () => this.#pending.counts,
       limits: () => limitsOf(enforcement, this.#tree),

@@ -28,6 +28,7 @@ import { buildLog } from "./log.ts";
 import { attribute, type RuleTable } from "./match.ts";
 import type { Reporter } from "./record.ts";
 import { type AlertContext, AlertRepeats, bootTimeOf, suppressedOf } from "./repeats.ts";
+import { type SeenOperation, SeenOperations, touch } from "./seen.ts";
 
 /** An exec's record is in its ring before the alert is; what has not been read by then was lost. */
 const HOLD_MS = 50;
@@ -94,6 +95,7 @@ export class EventPipeline {
   readonly #decoder = new EventDecoder();
   readonly #closed = new AbortController();
   readonly #repeats = new AlertRepeats();
+  readonly #seen = new SeenOperations();
   readonly #filled = new FilledAlert();
   #held: { event: DecisionEvent; untilMs: number }[] = [];
   /** The latest decision of each kind, the kind that was told last at the end. */
@@ -116,6 +118,11 @@ export class EventPipeline {
       malformed: this.#decoder.counts.malformed,
       unexplained: this.#unexplained,
     };
+  }
+
+  /** Different operations that containers did, as far as they are recorded. */
+  get seen(): { readonly entries: readonly SeenOperation[]; readonly dropped: number } {
+    return { entries: this.#seen.entries(), dropped: this.#seen.dropped };
   }
 
   /** One batch of `ring_alerts`, in the form of ffi/ring.ts. Keeps nothing of its memory. */
@@ -161,9 +168,14 @@ export class EventPipeline {
   }
 
   #onExec(event: ExecEvent, isRead: boolean): void {
-    this.#options.tree.onExec(event);
+    const { tree, workloadOf, unixNs } = this.#options;
+    const before = tree.current(event.pid)?.exe;
+    const parent = tree.onExec(event).parentExe ?? "";
     // A process that was found ran before: telling of it now would be an exec that did not happen.
     if (event.found) return;
+    const actor = { from: before ?? parent, parent };
+    const micros = Number(unixNs(event.timeNs) / 1_000n);
+    this.#seen.addExec(event, workloadOf(event.container), actor, micros);
     if (isRead) this.#publishLog(event);
     else this.#logs++;
   }
@@ -180,7 +192,9 @@ export class EventPipeline {
     if (repeat === undefined) return false;
     const boot = bootTimeOf(record);
     const carry = boot.ns + epoch.ns >= 1_000 ? 1 : 0;
-    this.#send(repeat.template, boot.micros + epoch.micros + carry, suppressedOf(record));
+    const micros = boot.micros + epoch.micros + carry;
+    if (repeat.seen !== undefined) touch(repeat.seen, micros);
+    this.#send(repeat.template, micros, suppressedOf(record));
     return true;
   }
 
@@ -252,11 +266,14 @@ export class EventPipeline {
     const [workload, table] = [workloadOf(container), imageOf(generation)];
     const unixNs = this.#options.unixNs(event.timeNs);
     const process = tree.actor(event);
+    const micros = Number(unixNs / 1_000n);
+    const actor = actorOf(event, process, tree);
+    const seen = isSummary ? undefined : this.#seen.addDecision(event, workload, actor, micros);
     const alert = buildAlert({
       seq: 0,
       event,
       unixNs,
-      actor: actorOf(event, process, tree),
+      actor,
       workload,
       rule: attribute(event, table),
       isSummary,
@@ -269,9 +286,10 @@ export class EventPipeline {
     });
     this.#remember(event);
     if (record !== undefined && process !== undefined) {
-      this.#repeats.add(record, { process, container, workload, generation, table }, template);
+      const context = { process, container, workload, generation, table, seen };
+      this.#repeats.add(record, context, template);
     }
-    this.#send(template, Number(unixNs / 1_000n), event.suppressed);
+    this.#send(template, micros, event.suppressed);
   }
 
   #send(template: AlertTemplate, micros: number, suppressed: number): void {

@@ -203,6 +203,36 @@ Deno.test("EventPipeline copies the alert of a record that repeats, with its own
   assert.deepEqual(second!.Ankylo, { ...first!.Ankylo, Seq: 2, Suppressed: 3 });
 });
 
+Deno.test("EventPipeline remembers who executed what, also where a process executes once more, and no process that was found", () => {
+  const { pipeline } = setUp();
+  const found = execRecord({ path: "/bin/found" }, {
+    ...{ exec: ref(1, 4), pid: 4, flags: api.EVENT_FOUND },
+  });
+  const child = { exec: ref(30, 7), pid: 7, parent: ref(20, 6) };
+  pipeline.takeEvents(batchOf(
+    found,
+    exec("/bin/sh", 20, 6),
+    execRecord({ path: "/bin/env" }, child),
+    execRecord({ path: "/bin/ls" }, { ...child, exec: ref(40, 7) }),
+  ));
+  const seen = pipeline.seen.entries.map(({ object, from, parent }) => [object, from, parent]);
+  assert.deepEqual(seen, [
+    ["/bin/sh", "", ""],
+    ["/bin/env", "/bin/sh", "/bin/sh"],
+    ["/bin/ls", "/bin/env", "/bin/sh"],
+  ]);
+});
+
+Deno.test("EventPipeline counts operations whose records it does not decode, and no summaries", () => {
+  const { pipeline } = setUp();
+  pipeline.takeEvents(batchOf(exec("/bin/cat", 20, 6)));
+  const repeated = Array.from({ length: 4 }, () => open("/etc/shadow", 20, 6));
+  pipeline.takeAlerts(batchOf(...repeated, suppressedRecord(5)));
+  const [, shadow, ...others] = pipeline.seen.entries;
+  assert.deepEqual([shadow!.object, shadow!.count, shadow!.from], ["/etc/shadow", 4, "/bin/cat"]);
+  assert.deepEqual(others, []);
+});
+
 Deno.test("EventPipeline copies no alert of a record that differs, or under other circumstances", () => {
   const open = (path: string, over: DecisionFields = {}) =>
     decisionRecord({ path: names(path) }, {

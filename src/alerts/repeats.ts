@@ -13,6 +13,7 @@ import type { ProcessEntry } from "../events/process_tree.ts";
 import type { Workload } from "../model/workload.ts";
 import type { AlertTemplate } from "./alert_template.ts";
 import type { RuleTable } from "./match.ts";
+import type { SeenOperation } from "./seen.ts";
 
 /** A record of some 200 bytes and its alert of 1 KiB each. */
 const SLOTS = 1_024;
@@ -26,6 +27,8 @@ export interface AlertContext {
   readonly generation: number;
   readonly workload: Workload | undefined;
   readonly table: RuleTable | undefined;
+  /** Where it is recorded, for it to be counted there. */
+  readonly seen: SeenOperation | undefined;
 }
 
 interface Repeat extends AlertContext {

@@ -5,6 +5,7 @@ import { SETTING_NAMES, type SettingName } from "../config/config.ts";
 import { ConfigError, printSettings } from "../config/load.ts";
 import { errorText } from "../lib/log.ts";
 import { CHECK_FORMATS, runCheck } from "./check.ts";
+import { runCheckAgainst } from "./check_against.ts";
 import { AgentRefusedError, AgentUnreachableError } from "./client.ts";
 import {
   EXIT_BUSY,
@@ -34,6 +35,12 @@ const ADDRESS: readonly SettingName[] = [
   "http.certificate",
   "http.key",
   "http.clientCa",
+];
+
+const POSTURES: readonly SettingName[] = [
+  "posture.file",
+  "posture.network",
+  "posture.capabilities",
 ];
 
 const EXAMPLES = `
@@ -111,11 +118,27 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
     .addOption(new Option("--json", "the same as --format json").default(false).conflicts("format"))
     .option("--strict", "warnings are errors, for pull requests", false)
     .option("--root <folder>", "the container's file system: paths are looked up in it")
-    .option("--entrypoint <path>", "the program that the container starts with: is it refused?");
-  addSettings(check, ["posture.file"]);
+    .option("--entrypoint <path>", "the program that the container starts with: is it refused?")
+    .option(
+      "--against <recording>",
+      'say what would have become of recorded operations: "agent", http://HOST:PORT, or a file',
+    )
+    .option("--since <time>", "with --against: only what was seen so long before, for example 10m");
+  addSettings(check, [...ADDRESS, ...POSTURES]);
   check.addHelpText("after", CHECK_HELP);
-  check.action(async (files, { json, format, strict, root, entrypoint }) => {
-    const { settings: { posture } } = await settingsFrom(check, ["posture.file"]);
+  check.action(async (files, { json, format, strict, root, entrypoint, against, since }) => {
+    const { settings } = await settingsFrom(check, [...ADDRESS, ...POSTURES]);
+    const { posture } = settings;
+    const complaint = misusedAgainst(against, since, format);
+    if (complaint !== undefined) {
+      io.err(`${complaint}\n`);
+      return done(EXIT_USAGE);
+    }
+    if (against !== undefined) {
+      const asked = { against, json: json || format === "json", strict, settings };
+      const period = since === undefined ? {} : { since };
+      return done(await runCheckAgainst(files, { ...asked, ...period }, io));
+    }
     const container = {
       ...(root !== undefined && { root }),
       ...(entrypoint !== undefined && { entrypoint }),
@@ -125,11 +148,21 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
   });
 }
 
+function misusedAgainst(against?: string, since?: string, format?: string): string | undefined {
+  if (against === undefined && since !== undefined) {
+    return "Cannot use --since without --against\n  hint: for example --against agent --since 10m";
+  }
+  if (against === undefined || format !== "sarif") return undefined;
+  return "Cannot use --against with --format sarif: what took place has no line in a file\n" +
+    "  hint: use --json";
+}
+
 const CHECK_HELP = `
 Examples:
   $ ankylo check policies
   $ ankylo check --strict --format sarif policies >findings.sarif
-  $ ankylo check --posture-file block --root ./rootfs --entrypoint /usr/sbin/nginx web.yaml`;
+  $ ankylo check --posture-file block --root ./rootfs --entrypoint /usr/sbin/nginx web.yaml
+  $ sudo ankylo check --against agent --since 10m --posture-file block allow-web.yaml`;
 
 function addRun(program: Command, io: CommandIo, done: (status: number) => void): void {
   const run = program.command("run")
@@ -175,7 +208,7 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
   }
   const settings: readonly SettingName[] = [
     ...ADDRESS,
-    ...["posture.file", "posture.network", "posture.capabilities"] as const,
+    ...POSTURES,
   ];
   addSettings(explain, settings);
   explain.addHelpText("after", EXPLAIN_HELP);

@@ -166,6 +166,32 @@ Deno.test("ankylo explain asks a running agent", async () => {
   });
 });
 
+Deno.test("ankylo check --against asks a running agent what policies would have refused", async () => {
+  const folder = new URL("../../k8s/examples", import.meta.url).pathname;
+  await withAgent(0, async (socket) => {
+    const { status, out } = await run(
+      ...["check", "--against", "agent", "--socket", socket, "--posture-file", "block", folder],
+    );
+    assert.equal(status, EXIT_OK);
+    assert.match(out, /^1 different operations of 1 containers, seen since 2026-01-02T03:04:05/m);
+    assert.match(out, /^not known: system calls/m);
+  });
+});
+
+Deno.test("ankylo check --against names an agent that does not answer, and what does not go with it", async () => {
+  const folder = new URL("../../k8s/examples", import.meta.url).pathname;
+  const check = (...args: string[]) => run("check", ...args, folder);
+  const away = await check("--against", "http://127.0.0.1:1");
+  assert.equal(away.status, EXIT_UNREACHABLE);
+  assert.match(away.err, /^Cannot reach the agent at http:\/\/127\.0\.0\.1:1: /);
+  const lonely = await check("--since", "10m");
+  assert.deepEqual([lonely.status, lonely.out], [EXIT_USAGE, ""]);
+  assert.match(lonely.err, /^Cannot use --since without --against/);
+  const sarif = await check("--against", "agent", "--format", "sarif");
+  assert.equal(sarif.status, EXIT_USAGE);
+  assert.match(sarif.err, /^Cannot use --against with --format sarif/);
+});
+
 Deno.test("ankylo explain asks files without an agent", async () => {
   const folder = new URL("../../k8s/examples", import.meta.url).pathname;
   const { status, out } = await run(

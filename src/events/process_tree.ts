@@ -71,7 +71,7 @@ export class ProcessTree {
   readonly #live = new Map<string, ProcessEntry>();
   /** Images whose process went, longest gone first. */
   readonly #retired = new Map<string, Retired>();
-  /** The image that each process runs now. */
+  /** The image that each process runs now, where it has executed one since it was forked. */
   readonly #current = new Map<number, string>();
   #evicted = 0;
   #unknown = 0;
@@ -114,6 +114,12 @@ export class ProcessTree {
   /** Whether `entry` is what `actor` would still find. */
   holds(entry: ProcessEntry): boolean {
     return (this.#live.get(entry.key) ?? this.#touchRetired(entry.key)) === entry;
+  }
+
+  /** The image that the process runs, if it has executed one since it was forked. */
+  current(pid: number): ProcessEntry | undefined {
+    const key = this.#current.get(pid);
+    return key === undefined ? undefined : this.#live.get(key);
   }
 
   /** The image that acts in `event`: from the tree, else from /proc while the process runs. */

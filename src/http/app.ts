@@ -13,6 +13,7 @@ import { addEventRoutes } from "./routes/events.ts";
 import { addExplainRoute } from "./routes/explain.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addMetricsRoute } from "./routes/metrics.ts";
+import { addOperationsRoute } from "./routes/operations.ts";
 import { addPolicyRoutes } from "./routes/policies.ts";
 import type { AgentState } from "./state.ts";
 
@@ -25,6 +26,7 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/v1/policies/{name}": "one policy: what became of each rule, and what it selects",
   "/v1/workloads": "known containers and their policies",
   "/v1/explain": "why something passes or fails: ?container= ?access= ?path= ?from= ?parent=",
+  "/v1/operations": "different operations that containers did lately, as far as they are recorded",
   "/v1/alerts": "alerts as server-sent events; ?policy= ?container= ?action= ?operation=",
   "/v1/events": "execs and exits as server-sent events; ?container= ?operation=",
   "/metrics": "Prometheus metrics",
@@ -52,6 +54,7 @@ export function createApp(state: AgentState, options: AppOptions = {}): Hono {
   addHealthRoutes(app, state);
   addPolicyRoutes(app, state);
   addExplainRoute(app, state);
+  addOperationsRoute(app, state);
   addEventRoutes(app, state);
   addMetricsRoute(app, state);
   app.notFound((c) => problemResponse(notFound(c.req.path)));

@@ -37,6 +37,15 @@ Deno.test("every listed path answers 200, without parameters but for what it can
   }
 });
 
+Deno.test("GET /v1/operations has each container once, and what is not recorded", async () => {
+  const { body } = await getJson("/v1/operations");
+  assert.deepEqual(body.containers.map(({ name }: { name: string }) => name), ["web"]);
+  const [{ container, access, object, count, last }] = body.operations;
+  assert.deepEqual([container, access, object, count], [0, "exec", "/usr/bin/curl", 3]);
+  assert.equal(last, "2026-01-02T03:05:00.000Z");
+  assert.ok(body.notRecorded.length > 0);
+});
+
 Deno.test("GET /healthz and /readyz answer at once", async () => {
   assert.deepEqual([(await get("/healthz")).text, (await get("/readyz")).text], [
     "ok\n",

@@ -7,6 +7,7 @@ import { ManualClock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
 import { DEFAULT_POSTURE } from "../model/posture.ts";
 import { SseHub } from "../sinks/sse_hub.ts";
+import type { SeenOperation } from "../alerts/seen.ts";
 import type { AgentState } from "./state.ts";
 
 const OTHER: Policy = {
@@ -29,6 +30,12 @@ const OTHER: Policy = {
 };
 
 const IDLE = { ...WORKLOAD, id: "idle-1", name: "idle", labels: {} };
+
+const SEEN: SeenOperation = {
+  ...{ workload: WORKLOAD, access: "exec", object: "/usr/bin/curl", terminal: false, count: 3 },
+  ...{ from: "/usr/bin/bash", parent: "/usr/bin/bash" },
+  ...{ firstMicros: 1_767_323_045_000_000, lastMicros: 1_767_323_100_000_000 },
+};
 
 /** `over` replaces getters. Close the hubs. */
 export function sampleState(over: Partial<AgentState> = {}): AgentState {
@@ -94,6 +101,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
     },
     counters: () => ({ denied: 12n, audited: 3n, alerts_lost: 0n }),
     pipeline: () => ({ alerts: 15, logs: 40, malformed: 1, unexplained: 2 }),
+    seen: () => ({ entries: [SEEN], dropped: 0 }),
     processes: () => ({ entries: 9, evicted: 0, unknown: 1 }),
     pending: () => ({ waiting: 1, released: 5, timedOut: 2, staging: 0 }),
     limits: () => ({ images: { used: 1, max: 4096 } }),

@@ -1,0 +1,144 @@
+/**
+ * Different operations that the agent has seen lately, for `ankylo check --against`: would a policy have refused any?
+ *
+ * Executions are all seen. The kernel tells of files, sockets and capabilities only where a rule or an allow-list refuses or
+ * reports them, so that of these only such are here. What self-protection refuses, and what has no path, is not.
+ */
+import { nameOfNumber } from "../compile/numbered_names.ts";
+import { REFERENCE_CAPABILITIES } from "../../ffi/generated/agent_api.ts";
+import { socketKind } from "../compile/socket_kind.ts";
+import type { Actor } from "../events/enrich.ts";
+import type { DecisionEvent, ExecEvent, OpName } from "../events/event.ts";
+import { CAPABILITIES } from "../model/grammars.ts";
+import type { Operation } from "../model/operation.ts";
+import type { Workload } from "../model/workload.ts";
+
+/** Some 400 bytes each. */
+export const SEEN_MAX = 8_192;
+
+/** What was seen of one operation. Times: µs since the Unix epoch. */
+export interface SeenOperation extends Operation {
+  readonly workload: Workload;
+  count: number;
+  readonly firstMicros: number;
+  lastMicros: number;
+}
+
+/** Classes of operations that rules can decide about, as `ankylo explain` calls them. */
+const ACCESSES: Readonly<Partial<Record<OpName, string>>> = {
+  exec: "exec",
+  load: "load",
+  "mmap-exec": "mmap-exec",
+  read: "read",
+  write: "write",
+  create: "create",
+  delete: "delete",
+  rename: "rename",
+  link: "link",
+  attributes: "attributes",
+  mount: "mount",
+  connect: "connect",
+  network: "socket",
+  capability: "capability",
+};
+
+export class SeenOperations {
+  readonly #max: number;
+  /** By all that makes it another operation; in the order in which they were first seen, or last spared. */
+  readonly #entries = new Map<string, SeenOperation>();
+  /** Count at which an entry was last spared. */
+  readonly #spared = new WeakMap<SeenOperation, number>();
+  #dropped = 0;
+
+  constructor(max = SEEN_MAX) {
+    this.#max = max;
+  }
+
+  /** Operations that had to make room for others. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  entries(): readonly SeenOperation[] {
+    return [...this.#entries.values()];
+  }
+
+  /** A program that began to run. `from`: the image before it; `parent`: what that was forked from. */
+  addExec(
+    event: ExecEvent,
+    workload: Workload | undefined,
+    actor: { readonly from: string; readonly parent: string },
+    micros: number,
+  ): void {
+    if (workload === undefined || event.staging) return;
+    const terminal = event.tty !== "";
+    this.#add({ access: "exec", object: event.path, ...actor, terminal }, workload, micros);
+  }
+
+  /** What was refused or reported; undefined where no rule could name it. */
+  addDecision(
+    event: DecisionEvent,
+    workload: Workload | undefined,
+    actor: Actor,
+    micros: number,
+  ): SeenOperation | undefined {
+    const access = ACCESSES[event.opName];
+    const object = objectOf(event);
+    if (workload === undefined || access === undefined || object === "") return undefined;
+    const { exe: from, parentExe: parent } = actor;
+    return this.#add(
+      { access, object, from, parent, terminal: event.tty !== "" },
+      workload,
+      micros,
+    );
+  }
+
+  #add(operation: Operation, workload: Workload, micros: number): SeenOperation {
+    const { access, object, from, parent, terminal } = operation;
+    const key = `${workload.id}\0${access}\0${object}\0${from}\0${parent}\0${terminal}`;
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      touch(known, micros);
+      return known;
+    }
+    const entry = { ...operation, workload, count: 1, firstMicros: micros, lastMicros: micros };
+    this.#entries.set(key, entry);
+    if (this.#entries.size > this.#max) this.#dropOne();
+    return entry;
+  }
+
+  /** The oldest that was not seen again since it was last spared: what a container does all the time stays. */
+  #dropOne(): void {
+    for (const [key, entry] of this.#entries) {
+      this.#entries.delete(key);
+      if (entry.count <= (this.#spared.get(entry) ?? 1)) {
+        this.#dropped++;
+        return;
+      }
+      this.#spared.set(entry, entry.count);
+      this.#entries.set(key, entry);
+    }
+  }
+}
+
+/** The same operation once more. */
+export function touch(entry: SeenOperation, micros: number): void {
+  entry.count++;
+  entry.lastMicros = micros;
+}
+
+/** Empty where no rule could name it. */
+function objectOf({ opName, openFlags, path, reason }: DecisionEvent): string {
+  if (opName === "network") {
+    const kind = socketKind({
+      family: openFlags & 0xff,
+      type: openFlags >> 8 & 0xff,
+      protocol: openFlags >>> 16,
+    });
+    return kind === undefined ? "" : nameOfNumber(kind);
+  }
+  if (opName === "capability") {
+    return openFlags < CAPABILITIES.length ? nameOfNumber(REFERENCE_CAPABILITIES + openFlags) : "";
+  }
+  return reason === "unreachable" || reason === "gave-up" ? "" : path;
+}

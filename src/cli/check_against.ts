@@ -1,0 +1,176 @@
+/** `ankylo check --against`: what policies would have done with operations that took place. */
+import { type Fate, fateOf, type Outcome } from "../compile/dry_run.ts";
+import type { Settings } from "../config/config.ts";
+import type { RecordedOperation, RecordedOperations } from "../http/operations_view.ts";
+import { formatDiagnostic, formatPosition, hasErrors } from "../model/diagnostic.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import { conditionText, ruleField, targetText } from "../model/rule.ts";
+import { selects } from "../model/selector.ts";
+import type { Workload } from "../model/workload.ts";
+import { postureOf } from "../compile/rules.ts";
+import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
+import type { CommandIo } from "./io.ts";
+import { readPolicyFiles } from "./policy_arguments.ts";
+import { printable } from "./printable.ts";
+import { readRecording, RecordingError } from "./recording.ts";
+
+export interface AgainstOptions {
+  /** See readRecording(). */
+  readonly against: string;
+  /** `10m`: only what was seen in that time before the recording's end; undefined: everything. */
+  readonly since?: string;
+  readonly json: boolean;
+  /** What would be reported counts as well. */
+  readonly strict: boolean;
+  readonly settings: Pick<Settings, "socket" | "listen" | "http" | "posture">;
+}
+
+/** What would have become of one operation. */
+interface Met {
+  readonly operation: RecordedOperation;
+  readonly container: string;
+  readonly fate: Fate;
+}
+
+/**
+ * Asks the policies of the files, and no others, about each operation. Writes the answer to `io.out`.
+ *
+ * @returns `EXIT_OK` where nothing would have been refused; `EXIT_POLICY` else, and for files with errors; `EXIT_USAGE` for a
+ *   recording that is none
+ * @throws {AgentUnreachableError}
+ */
+export async function runCheckAgainst(
+  paths: readonly string[],
+  options: AgainstOptions,
+  io: CommandIo,
+): Promise<number> {
+  const sinceMs = options.since === undefined ? Infinity : durationMs(options.since);
+  if (sinceMs === undefined) {
+    io.err(`Cannot use --since: must be a time such as 90s, 10m or 2h: found "${options.since}"\n`);
+    return EXIT_USAGE;
+  }
+  const { policies, diagnostics } = await readPolicyFiles(paths);
+  if (hasErrors(diagnostics)) {
+    for (const finding of diagnostics) io.err(`${formatDiagnostic(finding)}\n`);
+    return EXIT_POLICY;
+  }
+  try {
+    const recording = await readRecording(options.against, options.settings);
+    const met = meetAll(recording, sinceMs, policies, options.settings.posture);
+    io.out(options.json ? jsonOf(recording, met) : textOf(recording, met, options.since));
+    const bad: readonly Outcome[] = options.strict ? ["refused", "reported"] : ["refused"];
+    return met.some(({ fate }) => bad.includes(fate.outcome)) ? EXIT_POLICY : EXIT_OK;
+  } catch (error) {
+    if (!(error instanceof RecordingError)) throw error;
+    io.err(`${error.message}\n`);
+    return EXIT_USAGE;
+  }
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Undefined: not a time. */
+function durationMs(text: string): number | undefined {
+  const [, digits, unit] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+  return unit === undefined ? undefined : Number(digits) * UNITS_MS[unit]!;
+}
+
+function meetAll(
+  { containers, operations, until }: RecordedOperations,
+  sinceMs: number,
+  policies: readonly Policy[],
+  posture: Posture,
+): Met[] {
+  const workloads = containers.map((container): Workload => ({
+    ...container,
+    ...{ pid: 0, cgroupPath: "", cgroupId: 0n },
+  }));
+  const own = workloads.map((workload) => policies.filter((policy) => selects(policy, workload)));
+  const begin = Date.parse(until) - sinceMs;
+  return operations.filter(({ last }) => Date.parse(last) >= begin).map((operation) => ({
+    operation,
+    container: workloads[operation.container]!.name,
+    fate: fate(operation, own[operation.container]!, posture),
+  }));
+}
+
+/** @throws {RecordingError} the operation is none */
+function fate(operation: RecordedOperation, policies: readonly Policy[], posture: Posture): Fate {
+  try {
+    return fateOf(operation, policies, posture);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RecordingError(`Cannot use recording: ${error.message}`, { cause: error });
+  }
+}
+
+/** Refused first, then what happened most often. */
+function sorted(met: readonly Met[], outcome: Outcome): Met[] {
+  return met.filter(({ fate }) => fate.outcome === outcome)
+    .sort((a, b) => b.operation.count - a.operation.count);
+}
+
+function textOf(recording: RecordedOperations, met: readonly Met[], since?: string): string {
+  const [refused, reported] = [sorted(met, "refused"), sorted(met, "reported")];
+  const containers = new Set(met.map(({ operation }) => operation.container)).size;
+  const period = since === undefined
+    ? `since ${recording.since}`
+    : `in ${since} before ${recording.until}`;
+  const lines = [
+    ...[...refused, ...reported].flatMap(metLines),
+    ...refused.length + reported.length > 0 ? [""] : [],
+    `${met.length} different operations of ${containers} containers, seen ${period}: ` +
+    `${refused.length} would have been refused, ${reported.length} reported, ` +
+    `${met.length - refused.length - reported.length} pass`,
+    ...recording.dropped > 0
+      ? [`${recording.dropped} operations had to make room for others: the recording is not whole`]
+      : [],
+    ...recording.notRecorded.map((what) => `not known: ${what}`),
+  ];
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+const WORDS: Readonly<Record<Outcome, string>> = {
+  refused: "REFUSED ",
+  reported: "reported",
+  passes: "passes  ",
+};
+
+function metLines({ operation, container, fate }: Met): string[] {
+  const { access, object, from, parent, count, last, terminal } = operation;
+  const child = parent === from || parent === "" ? "" : `, child of ${parent}`;
+  const by = from === "" ? "" : ` by ${from}${child}`;
+  const place = terminal ? " on a terminal" : "";
+  const often = count === 1 ? "once" : `${count} times, last`;
+  return [
+    `${WORDS[fate.outcome]} ${container}: ${access} ${object}${by}${place}, ${often} ${last}`,
+    `         ${whyText(fate)}${fate.isOwnerExempt ? "; not to the owner of the file" : ""}`,
+  ];
+}
+
+/** By which rule, with its place. */
+function whyText({ rule, group, byPosture }: Fate): string {
+  if (rule !== undefined) {
+    const { where, action, target } = rule.rule;
+    return `${formatPosition(where)} ${ruleField(rule.rule)} of ${rule.policy.name}: ${action} ${
+      targetText(target)
+    }${conditionText(rule.rule)}`;
+  }
+  return byPosture
+    ? `posture.${postureOf(group)}: the ${group} allow-list does not let it pass`
+    : "no rule";
+}
+
+function jsonOf({ until, since, dropped, notRecorded }: RecordedOperations, met: readonly Met[]) {
+  const operations = met.map(({ operation, container, fate }) => {
+    const { rule, outcome, group, byPosture, isOwnerExempt } = fate;
+    const at = rule && {
+      policy: rule.policy.name,
+      rule: ruleField(rule.rule),
+      where: formatPosition(rule.rule.where),
+    };
+    return { ...operation, container, outcome, group, byPosture, isOwnerExempt, ...at };
+  });
+  return `${JSON.stringify({ until, since, dropped, notRecorded, operations }, undefined, 2)}\n`;
+}

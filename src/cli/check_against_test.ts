@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { operationsView, type RecordedOperations } from "../http/operations_view.ts";
+import { sampleState } from "../http/sample_state.ts";
+import { type AgainstOptions, runCheckAgainst } from "./check_against.ts";
+import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
+
+const HEAD = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+`;
+const ALLOW = `${HEAD}  process: {matchPaths: [{path: /bin/ls}], action: Allow}\n`;
+const BLOCK = `${HEAD}  process: {matchPaths: [{path: /usr/bin/curl}]}\n`;
+
+const operation = (object: string, last: string, more = {}) => ({
+  ...{ container: 0, access: "exec", object, from: "/bin/sh", parent: "/bin/sh" },
+  ...{ terminal: false, count: 3, first: "2026-01-02T03:00:00.000Z", last },
+  ...more,
+});
+
+const RECORDING: RecordedOperations = {
+  until: "2026-01-02T04:00:00.000Z",
+  since: "2026-01-02T01:00:00.000Z",
+  ...{ dropped: 0, max: 100, notRecorded: ["what was not asked"] },
+  containers: [{
+    ...{ id: "c1", name: "web", runtimeNamespace: "default", podName: "web", image: "" },
+    ...{ namespace: "container_namespace", labels: { app: "web" } },
+  }],
+  operations: [
+    operation("/bin/ls", "2026-01-02T03:59:00.000Z"),
+    operation("/usr/bin/curl", "2026-01-02T03:20:00.000Z", { terminal: true }),
+  ],
+};
+
+async function against(
+  policy: string,
+  options: Partial<AgainstOptions> = {},
+  recording: unknown = RECORDING,
+) {
+  const folder = await Deno.makeTempDir({ prefix: "ankylo-against-" });
+  try {
+    await Deno.writeTextFile(`${folder}/p.yaml`, policy);
+    await Deno.writeTextFile(`${folder}/r.json`, JSON.stringify(recording));
+    let [out, err] = ["", ""];
+    const io = {
+      out: (text: string) => void (out += text),
+      err: (text: string) => void (err += text),
+    };
+    const posture = { file: "block", network: "block", capabilities: "block" } as const;
+    const files = ["tokenFile", "certificate", "key", "clientCa"] as const;
+    const http = Object.fromEntries(files.map((name) => [name, undefined])) as Record<
+      (typeof files)[number],
+      undefined
+    >;
+    const settings = { socket: undefined, listen: undefined, http, posture };
+    const asked = { against: `${folder}/r.json`, json: false, strict: false, settings };
+    const status = await runCheckAgainst([`${folder}/p.yaml`], { ...asked, ...options }, io);
+    const short = (text: string) => text.replaceAll(`${folder}/`, "");
+    return { status, out: short(out), err: short(err) };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("runCheckAgainst() names what an allow-list would have refused, and what is not known", async () => {
+  const { status, out } = await against(ALLOW);
+  assert.equal(status, EXIT_POLICY);
+  assert.equal(
+    out,
+    "REFUSED  web: exec /usr/bin/curl by /bin/sh on a terminal, 3 times, last 2026-01-02T03:20:00.000Z\n" +
+      "         posture.file: the process allow-list does not let it pass\n\n" +
+      "2 different operations of 1 containers, seen since 2026-01-02T01:00:00.000Z: " +
+      "1 would have been refused, 0 reported, 1 pass\n" +
+      "not known: what was not asked\n",
+  );
+});
+
+Deno.test("runCheckAgainst() names the rule with its place", async () => {
+  const { out } = await against(BLOCK);
+  assert.match(
+    out,
+    /^ +p\.yaml:6:\d+ spec\.process\.matchPaths\[0\] of web: Block \/usr\/bin\/curl$/m,
+  );
+});
+
+Deno.test("runCheckAgainst() leaves out what was seen before the time that is asked for", async () => {
+  const { status, out } = await against(ALLOW, { since: "10m" });
+  assert.equal(status, EXIT_OK);
+  assert.match(out, /^1 different operations .* in 10m before 2026-01-02T04/);
+});
+
+Deno.test("runCheckAgainst() is strict about what would be reported", async () => {
+  const audit = BLOCK.replace("curl}", "curl, action: Audit}");
+  assert.equal((await against(audit)).status, EXIT_OK);
+  assert.equal((await against(audit, { strict: true })).status, EXIT_POLICY);
+});
+
+Deno.test("runCheckAgainst() judges by policies that select the container", async () => {
+  const { status, out } = await against(BLOCK.replace("app: web", "app: db"));
+  assert.equal(status, EXIT_OK);
+  assert.match(out, /0 would have been refused, 0 reported, 2 pass/);
+});
+
+Deno.test("runCheckAgainst() says the same as JSON", async () => {
+  const { out } = await against(BLOCK, { json: true });
+  const [passes, refused] = JSON.parse(out).operations;
+  assert.deepEqual([passes.outcome, refused.outcome], ["passes", "refused"]);
+  assert.deepEqual([refused.policy, refused.rule], ["web", "spec.process.matchPaths[0]"]);
+});
+
+Deno.test("runCheckAgainst() says that operations had to make room", async () => {
+  const { out } = await against(BLOCK, {}, { ...RECORDING, dropped: 7 });
+  assert.match(out, /^7 operations had to make room for others/m);
+});
+
+const BAD: readonly (readonly [claim: string, recording: unknown, message: RegExp])[] = [
+  ["no object", 5, /has no "containers"/],
+  ["no time", { ...RECORDING, until: "soon" }, /has no "until"/],
+  ["a container without labels", { ...RECORDING, containers: [{ id: "x" }] }, /containers\[0\]/],
+  [
+    "an operation of no container",
+    { ...RECORDING, operations: [operation("/x", RECORDING.until, { container: 4 })] },
+    /operations\[0\]/,
+  ],
+  [
+    "an access that nobody knows",
+    { ...RECORDING, operations: [operation("/x", RECORDING.until, { access: "fly" })] },
+    /Cannot explain access "fly"/,
+  ],
+];
+
+for (const [claim, recording, message] of BAD) {
+  Deno.test(`runCheckAgainst() refuses a recording with ${claim}`, async () => {
+    const { status, err } = await against(BLOCK, {}, recording);
+    assert.equal(status, EXIT_USAGE);
+    assert.match(err, message);
+  });
+}
+
+Deno.test("runCheckAgainst() refuses a file that is not there, and a time that is none", async () => {
+  const missing = await against(BLOCK, { against: "/none/r.json" });
+  assert.equal(missing.status, EXIT_USAGE);
+  assert.match(missing.err, /Cannot read recording "\/none\/r\.json"/);
+  const timeless = await against(BLOCK, { since: "soon" });
+  assert.equal(timeless.status, EXIT_USAGE);
+  assert.match(timeless.err, /such as 90s, 10m or 2h/);
+});
+
+Deno.test("runCheckAgainst() shows the findings of files with errors, and judges nothing", async () => {
+  const { status, out, err } = await against(`${HEAD}  fille: {}\n`);
+  assert.deepEqual([status, out], [EXIT_POLICY, ""]);
+  assert.match(err, /^p\.yaml:6:3: spec: Cannot use field "fille"/);
+});
+
+Deno.test("what /v1/operations says is a recording", async () => {
+  const state = sampleState();
+  const view = operationsView(state, new Date("2026-01-02T04:00:00Z"));
+  state.alerts.close();
+  state.events.close();
+  const { status, out } = await against(BLOCK, {}, view);
+  assert.equal(status, EXIT_POLICY);
+  assert.match(
+    out,
+    /^REFUSED {2}web: exec \/usr\/bin\/curl by \/usr\/bin\/bash, 3 times, last 2026/,
+  );
+});

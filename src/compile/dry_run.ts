@@ -1,0 +1,97 @@
+/** What would have become of operations that took place, had other policies been in force: asked of the specification. */
+import {
+  IS_OWNER,
+  NO_TERMINAL,
+  VERDICT_ALLOW,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_POSTURE_AUDIT,
+  VERDICT_POSTURE_BLOCK,
+  VERDICT_SOURCE,
+} from "../../ffi/generated/agent_api.ts";
+import type { Operation } from "../model/operation.ts";
+import type { Policy } from "../model/policy.ts";
+import type { Posture } from "../model/posture.ts";
+import { evaluate, type Judgement } from "./evaluate.ts";
+import { evaluateNumbered } from "./evaluate_numbered.ts";
+import { ACCESSES, type Ask, readAsk } from "./explain.ts";
+import { groupOf, type JudgedGroup, type RuleRef } from "./rules.ts";
+
+export type Outcome = "refused" | "reported" | "passes";
+
+/** What policies do with one operation. */
+export interface Fate {
+  readonly outcome: Outcome;
+  /** Rules of this group decide. */
+  readonly group: JudgedGroup;
+  /** Undefined: the posture decides, or nothing. */
+  readonly rule?: RuleRef;
+  /** Whether an allow-list leaves it out. */
+  readonly byPosture: boolean;
+  /** The owner of the file fares better; who owns it is not known. */
+  readonly isOwnerExempt: boolean;
+}
+
+const OUTCOMES: Readonly<Record<number, Outcome>> = {
+  [VERDICT_BLOCK]: "refused",
+  [VERDICT_POSTURE_BLOCK]: "refused",
+  [VERDICT_AUDIT]: "reported",
+  [VERDICT_POSTURE_AUDIT]: "reported",
+  [VERDICT_ALLOW]: "passes",
+};
+
+const RANKS: readonly Outcome[] = ["passes", "reported", "refused"];
+
+/**
+ * The worst that happens to the operation, of all that it asks for: a program is read before it is executed.
+ *
+ * @param policies that select the container, and no others
+ * @throws {RangeError} the operation is none: an unknown access, no path
+ */
+export function fateOf(operation: Operation, policies: readonly Policy[], posture: Posture): Fate {
+  const circumstances = operation.terminal ? 0 : NO_TERMINAL;
+  const { access, object, from, parent } = operation;
+  const ask = readAsk({
+    ...{ access, object, circumstances },
+    ...from !== "" && { from },
+    ...parent !== "" && { parent },
+  });
+  const fates = ACCESSES[access]!.map((op) => fateIn(op, ask, policies, posture));
+  return fates.reduce((worst, fate) => rank(fate) > rank(worst) ? fate : worst);
+}
+
+function rank({ outcome }: Fate): number {
+  return RANKS.indexOf(outcome);
+}
+
+function fateIn(op: number, ask: Ask, policies: readonly Policy[], posture: Posture): Fate {
+  const judge = (more: number) => judgement(op, ask, ask.circumstances | more, policies, posture);
+  const other = judge(0);
+  const owner = ask.number === undefined ? judge(IS_OWNER) : other;
+  const { verdict, rule } = other;
+  const plain = verdict & ~VERDICT_SOURCE;
+  return {
+    outcome: outcomeOf(other),
+    group: groupOf(op)!,
+    ...rule !== undefined && { rule },
+    byPosture: plain === VERDICT_POSTURE_AUDIT || plain === VERDICT_POSTURE_BLOCK,
+    isOwnerExempt: RANKS.indexOf(outcomeOf(owner)) < RANKS.indexOf(outcomeOf(other)),
+  };
+}
+
+function judgement(
+  op: number,
+  { object, number, from, parent }: Ask,
+  circumstances: number,
+  policies: readonly Policy[],
+  posture: Posture,
+): Judgement {
+  if (number !== undefined) {
+    return evaluateNumbered({ number, caller: from, circumstances }, policies, posture);
+  }
+  return evaluate({ op, path: object, caller: from, parent, circumstances }, policies, posture);
+}
+
+function outcomeOf({ verdict }: Judgement): Outcome {
+  return OUTCOMES[verdict & ~VERDICT_SOURCE] ?? "passes";
+}
