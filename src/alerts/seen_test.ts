@@ -48,8 +48,8 @@ Deno.test("SeenOperations drops the oldest that did not happen again, and counts
 Deno.test("SeenOperations never holds more than its limit, whatever happens again", () => {
   const paths = Array.from({ length: 500 }, (_, at) => `/${at * 7 % 13 % (at + 1)}-${at % 90}`);
   const seen = filled(8, ...paths);
-  assert.equal(seen.entries().length, 8);
-  assert.equal(new Set(objects(seen)).size, 8);
+  assert.ok(seen.entries().length <= 8);
+  assert.equal(new Set(objects(seen)).size, seen.entries().length);
 });
 
 /** As the kernel tells what has no path. */
