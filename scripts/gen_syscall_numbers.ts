@@ -1,6 +1,6 @@
 /**
- * Writes `src/kernel/syscall_numbers.ts` from the kernel's headers (Debian's package linux-libc-dev, which has those of x86 and
- * the generic ones, which are arm64's). A test fails when they differ.
+ * Writes `src/kernel/syscall_numbers.ts` from the kernel's headers (Debian's packages linux-libc-dev, which has those of x86 and
+ * the generic ones, which are arm64's, and linux-libc-dev-armhf-cross). A test fails when they differ.
  */
 
 import { SYSCALL_NAMES } from "../src/model/syscall_names.ts";
@@ -13,6 +13,8 @@ interface Table {
   readonly name: string;
   readonly about: string;
   readonly header: string;
+  /** Where the header's own are, if not among the machine's. */
+  readonly folder?: string;
   /** What architectures say that include the generic header: arch/arm64/include/uapi/asm/unistd.h. */
   readonly wants?: readonly string[];
 }
@@ -35,12 +37,20 @@ const TABLES: readonly Table[] = [
     header: "asm-generic/unistd.h",
     wants: ["RENAMEAT", "NEW_STAT", "SET_GET_RLIMIT", "SYS_CLONE3", "MEMFD_SECRET"],
   },
+  {
+    name: "ARM32",
+    about: "Of 32-bit programs on arm64, old and new forms of a call under one name.",
+    header: "asm/unistd.h",
+    folder: "/usr/arm-linux-gnueabihf/include",
+  },
 ];
 
-/** Names of i386 for what x86-64 has under another one, where no suffix tells. */
+/** Names of i386 and arm for what x86-64 has under another one, where no suffix tells. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   _llseek: "lseek",
   _newselect: "select",
+  arm_fadvise64_64: "fadvise64",
+  arm_sync_file_range: "sync_file_range",
   bdflush: "",
   fadvise64_64: "fadvise64",
   fstatat64: "newfstatat",
@@ -51,6 +61,8 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   oldstat: "stat",
   olduname: "uname",
   readdir: "getdents",
+  recv: "recvfrom",
+  send: "sendto",
   sigaction: "rt_sigaction",
   signal: "rt_sigaction",
   sigpending: "rt_sigpending",
@@ -82,8 +94,11 @@ export async function numbersText(): Promise<string> {
   return `${head.join("\n")}\n\n${tables.join("\n")}`;
 }
 
-async function numbersOf({ header, wants = [] }: Table): Promise<Map<number, string>> {
-  const defined = await definitions(header, wants.map((want) => `-D__ARCH_WANT_${want}`));
+async function numbersOf({ header, folder, wants = [] }: Table): Promise<Map<number, string>> {
+  // arm's numbers are those of its new calling convention.
+  const other = folder === undefined ? [] : ["-nostdinc", "-isystem", folder, "-D__ARM_EABI__"];
+  const options = [...other, ...wants.map((want) => `-D__ARCH_WANT_${want}`)];
+  const defined = await definitions(header, options);
   const numbers = new Map<number, string>();
   for (const [key, value] of defined) {
     const name = key.startsWith("__NR_") ? knownName(key.slice("__NR_".length)) : undefined;

@@ -235,3 +235,67 @@ export const ARM64 = `
   444 landlock_create_ruleset 445 landlock_add_rule 446 landlock_restrict_self 447 memfd_secret
   448 process_mrelease 449 futex_waitv 450 set_mempolicy_home_node
 `;
+
+/** Of 32-bit programs on arm64, old and new forms of a call under one name. */
+export const ARM32 = `
+  0 restart_syscall 1 exit 2 fork 3 read 4 write 5 open 6 close 8 creat 9 link 10 unlink 11 execve
+  12 chdir 14 mknod 15 chmod 16 lchown 19 lseek 20 getpid 21 mount 23 setuid 24 getuid 26 ptrace
+  29 pause 33 access 36 sync 37 kill 38 rename 39 mkdir 40 rmdir 41 dup 42 pipe 43 times 45 brk
+  46 setgid 47 getgid 49 geteuid 50 getegid 51 acct 52 umount2 54 ioctl 55 fcntl 57 setpgid 60 umask
+  61 chroot 62 ustat 63 dup2 64 getppid 65 getpgrp 66 setsid 67 rt_sigaction 70 setreuid 71 setregid
+  72 rt_sigsuspend 73 rt_sigpending 74 sethostname 75 setrlimit 77 getrusage 78 gettimeofday
+  79 settimeofday 80 getgroups 81 setgroups 83 symlink 85 readlink 86 uselib 87 swapon 88 reboot
+  91 munmap 92 truncate 93 ftruncate 94 fchmod 95 fchown 96 getpriority 97 setpriority 99 statfs
+  100 fstatfs 103 syslog 104 setitimer 105 getitimer 106 stat 107 lstat 108 fstat 111 vhangup
+  114 wait4 115 swapoff 116 sysinfo 118 fsync 119 rt_sigreturn 120 clone 121 setdomainname 122 uname
+  124 adjtimex 125 mprotect 126 rt_sigprocmask 128 init_module 129 delete_module 131 quotactl
+  132 getpgid 133 fchdir 135 sysfs 136 personality 138 setfsuid 139 setfsgid 140 lseek 141 getdents
+  142 select 143 flock 144 msync 145 readv 146 writev 147 getsid 148 fdatasync 149 _sysctl 150 mlock
+  151 munlock 152 mlockall 153 munlockall 154 sched_setparam 155 sched_getparam
+  156 sched_setscheduler 157 sched_getscheduler 158 sched_yield 159 sched_get_priority_max
+  160 sched_get_priority_min 161 sched_rr_get_interval 162 nanosleep 163 mremap 164 setresuid
+  165 getresuid 168 poll 169 nfsservctl 170 setresgid 171 getresgid 172 prctl 173 rt_sigreturn
+  174 rt_sigaction 175 rt_sigprocmask 176 rt_sigpending 177 rt_sigtimedwait 178 rt_sigqueueinfo
+  179 rt_sigsuspend 180 pread64 181 pwrite64 182 chown 183 getcwd 184 capget 185 capset
+  186 sigaltstack 187 sendfile 190 vfork 191 getrlimit 192 mmap 193 truncate 194 ftruncate 195 stat
+  196 lstat 197 fstat 198 lchown 199 getuid 200 getgid 201 geteuid 202 getegid 203 setreuid
+  204 setregid 205 getgroups 206 setgroups 207 fchown 208 setresuid 209 getresuid 210 setresgid
+  211 getresgid 212 chown 213 setuid 214 setgid 215 setfsuid 216 setfsgid 217 getdents64
+  218 pivot_root 219 mincore 220 madvise 221 fcntl 224 gettid 225 readahead 226 setxattr
+  227 lsetxattr 228 fsetxattr 229 getxattr 230 lgetxattr 231 fgetxattr 232 listxattr 233 llistxattr
+  234 flistxattr 235 removexattr 236 lremovexattr 237 fremovexattr 238 tkill 239 sendfile 240 futex
+  241 sched_setaffinity 242 sched_getaffinity 243 io_setup 244 io_destroy 245 io_getevents
+  246 io_submit 247 io_cancel 248 exit_group 249 lookup_dcookie 250 epoll_create 251 epoll_ctl
+  252 epoll_wait 253 remap_file_pages 256 set_tid_address 257 timer_create 258 timer_settime
+  259 timer_gettime 260 timer_getoverrun 261 timer_delete 262 clock_settime 263 clock_gettime
+  264 clock_getres 265 clock_nanosleep 266 statfs 267 fstatfs 268 tgkill 269 utimes 270 fadvise64
+  274 mq_open 275 mq_unlink 276 mq_timedsend 277 mq_timedreceive 278 mq_notify 279 mq_getsetattr
+  280 waitid 281 socket 282 bind 283 connect 284 listen 285 accept 286 getsockname 287 getpeername
+  288 socketpair 289 sendto 290 sendto 291 recvfrom 292 recvfrom 293 shutdown 294 setsockopt
+  295 getsockopt 296 sendmsg 297 recvmsg 298 semop 299 semget 300 semctl 301 msgsnd 302 msgrcv
+  303 msgget 304 msgctl 305 shmat 306 shmdt 307 shmget 308 shmctl 309 add_key 310 request_key
+  311 keyctl 312 semtimedop 313 vserver 314 ioprio_set 315 ioprio_get 316 inotify_init
+  317 inotify_add_watch 318 inotify_rm_watch 319 mbind 320 get_mempolicy 321 set_mempolicy
+  322 openat 323 mkdirat 324 mknodat 325 fchownat 326 futimesat 327 newfstatat 328 unlinkat
+  329 renameat 330 linkat 331 symlinkat 332 readlinkat 333 fchmodat 334 faccessat 335 pselect6
+  336 ppoll 337 unshare 338 set_robust_list 339 get_robust_list 340 splice 341 sync_file_range
+  342 tee 343 vmsplice 344 move_pages 345 getcpu 346 epoll_pwait 347 kexec_load 348 utimensat
+  349 signalfd 350 timerfd_create 351 eventfd 352 fallocate 353 timerfd_settime 354 timerfd_gettime
+  355 signalfd4 356 eventfd2 357 epoll_create1 358 dup3 359 pipe2 360 inotify_init1 361 preadv
+  362 pwritev 363 rt_tgsigqueueinfo 364 perf_event_open 365 recvmmsg 366 accept4 367 fanotify_init
+  368 fanotify_mark 369 prlimit64 370 name_to_handle_at 371 open_by_handle_at 372 clock_adjtime
+  373 syncfs 374 sendmmsg 375 setns 376 process_vm_readv 377 process_vm_writev 378 kcmp
+  379 finit_module 380 sched_setattr 381 sched_getattr 382 renameat2 383 seccomp 384 getrandom
+  385 memfd_create 386 bpf 387 execveat 388 userfaultfd 389 membarrier 390 mlock2
+  391 copy_file_range 392 preadv2 393 pwritev2 394 pkey_mprotect 395 pkey_alloc 396 pkey_free
+  397 statx 398 rseq 399 io_pgetevents 400 migrate_pages 401 kexec_file_load 403 clock_gettime
+  404 clock_settime 405 clock_adjtime 406 clock_getres 407 clock_nanosleep 408 timer_gettime
+  409 timer_settime 410 timerfd_gettime 411 timerfd_settime 412 utimensat 413 pselect6 414 ppoll
+  416 io_pgetevents 417 recvmmsg 418 mq_timedsend 419 mq_timedreceive 420 semtimedop
+  421 rt_sigtimedwait 422 futex 423 sched_rr_get_interval 424 pidfd_send_signal 425 io_uring_setup
+  426 io_uring_enter 427 io_uring_register 428 open_tree 429 move_mount 430 fsopen 431 fsconfig
+  432 fsmount 433 fspick 434 pidfd_open 435 clone3 436 close_range 437 openat2 438 pidfd_getfd
+  439 faccessat2 440 process_madvise 441 epoll_pwait2 442 mount_setattr 443 quotactl_fd
+  444 landlock_create_ruleset 445 landlock_add_rule 446 landlock_restrict_self 448 process_mrelease
+  449 futex_waitv 450 set_mempolicy_home_node
+`;

@@ -2,7 +2,7 @@
 import { SYSCALL_IPC, SYSCALL_NUMBERS, SYSCALL_SOCKETCALL } from "../../ffi/generated/agent_api.ts";
 import { type PathArgument, pathArguments } from "../model/syscall_paths.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
-import { ARM64, I386, X32, X86_64 } from "./syscall_numbers.ts";
+import { ARM32, ARM64, I386, X32, X86_64 } from "./syscall_numbers.ts";
 
 /** As Deno.build.arch says. */
 export type Architecture = typeof Deno.build.arch;
@@ -30,9 +30,9 @@ export function nativeNumbers(architecture: Architecture): Numbers {
   return new Map([...numbersOf(X32), ...numbersOf(X86_64)]);
 }
 
-/** The calls of 32-bit programs, where Ankylo knows them. */
+/** The calls of 32-bit programs. */
 export function compatNumbers(architecture: Architecture): Numbers {
-  if (architecture === "aarch64") return new Map();
+  if (architecture === "aarch64") return numbersOf(ARM32);
   const calls = (base: number, names: Readonly<Record<number, string>>) =>
     Object.entries(names).map(([call, name]) => [base + Number(call), name] as const);
   return new Map([
@@ -72,7 +72,7 @@ export function syscallsIn(entries: Iterable<number>): number[] {
 
 function argumentBits(name: string, isCompat: boolean): number {
   const bits = ({ at, from }: PathArgument) => at + 1 | (from === undefined ? 0 : from + 1) << 3;
-  // Its mask is of 64 bits, and takes two places where an argument has 32.
+  // Its mask is of 64 bits, and takes two places where an argument has 32, on i386 and on arm.
   if (isCompat && name === "fanotify_mark") return bits({ at: 5, from: 4 }) << 16;
   const [first, second] = pathArguments(name);
   return (first === undefined ? 0 : bits(first) << 16) |

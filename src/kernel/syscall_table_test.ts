@@ -32,11 +32,21 @@ Deno.test("nativeNumbers() has every name that arm64 has: the others are x86's o
   assert.deepEqual(lacking.sort(), [...successors, ...gone, ...ofX86].sort());
 });
 
+Deno.test("compatNumbers() has every name of a 32-bit program that a 64-bit one has, and those that arm64 left behind", () => {
+  const compat = new Set(compatNumbers("aarch64").values());
+  const native = [...nativeNumbers("aarch64").values()];
+  assert.deepEqual(native.filter((name) => !compat.has(name)), ["memfd_secret"]);
+  for (const name of ["open", "fork", "rename", "unlink", "chmod", "poll", "select", "mkdir"]) {
+    assert.ok(compat.has(name), name);
+  }
+});
+
 Deno.test("numbers of system calls leave room for those that i386 tells by an argument", () => {
   for (const numbers of [nativeNumbers("x86_64"), nativeNumbers("aarch64")]) {
     assert.ok(Math.max(...numbers.keys()) < SYSCALL_SOCKETCALL);
   }
   assert.ok(Math.max(...compatNumbers("x86_64").keys()) < SYSCALL_NUMBERS - 1);
+  assert.ok(Math.max(...compatNumbers("aarch64").keys()) < SYSCALL_SOCKETCALL);
 });
 
 Deno.test("syscallEntries() knows only what is wanted", () => {
@@ -46,6 +56,22 @@ Deno.test("syscallEntries() knows only what is wanted", () => {
   assert.deepEqual(named, [39, SYSCALL_NUMBERS + 20]);
   assert.equal(entries[39], numberOf("getpid") + 1);
 });
+
+for (
+  const [claim, number, name, argumentBits] of [
+    ["arm64's", 35, "unlinkat", 2 | 1 << 3],
+    ["arm64's mount", 40, "mount", 2 | 1 << 6],
+    ["arm's", SYSCALL_NUMBERS + 10, "unlink", 1],
+    ["arm's, with a directory", SYSCALL_NUMBERS + 328, "unlinkat", 2 | 1 << 3],
+    ["arm's mask of 64 bits", SYSCALL_NUMBERS + 368, "fanotify_mark", 6 | 5 << 3],
+  ] as const
+) {
+  Deno.test(`syscallEntries() knows ${claim}`, () => {
+    const entry = syscallEntries(ALL, "aarch64")[number]!;
+    assert.equal(SYSCALL_NAMES[(entry & 0xffff) - 1], name);
+    assert.equal(entry >>> 16, argumentBits);
+  });
+}
 
 for (
   const [claim, number, name, argumentBits] of [
