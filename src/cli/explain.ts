@@ -31,6 +31,7 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
     "is such a socket made, connected, sent to? tcp, udp, icmp/raw, raw, packet and others",
   ],
   ["cap", "capability", "is this capability used? net_raw and others"],
+  ["syscall", "syscall", "is this system call told of? with --path: with this path"],
   ["load", "load", "is this program executed by a dynamic loader that was started by hand?"],
   ["mmap-exec", "mmap-exec", "is it mapped as code, as libraries are?"],
 ];
@@ -40,6 +41,8 @@ export interface ExplainOptions {
   readonly container?: string;
   readonly objects: Readonly<Record<string, string | undefined>>;
   readonly write: boolean;
+  /** Of a system call. */
+  readonly path?: string;
   readonly from?: string;
   readonly parent?: string;
   /** Whether the program's uid owns the file. */
@@ -82,7 +85,9 @@ export async function runExplain(
 }
 
 /** The question, or what is wrong with it. */
-function askOf({ objects, write, from, parent, owner, terminal }: ExplainOptions): Ask | string {
+function askOf(
+  { objects, write, path, from, parent, owner, terminal }: ExplainOptions,
+): Ask | string {
   const given = ASKS.filter(([option]) => objects[option] !== undefined);
   const [first, second] = given;
   if (first === undefined || second !== undefined) {
@@ -94,10 +99,14 @@ function askOf({ objects, write, from, parent, owner, terminal }: ExplainOptions
   if (write && option !== "open") {
     return `Cannot use --write with --${option}: it belongs to --open`;
   }
+  if (path !== undefined && option !== "syscall") {
+    return `Cannot use --path with --${option}: it belongs to --syscall`;
+  }
   try {
     return readAsk({
       access: write ? "write" : access,
       object: objects[option]!,
+      ...(path !== undefined && { path }),
       ...(from !== undefined && { from }),
       ...(parent !== undefined && { parent }),
       circumstances: (owner ? IS_OWNER : 0) | (terminal ? 0 : NO_TERMINAL),
@@ -134,10 +143,11 @@ function misplaced({ container, policies, labels, namespace }: ExplainOptions): 
 async function askAgent(
   settings: ExplainSettings,
   container: string,
-  { access, object, from, parent, circumstances }: Ask,
+  { access, object, path, from, parent, circumstances }: Ask,
 ): Promise<ExplanationView> {
   const query = new URLSearchParams({
     ...{ container, access, object },
+    ...(path !== undefined && { path }),
     ...(from !== "" && { from }),
     ...(parent !== "" && { parent }),
     ...((circumstances & IS_OWNER) !== 0 && { owner: "true" }),

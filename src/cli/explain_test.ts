@@ -334,12 +334,58 @@ Deno.test("runExplain() needs a container of the agent's, or files", async () =>
   assert.match(complaints[2]!, /--namespace without --policies/);
 });
 
+const CALLS = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: calls}
+spec:
+  selector: {matchLabels: {app: web}}
+  syscalls:
+    matchSyscalls:
+      - syscall: [unlink]
+      - {syscall: [ptrace], fromSource: [{dir: /tmp/}]}
+    matchPaths:
+      - {syscall: [unlink], path: /var/log/, recursive: true}
+`;
+
+const askCall = (options: Partial<ExplainOptions>, syscall: string) =>
+  ask({ labels: ["app=web"], ...options, objects: { syscall } }, CALLS);
+
+Deno.test("runExplain() says which rule tells of a system call, and which would", async () => {
+  const { status, out } = await askCall({ path: "/var/log/a/b" }, "unlink");
+  assert.equal(status, EXIT_OK);
+  assert.match(out, /calls unlink with \/var\/log\/a\/b: passes, and raises an alert of calls\n/);
+  assert.match(out, / {2}decides:\n {4}Audit unlink \/var\/log\/ \(recursive\)\n/);
+  assert.match(out, /would be next[^]*Audit unlink\n[^]*lost: a rule that names programs/);
+});
+
+Deno.test("runExplain() says why rules about a system call do not tell of it", async () => {
+  const { out } = await askCall({ from: "/bin/gdb" }, "ptrace");
+  assert.match(out, /calls ptrace: passes, without an alert\n/);
+  assert.match(out, /no syscalls rule of a policy that selects it decides/);
+  assert.match(out, /Audit ptrace\n[^]*holds for other programs only/);
+  const pathless = await askCall({}, "unlink");
+  assert.match(pathless.out, /asks for a path: add --path/);
+});
+
+Deno.test("runExplain() refuses a system call that nobody knows, and a path for anything else", async () => {
+  const unknown = await askCall({}, "unlik");
+  assert.equal(unknown.status, EXIT_USAGE);
+  assert.match(
+    unknown.err,
+    /^Cannot use system call "unlik": .*\n {2}hint: did you mean "unlink"\?/,
+  );
+  const misplaced = await ask({ labels: ["app=web"], path: "/x", objects: { exec: "/bin/sh" } });
+  assert.equal(misplaced.status, EXIT_USAGE);
+  assert.match(misplaced.err, /^Cannot use --path with --exec: it belongs to --syscall/);
+});
+
 Deno.test("every access has an option, and words of its own", async () => {
   const withOption = [...ASKS.map(([, access]) => access), "write"];
   assert.deepEqual(withOption.toSorted(), Object.keys(ACCESSES).toSorted());
   for (const [option] of ASKS) {
-    const { out } = await ask({ labels: ["app=web"], objects: { [option]: "/x" } });
-    assert.doesNotMatch(out, /undefined/, option);
+    const object = { net: "tcp", cap: "net_raw", syscall: "unlink" }[option] ?? "/x";
+    const { out } = await ask({ labels: ["app=web"], objects: { [option]: object } });
+    assert.doesNotMatch(out, /undefined|^$/, option);
   }
 });
 

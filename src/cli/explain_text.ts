@@ -20,6 +20,7 @@ const DEEDS: Readonly<Record<string, string>> = {
   connect: "connects to",
   socket: "uses a socket of kind",
   capability: "uses",
+  syscall: "calls",
 };
 
 /** Allow rules that are named as makers of an allow-list. */
@@ -65,6 +66,7 @@ function says({ verdict, winner }: DecisionView): boolean {
 
 function headline(view: ExplanationView): string {
   const { container, access, object, from, parent, outcome } = view;
+  const argument = view.path === undefined ? "" : ` with ${view.path}`;
   const who = from === "" ? "a program that no rule names" : from;
   const child = parent === from ? "" : `, child of ${parent || "such a program"},`;
   const owner = view.owner ? " for its owner" : "";
@@ -72,7 +74,7 @@ function headline(view: ExplanationView): string {
   const place = container.name === "" ? "" : `${container.name}: `;
   // The kernel then does as for any program that has no such capability, whatever that is.
   const error = access === "capability" ? "as without it" : 'with "Permission denied"';
-  return `${place}${who}${child} ${DEEDS[access]} ${object}${owner}${terminal}: ${
+  return `${place}${who}${child} ${DEEDS[access]} ${object}${argument}${owner}${terminal}: ${
     OUTCOMES[outcome]
   }${outcome === "refused" ? ` ${error}, and an alert of ` : ""}${
     outcome === "passes" ? "" : decider(view)
@@ -94,7 +96,9 @@ function decider({ decisions, outcome, guard }: ExplanationView): string {
 
 function decisionLines({ verdict, group, winner, runnersUp, allowList }: DecisionView): string[] {
   if (winner === null) {
-    if (allowList.length === 0) return [`  no ${group} rule of a policy that selects it decides`];
+    if (allowList.length === 0 || group === "syscalls") {
+      return [`  no ${group} rule of a policy that selects it decides`];
+    }
     const shown = allowList.slice(0, ALLOWS_SHOWN);
     const more = allowList.length - shown.length;
     return [

@@ -199,6 +199,7 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
     .option("--owner", "the program runs as the user whose the file is", false)
     .option("--no-terminal", "the program has no controlling terminal")
     .option("--write", "with --open: for writing", false)
+    .option("--path <path>", "with --syscall: a path among its arguments")
     .option("--policies <files...>", "ask these files or folders, not the agent")
     .option("--labels <key=value...>", "with --policies: the container's labels")
     .option("--namespace <name>", "with --policies: the namespace of the container's pod")
@@ -227,6 +228,7 @@ Examples:
   $ sudo ankylo explain --container web --exec /bin/sh --from /usr/sbin/nginx
   $ sudo ankylo explain --container web --open /etc/passwd --write --json
   $ sudo ankylo explain --container web --net icmp/raw --from /usr/bin/ping
+  $ sudo ankylo explain --container web --syscall unlinkat --path /var/log/auth.log
   $ ankylo explain --policies ./policies --labels app=web --open /etc/shadow --posture-file block`;
 
 function addStatusAndLogs(program: Command, io: CommandIo, done: (status: number) => void): void {

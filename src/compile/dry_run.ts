@@ -14,7 +14,7 @@ import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { evaluate, type Judgement } from "./evaluate.ts";
 import { evaluateNumbered } from "./evaluate_numbered.ts";
-import { ACCESSES, type Ask, readAsk } from "./explain.ts";
+import { ACCESSES, type Ask, readAsk, SYSCALL_ACCESS } from "./explain.ts";
 import { groupOf, type JudgedGroup, type RuleRef } from "./rules.ts";
 
 export type Outcome = "refused" | "reported" | "passes";
@@ -51,6 +51,9 @@ const RANKS: readonly Outcome[] = ["passes", "reported", "refused"];
 export function fateOf(operation: Operation, policies: readonly Policy[], posture: Posture): Fate {
   const circumstances = operation.terminal ? 0 : NO_TERMINAL;
   const { access, object, from, parent } = operation;
+  if (access === SYSCALL_ACCESS) {
+    throw new RangeError("Cannot judge a system call: none is refused");
+  }
   const ask = readAsk({
     ...{ access, object, circumstances },
     ...from !== "" && { from },

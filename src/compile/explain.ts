@@ -13,6 +13,7 @@ import {
   OP_NETWORK,
   OP_READ,
   OP_RENAME,
+  OP_SYSCALL,
   OP_WRITE,
   VERDICT_NONE,
   VERDICT_POSTURE_AUDIT,
@@ -20,10 +21,13 @@ import {
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
+import { closest } from "../lib/suggest.ts";
 import { pathDefect } from "../model/paths.ts";
+import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import type { Rule, RuleTarget } from "../model/rule.ts";
 import { shorten } from "../model/validate.ts";
 import type { CompiledImage } from "./compile_image.ts";
+import { explainSyscall } from "./explain_syscall.ts";
 import { isParentJudged, matches, type Question } from "./evaluate.ts";
 import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
@@ -56,10 +60,14 @@ const NUMBER_ACCESSES: Readonly<Record<string, readonly number[]>> = {
   capability: [OP_CAPABILITY],
 };
 
+/** System calls, of which rules tell and which none refuses. */
+export const SYSCALL_ACCESS = "syscall";
+
 /** All that may be asked. */
 export const ACCESSES: Readonly<Record<string, readonly number[]>> = {
   ...PATH_ACCESSES,
   ...NUMBER_ACCESSES,
+  [SYSCALL_ACCESS]: [OP_SYSCALL],
 };
 
 /** Accesses that give an object another name, or its name to another: guards of Block rules refuse them, too. */
@@ -69,8 +77,10 @@ export const GUARDED_ACCESSES: readonly string[] = ["rename", "link", "mount"];
 export interface Ask {
   /** A key of `ACCESSES`. */
   readonly access: string;
-  /** An absolute path without superfluous slashes, or what `nameOfNumber()` calls a socket or a capability. */
+  /** An absolute path without superfluous slashes, what `nameOfNumber()` calls a socket or a capability, or a system call. */
   readonly object: string;
+  /** Of a system call a path among its arguments, absolute and without links. */
+  readonly path?: string;
   /** SOCKET_*, or REFERENCE_CAPABILITIES plus a capability's number; undefined for a path. */
   readonly number?: number;
   /** Executable of the acting program; empty: one that no rule names. */
@@ -121,6 +131,7 @@ export function readAsk(
   texts: {
     access: string;
     object: string;
+    path?: string;
     from?: string;
     parent?: string;
     circumstances?: number;
@@ -136,11 +147,28 @@ export function readAsk(
   }
   const from = texts.from === undefined ? "" : questionPath(texts.from);
   const parent = texts.parent === undefined ? from : questionPath(texts.parent);
+  if (access === SYSCALL_ACCESS) {
+    const path = texts.path === undefined ? {} : { path: questionPath(texts.path) };
+    return { access, object: questionCall(object), ...path, from, parent, circumstances };
+  }
+  if (texts.path !== undefined) {
+    throw new RangeError("Cannot use path: it belongs to a system call");
+  }
   if (Object.hasOwn(PATH_ACCESSES, access)) {
     return { access, object: questionPath(object), from, parent, circumstances };
   }
   const number = access === "socket" ? readSocketKind(object) : readCapability(object);
   return { access, object: nameOfNumber(number), number, from, parent, circumstances };
+}
+
+/** @throws {RangeError} */
+function questionCall(name: string): string {
+  if (SYSCALL_NAMES.includes(name)) return name;
+  const meant = closest(name.slice(0, 64), SYSCALL_NAMES);
+  const hint = meant === undefined ? "syscalls(2) lists them" : `did you mean "${meant}"?`;
+  throw new RangeError(
+    `Cannot use system call "${shorten(name)}": no rule can name it\n  hint: ${hint}`,
+  );
 }
 
 /** @throws {RangeError} */
@@ -170,6 +198,10 @@ export function explain(
   keys: HashKeys,
 ): Answer {
   const reader = image && new ImageReader(image.bytes, PathHasher.of(keys));
+  const generation = image === undefined ? {} : { generation: image.generation };
+  if (ask.access === SYSCALL_ACCESS) {
+    return { ask, ...explainSyscall(ask, image, policies, reader), ...generation };
+  }
   const explanations = questionsOf(ask).map((question) =>
     reader === undefined
       ? { op: question.op, verdict: VERDICT_NONE, runnersUp: [], allowList: [] }
@@ -184,7 +216,7 @@ export function explain(
     explanations,
     others: silentRules(ask, policies).filter(({ ref }) => !told.has(ref.rule)),
     ...guardOf(ask, image, reader),
-    ...(image !== undefined && { generation: image.generation }),
+    ...generation,
   };
 }
 

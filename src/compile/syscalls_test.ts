@@ -7,6 +7,7 @@ import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { compile } from "./compile.ts";
 import { compileImage } from "./compile_image.ts";
 import { evaluateSyscall, type SyscallQuestion } from "./evaluate_syscall.ts";
+import { explain, readAsk } from "./explain.ts";
 import { PathHasher } from "./hash.ts";
 import { ImageReader } from "./lookup.ts";
 import { enforcedRules } from "./rules.ts";
@@ -131,7 +132,7 @@ Deno.test("compileImage() says the same about files with rules about system call
   );
 });
 
-Deno.test("the image names the rule that evaluateSyscall() names", () => {
+Deno.test("the image names the rule that evaluateSyscall() names, and explain() that one before the others", () => {
   const somePath = fc.constantFrom("/", "/a", "/a/b", "/a/b/c", "/b", "/b/a", "/c/a");
   const place = fc.oneof(
     somePath.map((at): PathTarget => path(at)),
@@ -157,6 +158,14 @@ Deno.test("the image names the rule that evaluateSyscall() names", () => {
         const found = row === undefined ? undefined : image.explain(row, OP_SYSCALL);
         const wanted = evaluateSyscall(question, enforcedRules(policies));
         assert.equal(found?.rule.index, wanted?.rule.index, JSON.stringify(question));
+        if (question.paths.length > 1) continue;
+        const { caller: from, paths: [path], syscall: object } = question;
+        const ask = readAsk({ access: "syscall", object, from, ...path !== undefined && { path } });
+        const { explanations: [told], others } = explain(ask, image, policies, KEYS);
+        assert.equal(told!.winner?.rule.index, wanted?.rule.index);
+        const naming = rules.filter(({ syscalls }) => syscalls.includes(object)).length;
+        assert.equal((told!.winner ? 1 : 0) + told!.runnersUp.length + others.length, naming);
+        explain({ ...ask, from: "" }, image, policies, KEYS);
       }
     }),
   );

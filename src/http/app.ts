@@ -25,7 +25,8 @@ const ROUTES: Readonly<Record<string, string>> = {
   "/v1/policies": "loaded policies and the errors in their files",
   "/v1/policies/{name}": "one policy: what became of each rule, and what it selects",
   "/v1/workloads": "known containers and their policies",
-  "/v1/explain": "why something passes or fails: ?container= ?access= ?path= ?from= ?parent=",
+  "/v1/explain":
+    "why something passes or fails: ?container= ?access= ?object= ?path= ?from= ?parent=",
   "/v1/operations": "different operations that containers did lately, as far as they are recorded",
   "/v1/alerts": "alerts as server-sent events; ?policy= ?container= ?action= ?operation=",
   "/v1/events": "execs and exits as server-sent events; ?container= ?operation=",

@@ -2,6 +2,7 @@
 import {
   IS_OWNER,
   NO_TERMINAL,
+  OP_SYSCALL,
   VERDICT_ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK,
@@ -15,6 +16,7 @@ import {
   type Explanation,
   GUARDED_ACCESSES,
   type Loser,
+  PATH_ACCESSES,
 } from "../compile/explain.ts";
 import { groupOf, type RuleRef } from "../compile/rules.ts";
 import { formatPosition } from "../model/diagnostic.ts";
@@ -53,8 +55,8 @@ export function explanationView(
   notInForce?: string,
 ) {
   const decisions = answer.explanations.map(decisionView);
-  const { guard, ask: { access, object, number, from, parent, circumstances } } = answer;
-  const behindLink = number === undefined ? behindUsualLink(object) : undefined;
+  const { guard, ask: { access, object, path, from, parent, circumstances } } = answer;
+  const behindLink = access in PATH_ACCESSES ? behindUsualLink(object) : undefined;
   const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(access);
   const outcomes: readonly Outcome[] = isGuarded
     ? ["refused"]
@@ -64,6 +66,7 @@ export function explanationView(
     container: { id, name, namespace },
     access,
     object,
+    ...(path !== undefined && { path }),
     ...{ from, parent },
     owner: (circumstances & IS_OWNER) !== 0,
     terminal: (circumstances & NO_TERMINAL) === 0,
@@ -81,7 +84,7 @@ function decisionView({ op, verdict, winner, runnersUp, allowList }: Explanation
   const [name, outcome] = VERDICTS[verdict]!;
   return {
     access: ACCESS_NAMES.get(op)!,
-    group: groupOf(op)!,
+    group: op === OP_SYSCALL ? "syscalls" as const : groupOf(op)!,
     verdict: name,
     outcome,
     winner: winner === undefined ? null : ruleView(winner),

@@ -14,6 +14,7 @@ const PARAMETERS = [
   "container",
   "access",
   "object",
+  "path",
   "from",
   "parent",
   "owner",
