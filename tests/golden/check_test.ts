@@ -4,7 +4,11 @@
  */
 
 import assert from "node:assert/strict";
+import { parseAllDocuments } from "yaml";
+import { stateOf } from "../../scripts/policy_states.ts";
 import { runCheck } from "../../src/cli/check.ts";
+import { policyFields } from "../../src/model/fields.ts";
+import { testedAs } from "../e2e/proofs.ts";
 
 const here = new URL("check/", import.meta.url);
 
@@ -72,3 +76,23 @@ for (const kind of ["bad", "good"] as const) {
     }
   });
 }
+
+/** The fields of a value, as `testedAs()` names them. */
+function fieldsIn(value: unknown, path: string): string[] {
+  if (Array.isArray(value) && value.every((item) => typeof item === "object")) {
+    return value.flatMap((item) => fieldsIn(item, `${path}[]`));
+  }
+  const isLeaf = typeof value !== "object" || value === null || Array.isArray(value) ||
+    path.endsWith(".matchLabels");
+  if (isLeaf) return [testedAs(path)];
+  return Object.entries(value).flatMap(([name, inner]) => fieldsIn(inner, `${path}.${name}`));
+}
+
+Deno.test("every field that is enforced stands in a good document", () => {
+  const texts = filesOf("good").map((file) => Deno.readTextFileSync(new URL(file, here)));
+  const documents = texts.flatMap((text) => parseAllDocuments(text));
+  const used = new Set(documents.flatMap((document) => fieldsIn(document.toJS().spec, "spec")));
+  const enforced = policyFields().filter((field) => stateOf(field).state !== "not enforced");
+  const missing = enforced.map(({ path }) => testedAs(path)).filter((name) => !used.has(name));
+  assert.deepEqual([...new Set(missing)], []);
+});
