@@ -115,6 +115,7 @@ enum verdict {
 	VERDICT_UNKNOWN_AUDIT = 6, /* the object's path can't be established: pass, event */
 	VERDICT_UNKNOWN_BLOCK = 7, /* the object's path can't be established: refuse, event */
 	VERDICT_SOURCE = 8,
+	VERDICT_AUDITED = 16, /* of records only: what would be refused passes, because the image only audits */
 };
 
 /* Why a decision was taken when it was not (only) a verdict row. */

@@ -37,7 +37,7 @@ __noinline int judge_capability(identity_ref ref, __u32 capability, __u32 probes
 
 	if (!probes)
 		return conclude_unwalked(&act, verdict) ? -EPERM : 0;
-	if (!refuses(verdict))
+	if (!refuses(verdict) || identity->decision.image_flags & IMAGE_AUDITS)
 		return 0;
 	count(COUNT_PROBES);
 	return -EPERM;

@@ -96,7 +96,7 @@ static __always_inline int judge_access(struct task_identity *identity, __u8 hoo
 	__u32 told_row = reason == REASON_ROW ? identity->decision.row : 0;
 
 	begin_access(identity, hook, write > read ? OP_WRITE : OP_READ, object, open_flags);
-	identity->decision.generation = act.image.generation;
+	note_image(&act);
 	identity->decision.row = told_row;
 	return conclude(&act, verdict, reason) ? -EACCES : 0;
 }

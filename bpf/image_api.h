@@ -27,6 +27,7 @@
  * lets pass what is refused to others. A file system mounted there could put any program under that name, so nothing may be
  * mounted. */
 #define IMAGE_TRUSTS_NAMES 2u
+#define IMAGE_AUDITS 32u /* the container is only audited: nothing is refused, and what would be is told */
 #define IMAGE_HOLDS_CREDS 4u /* some capability is refused: io_uring may not act with other credentials */
 
 /* Where a trie begins: as root_next, root_end, root_child and root_desc of the header. */

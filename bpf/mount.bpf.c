@@ -38,13 +38,12 @@ static __always_inline int open_blocking_image(struct act *act, struct task_iden
 	return open_image_with(act, identity, hook, op, IMAGE_BLOCKS);
 }
 
-/* Before any path was walked. */
+/* Before any path was walked. Returns the hook's value. */
 static __always_inline int refuse(struct act *act, __u8 reason)
 {
 	act->identity->decision.verdict = VERDICT_BLOCK;
 	act->identity->decision.reason = reason;
-	emit_unwalked(act->identity);
-	return -EACCES;
+	return emit_unwalked(act->identity) ? -EACCES : 0;
 }
 
 /* A fresh file system over `target`: by the row of the target, and not above something blocked. */

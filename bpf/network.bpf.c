@@ -31,7 +31,7 @@ __noinline int judge_socket(identity_ref ref, __u32 hook, __u32 facts, __u32 tel
 	NEED_IMAGE(&act);
 	__u32 verdict = verdict_of_number(&act, kind_of(facts), OP_NETWORK);
 
-	if (!tells && !refuses(verdict))
+	if (!tells && (!refuses(verdict) || identity->decision.image_flags & IMAGE_AUDITS))
 		return 0;
 	return conclude_unwalked(&act, verdict) ? -EACCES : 0;
 }

@@ -6,7 +6,7 @@ import { formatDiagnostic } from "../src/model/diagnostic.ts";
 import { examplePolicy, type Field } from "../src/model/fields.ts";
 import { parsePolicies } from "../src/model/parse.ts";
 import type { Policy, PolicyKind } from "../src/model/policy.ts";
-import { DEFAULT_POSTURE } from "../src/model/posture.ts";
+import { DEFAULT_GOVERNANCE } from "../src/model/governance.ts";
 
 /** What becomes of a rule with the field. */
 export interface FieldState {
@@ -33,7 +33,7 @@ export function kindReason(kind: PolicyKind, fields: readonly Field[]): string |
 /** What becomes of the field in one kind. */
 export function stateIn(kind: PolicyKind, path: string): FieldState {
   const policy = readExample(kind, path);
-  const { rules } = compile([policy], [], DEFAULT_POSTURE, KEYS);
+  const { rules } = compile([policy], [], DEFAULT_GOVERNANCE, KEYS);
   const worst = rules.find(({ state }) => state === "not enforced") ?? rules[0]!;
   return { state: worst.state, reason: worst.reason ?? "" };
 }

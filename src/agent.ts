@@ -139,7 +139,7 @@ class Agent implements AsyncDisposable {
       new Reconciler({
         target: this.#enforcement,
         waitsForAll: () => this.#enforcement.enforcer?.replaces ?? false,
-        posture: settings.posture,
+        governance: settings.governance,
         clock: this.#clock,
         onApplied: (steps, shadowed) => this.#onApplied(steps, shadowed),
         onFailure: (error) => this.#onApplyFailure(error),
@@ -575,6 +575,7 @@ class Agent implements AsyncDisposable {
             workload,
             container: place?.index,
             generation: place?.generation,
+            governance: reconciler.governanceOf(workload),
             policies: reconciler.policiesOf(workload).map(({ name }) => name),
             tasks: place && enforcement.enforcer?.tasksOf(place.index),
             decisions: place && enforcement.enforcer?.accountOf(place.index),

@@ -95,8 +95,14 @@ static __always_inline int conclude(struct act *act, __u32 verdict, __u8 reason)
 		return 0;
 	act->identity->decision.verdict = verdict;
 	act->identity->decision.reason = reason;
-	emit_decision(act->identity);
-	return refuses(verdict);
+	return emit_decision(act->identity);
+}
+
+/* What the record, and who may refuse, has to know of the image. */
+static __always_inline void note_image(struct act *act)
+{
+	act->identity->decision.generation = act->image.generation;
+	act->identity->decision.image_flags = act->image.header->flags;
 }
 
 /* Opens the image that `word`, the container's a moment ago, names, or its next. Returns as open_image(). */
@@ -129,7 +135,7 @@ static __always_inline int open_act_image(struct act *act)
 	if (opened < 0)
 		tell_without_image(act->identity);
 	else if (!opened)
-		act->identity->decision.generation = act->image.generation;
+		note_image(act);
 	return opened;
 }
 

@@ -275,24 +275,35 @@ VERIFIED_ONCE int emit_long_decision(identity_ref ref)
 	return submit_record(ring_alerts, record) ? 0 : sizeof(*record);
 }
 
+/* Whether identity->decision refuses. Under an image that only audits no refusal is one. */
+static __always_inline int settle_verdict(struct decision *decision)
+{
+	if (refuses(decision->verdict) && decision->image_flags & IMAGE_AUDITS)
+		decision->verdict |= VERDICT_AUDITED;
+	return refuses(decision->verdict);
+}
+
 /* As emit_decision, where no path was walked: half of what the verifier follows. Global: verified once. */
 __noinline int emit_unwalked_of(identity_ref ref)
 {
 	struct task_identity *identity = identity_at(ref);
 
+	/* Denies: what was decided can't be read. */
 	if (!identity)
-		return 0;
+		return 1;
+	int refused = settle_verdict(&identity->decision);
+
 	identity->walk.components = 0;
 	identity->walk.path_hash = settings.keys.a[67];
 	identity->walk.bytes = 0;
 	if (admit_decision(ref))
 		settle_decision(ref, emit_short_decision(ref));
-	return 0;
+	return refused;
 }
 
-static __always_inline void emit_unwalked(struct task_identity *identity)
+static __always_inline int emit_unwalked(struct task_identity *identity)
 {
-	emit_unwalked_of(ref_of(identity));
+	return emit_unwalked_of(ref_of(identity));
 }
 
 /* As emit_decision. Global: verified once. */
@@ -301,22 +312,25 @@ __noinline int emit_decision_of(identity_ref ref)
 	struct task_identity *identity = identity_at(ref);
 	int bytes;
 
+	/* Denies: what was decided can't be read. */
 	if (!identity)
-		return 0;
+		return 1;
+	int refused = settle_verdict(&identity->decision);
+
 	hash_path(&identity->walk);
 	if (!admit_decision(ref))
-		return 0;
+		return refused;
 	/* `bytes` is the last walked path's: a rename's other name that does not fit is marked as truncated. */
 	if (identity->walk.bytes <= SHORT_PATHS)
 		bytes = emit_short_decision(ref);
 	else
 		bytes = emit_long_decision(ref);
 	settle_decision(ref, bytes);
-	return 0;
+	return refused;
 }
 
-/* Counts and reports identity->decision, which was taken. */
-static __always_inline void emit_decision(struct task_identity *identity)
+/* Counts and reports identity->decision, which was taken. 0: it passes, 1: it is refused. */
+static __always_inline int emit_decision(struct task_identity *identity)
 {
-	emit_decision_of(ref_of(identity));
+	return emit_decision_of(ref_of(identity));
 }

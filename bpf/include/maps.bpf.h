@@ -48,7 +48,7 @@ struct decision {
 	__u8 verdict;
 	__u8 hook;
 	__u8 reason;
-	__u32 _pad;
+	__u32 image_flags; /* of the image that decides */
 };
 
 /* The first 64 bytes of a dentry from d_parent on: parent, qstr {hash, len, name}, inode, the inline name. */

@@ -33,6 +33,5 @@ static __always_inline int conclude_unwalked(struct act *act, __u32 verdict)
 	/* NONE and ALLOW: the policy lets this pass, and has nothing to tell. */
 	if (!reports(verdict))
 		return 0;
-	emit_unwalked(act->identity);
-	return refuses(verdict);
+	return emit_unwalked(act->identity);
 }

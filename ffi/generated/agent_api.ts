@@ -51,6 +51,7 @@ export const NO_TERMINAL = 2;
 export const CIRCUMSTANCES = 3;
 export const IMAGE_BLOCKS = 1;
 export const IMAGE_TRUSTS_NAMES = 2;
+export const IMAGE_AUDITS = 32;
 export const IMAGE_HOLDS_CREDS = 4;
 export const STAGING_LIMIT_NS = 0x12a05f200n;
 export const PROTECT_TREE = 1;
@@ -165,6 +166,7 @@ export const VERDICT_POSTURE_BLOCK = 5;
 export const VERDICT_UNKNOWN_AUDIT = 6;
 export const VERDICT_UNKNOWN_BLOCK = 7;
 export const VERDICT_SOURCE = 8;
+export const VERDICT_AUDITED = 16;
 /** enum verdict: the names of its values. */
 export const VERDICT_NAMES: Readonly<Record<number, string>> = {
   0: "VERDICT_NONE",
@@ -176,6 +178,7 @@ export const VERDICT_NAMES: Readonly<Record<number, string>> = {
   6: "VERDICT_UNKNOWN_AUDIT",
   7: "VERDICT_UNKNOWN_BLOCK",
   8: "VERDICT_SOURCE",
+  16: "VERDICT_AUDITED",
 };
 
 export const REASON_ROW = 0;

@@ -5,7 +5,7 @@
  * stumble over them.
  */
 import type { Actor } from "../events/enrich.ts";
-import type { DecisionEvent, HookName, ReasonName } from "../events/event.ts";
+import type { DecisionEvent, HookName, ReasonName, VerdictName } from "../events/event.ts";
 import { ruleField } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
@@ -139,10 +139,13 @@ export function operationOf(
 
 const TASK_HOOKS = /^(?:task_|ptrace_access_check$|file_send_sigiotask$)/;
 
-/** `Audit (Block)` is KubeArmor's word for a Block rule that let pass, as in an audited pod. */
+/** Verdicts that refuse, but in an audited container. */
+const REFUSING: readonly VerdictName[] = ["block", "posture-block", "unknown-block"];
+
+/** `Audit (Block)` is KubeArmor's word for what would have been refused in a container that is not only audited. */
 function actionOf(event: DecisionEvent): "Block" | "Audit" | "Audit (Block)" {
   if (event.denied) return "Block";
-  return event.verdict === "block" ? "Audit (Block)" : "Audit";
+  return REFUSING.includes(event.verdict) ? "Audit (Block)" : "Audit";
 }
 
 /** KubeArmor's names where it has the hook, and the same style where it has not. */

@@ -34,6 +34,10 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "exec-from-source": exec(["sleep"], { verdict: api.VERDICT_BLOCK | api.VERDICT_SOURCE }),
   "exec-default-posture-block": posture(api.VERDICT_POSTURE_BLOCK, api.EVENT_DENIED),
   "exec-default-posture-audit": posture(api.VERDICT_POSTURE_AUDIT, 0),
+  "exec-default-posture-audited": posture(api.VERDICT_POSTURE_BLOCK | api.VERDICT_AUDITED, 0),
+  "exec-audited": exec(["sleep", "1"], {
+    ...{ verdict: api.VERDICT_BLOCK | api.VERDICT_AUDITED, header: { flags: 0 } },
+  }),
   "mmap": hook(api.HOOK_MMAP_FILE, api.OP_MMAP_EXEC, "/usr/lib/evil.so"),
   "load": hook(api.HOOK_MMAP_FILE, api.OP_LOAD, "/usr/bin/sleep"),
   "open-read": hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", { openFlags: 0o2100000 }),

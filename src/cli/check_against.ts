@@ -23,7 +23,7 @@ export interface AgainstOptions {
   readonly json: boolean;
   /** What would be reported counts as well. */
   readonly strict: boolean;
-  readonly settings: Pick<Settings, "socket" | "listen" | "http" | "posture">;
+  readonly settings: Pick<Settings, "socket" | "listen" | "http" | "governance">;
 }
 
 /** What would have become of one operation. */
@@ -57,7 +57,7 @@ export async function runCheckAgainst(
   }
   try {
     const recording = await readRecording(options.against, options.settings);
-    const met = meetAll(recording, sinceMs, policies, options.settings.posture);
+    const met = meetAll(recording, sinceMs, policies, options.settings.governance.posture);
     io.out(options.json ? jsonOf(recording, met) : textOf(recording, met, options.since));
     const bad: readonly Outcome[] = options.strict ? ["refused", "reported"] : ["refused"];
     return met.some(({ fate }) => bad.includes(fate.outcome)) ? EXIT_POLICY : EXIT_OK;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { operationsView, type RecordedOperations } from "../http/operations_view.ts";
 import { sampleState } from "../http/sample_state.ts";
+import { DEFAULT_GOVERNANCE } from "../model/governance.ts";
 import { type AgainstOptions, runCheckAgainst } from "./check_against.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 
@@ -48,12 +49,13 @@ async function against(
       err: (text: string) => void (err += text),
     };
     const posture = { file: "block", network: "block", capabilities: "block" } as const;
+    const governance = { ...DEFAULT_GOVERNANCE, posture };
     const files = ["tokenFile", "certificate", "key", "clientCa"] as const;
     const http = Object.fromEntries(files.map((name) => [name, undefined])) as Record<
       (typeof files)[number],
       undefined
     >;
-    const settings = { socket: undefined, listen: undefined, http, posture };
+    const settings = { socket: undefined, listen: undefined, http, governance };
     const asked = { against: `${folder}/r.json`, json: false, strict: false, settings };
     const status = await runCheckAgainst([`${folder}/p.yaml`], { ...asked, ...options }, io);
     const short = (text: string) => text.replaceAll(`${folder}/`, "");

@@ -6,6 +6,7 @@ import { type Ask, explain, readAsk } from "../compile/explain.ts";
 import { randomKeys } from "../compile/hash.ts";
 import { type ExplanationView, explanationView } from "../http/explanation_view.ts";
 import { formatDiagnostic, hasErrors } from "../model/diagnostic.ts";
+import { governanceOf } from "../model/governance.ts";
 import { POD_NAMESPACE_KEY, selects } from "../model/selector.ts";
 import type { Workload } from "../model/workload.ts";
 import { AgentClient } from "./client.ts";
@@ -57,7 +58,7 @@ export interface ExplainOptions {
   readonly json: boolean;
 }
 
-type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "posture">;
+type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "governance">;
 
 /**
  * Asks the running agent, or files. Writes the answer to `io.out`.
@@ -159,7 +160,7 @@ async function askAgent(
 
 /** Undefined when the files have errors, which are then on `io.err`. */
 async function askFiles(
-  { posture }: ExplainSettings,
+  { governance: defaults }: ExplainSettings,
   options: ExplainOptions,
   ask: Ask,
   io: CommandIo,
@@ -170,9 +171,11 @@ async function askFiles(
     return undefined;
   }
   const workload = imagined(options);
+  const { posture, mode } = governanceOf(workload, defaults);
   const own = policies.filter((policy) => selects(policy, workload));
   const keys = randomKeys();
-  const answer = explain(ask, compileImage(own, posture, keys), own, keys);
+  const image = mode === "disabled" ? undefined : compileImage(own, posture, keys);
+  const answer = explain(ask, image, own, keys, mode);
   return explanationView(answer, workload, "compiled from the files, no agent was asked");
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ACCESSES } from "../compile/explain.ts";
+import { DEFAULT_GOVERNANCE } from "../model/governance.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 import { ASKS, type ExplainOptions, runExplain } from "./explain.ts";
 import { explanationText } from "./explain_text.ts";
@@ -33,7 +34,10 @@ const SETTINGS = {
   socket: undefined,
   listen: undefined,
   http: { tokenFile: undefined, certificate: undefined, key: undefined, clientCa: undefined },
-  posture: { file: "block", network: "audit", capabilities: "audit" },
+  governance: {
+    ...DEFAULT_GOVERNANCE,
+    posture: { file: "block", network: "audit", capabilities: "audit" },
+  },
 } as const;
 
 /** Asks a file with that text, or nothing; its folder is cut from what comes, and the image's number. */
@@ -63,6 +67,16 @@ async function ask(
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+Deno.test("explain of an audited container says that nothing is refused there", async () => {
+  const labels = ["app=web,kubearmor-policy=audited"];
+  const { out } = await ask({ labels, objects: { exec: "/bin/sh" } });
+  assert.match(out, /passes, and raises an alert of/);
+  assert.match(out, /The container is only audited/);
+  const disabled = ["app=web,kubearmor-policy=disabled"];
+  const { out: silence } = await ask({ labels: disabled, objects: { exec: "/bin/sh" } });
+  assert.match(silence, /kubearmor-policy=disabled turns its policies off/);
+});
 
 Deno.test("runExplain() says what happens, by which rule, and which rules lost", async () => {
   const { status, out } = await ask({

@@ -39,6 +39,7 @@ export function explanationText(view: ExplanationView): string {
     ...otherLines(view),
     ...guardLines(view),
     ...(view.behindLink === undefined ? [] : ["", linkLine(view.behindLink)]),
+    ...(view.mode === "audited" ? ["", AUDITED] : []),
     "",
     footer(view),
   ];
@@ -140,7 +141,13 @@ function ruleLines(rule: RuleView, notes: readonly string[], indent: string): st
   ];
 }
 
-function footer({ generation, notInForce }: ExplanationView): string {
+const AUDITED =
+  "The container is only audited (its label kubearmor-policy, or policyMode): nothing is refused there, and what would be is told as Audit (Block).";
+
+function footer({ generation, notInForce, mode }: ExplanationView): string {
+  if (mode === "disabled") {
+    return "The container's label kubearmor-policy=disabled turns its policies off.";
+  }
   if (generation === null) return "No policy with an enforced rule selects the container.";
   const image = `Policy image ${generation.toString(16).padStart(8, "0")}`;
   return notInForce === undefined

@@ -128,7 +128,7 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
   check.addHelpText("after", CHECK_HELP);
   check.action(async (files, { json, format, strict, root, entrypoint, against, since }) => {
     const { settings } = await settingsFrom(check, [...ADDRESS, ...POSTURES]);
-    const { posture } = settings;
+    const { posture } = settings.governance;
     const complaint = misusedAgainst(against, since, format);
     if (complaint !== undefined) {
       io.err(`${complaint}\n`);
@@ -210,6 +210,8 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
   const settings: readonly SettingName[] = [
     ...ADDRESS,
     ...POSTURES,
+    "posture.namespaces",
+    "policyMode",
   ];
   addSettings(explain, settings);
   explain.addHelpText("after", EXPLAIN_HELP);

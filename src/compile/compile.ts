@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Policy } from "../model/policy.ts";
-import type { Posture } from "../model/posture.ts";
+import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
 import type { Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
@@ -47,27 +47,38 @@ export interface DesiredState {
 export function compile(
   policies: readonly Policy[],
   workloads: readonly Workload[],
-  posture: Posture,
+  defaults: GovernanceDefaults,
   keys: HashKeys,
 ): DesiredState {
   const earlier = imagesByKeys.get(keys);
   const images = new Map<string, CompiledImage>();
   const imageOf = new Map<string, string | undefined>();
   for (const workload of workloads) {
-    const own = policies.filter((policy) => selects(policy, workload));
-    const effective = own.filter(hasEnforcedRule);
-    const key = effective.length === 0 ? undefined : imageKey(effective, posture);
+    const governance = governanceOf(workload, defaults);
+    const effective = effectivePolicies(policies, workload, governance);
+    const key = effective.length === 0 ? undefined : imageKey(effective, governance);
     imageOf.set(workloadKey(workload), key);
     if (key === undefined || images.has(key)) continue;
-    const image = earlier?.get(key) ?? compileImage(effective, posture, keys);
+    const image = earlier?.get(key) ??
+      compileImage(effective, governance.posture, keys, governance.mode === "audited");
     if (image !== undefined) images.set(key, image);
   }
   imagesByKeys.set(keys, images);
   return {
     images,
     workloads: imageOf,
-    rules: withoutLeftOut(policies.flatMap((policy) => statusesOf(policy, posture)), images),
+    rules: withoutLeftOut(policies.flatMap((policy) => statusesOf(policy, defaults)), images),
   };
+}
+
+/** Those with something to say in the container. */
+function effectivePolicies(
+  policies: readonly Policy[],
+  workload: Workload,
+  { mode }: Governance,
+): readonly Policy[] {
+  if (mode === "disabled") return [];
+  return policies.filter((policy) => selects(policy, workload)).filter(hasEnforcedRule);
 }
 
 /** A rule that one container's image had no room for is told of as if none had. */
@@ -91,10 +102,10 @@ function withoutLeftOut(
 const imagesByKeys = new WeakMap<HashKeys, Map<string, CompiledImage>>();
 const policyDigests = new WeakMap<Policy, string>();
 
-/** Equal for equal sets of policies and equal posture. */
-function imageKey(policies: readonly Policy[], posture: Posture): string {
+/** Equal for equal sets of policies that are governed alike. */
+function imageKey(policies: readonly Policy[], { posture, mode }: Governance): string {
   const digests = policies.map(digestOf).sort(compareText);
-  return digest(JSON.stringify([posture, digests]));
+  return digest(JSON.stringify([posture, mode, digests]));
 }
 
 /** Of all that the policy says, its place in the file included, since an image's rules tell that too. */
@@ -112,22 +123,24 @@ function hasEnforcedRule(policy: Policy): boolean {
   return policy.rules.some((rule) => whyNotEnforced(policy, rule) === undefined);
 }
 
-function statusesOf(policy: Policy, posture: Posture): readonly RuleStatus[] {
+function statusesOf(policy: Policy, defaults: Governance): readonly RuleStatus[] {
   const known = statuses.get(policy);
-  if (known?.posture === posture) return known.rules;
-  const rules = policy.rules.map((rule) => statusOf(policy, rule, posture));
-  statuses.set(policy, { posture, rules });
+  if (known?.defaults === defaults) return known.rules;
+  const rules = policy.rules.map((rule) => statusOf(policy, rule, defaults));
+  statuses.set(policy, { defaults, rules });
   return rules;
 }
 
 /** Policies never change; each is asked about whenever anything is compiled. */
-const statuses = new WeakMap<Policy, { posture: Posture; rules: readonly RuleStatus[] }>();
+const statuses = new WeakMap<Policy, { defaults: Governance; rules: readonly RuleStatus[] }>();
 
-function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
+/** As the node's own posture and mode have it: a namespace or a container may have another. */
+function statusOf(policy: Policy, rule: Rule, { posture, mode }: Governance): RuleStatus {
   const reason = whyNotEnforced(policy, rule);
   if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
+  if (mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
   const governing = postureOf(rule.group as JudgedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
     return { policy, rule, state: "enforced" };
@@ -142,6 +155,8 @@ function statusOf(policy: Policy, rule: Rule, posture: Posture): RuleStatus {
 
 /** Whatever action is written above them, as upstream. */
 const ONLY_TOLD = "rules about system calls tell of them and never refuse";
+
+const ONLY_AUDITED = "policyMode is audited: what would be refused passes and is reported";
 
 /** Such a rule refuses to write, or what is others', whatever the posture. */
 function isExclusive(rule: Rule): boolean {

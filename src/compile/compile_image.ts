@@ -34,6 +34,8 @@ export interface CompiledImage {
   /** entries * IMAGE_ENTRY_BYTES, as bpf/image_api.h describes. The image's own: not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly entries: number;
+  /** Nothing is refused: the container is audited. */
+  readonly audits: boolean;
   /** What it was made of, by policy name, then as written. */
   readonly rules: readonly RuleRef[];
   /** Enforced rules that it has no room for: some about system calls, or on patterns. */
@@ -48,6 +50,7 @@ export interface CompiledImage {
 
 /**
  * Compiles the policies that select one container. Their order is irrelevant.
+ * @param audits nothing is refused, and what would be is told
  * @returns undefined when none of their rules is enforced: the container is unpoliced.
  * @throws {RangeError} when the image would exceed the format's limits.
  * @throws {Error} when two names have the same hash; new keys help.
@@ -56,6 +59,7 @@ export function compileImage(
   policies: readonly Policy[],
   posture: Posture,
   keys: HashKeys,
+  audits = false,
 ): CompiledImage | undefined {
   const enforced = enforcedRules(policies);
   if (enforced.length === 0) return undefined;
@@ -65,7 +69,7 @@ export function compileImage(
     posture,
   );
   const rules = enforced.filter((ref) => !leftOutPatterns.includes(ref));
-  const facts = factsOf(trie, judged, posture);
+  const facts = { ...factsOf(trie, judged, posture), audits };
   const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, trie.lastNode);
   const bytes = encodeImage(trie, PathHasher.of(keys), facts, sets);
   const generation = generationOf(bytes, rules);
@@ -78,6 +82,7 @@ export function compileImage(
     syscalls: namedSyscalls(calls),
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
+    audits,
     rules,
     leftOut: [...leftOutCalls, ...leftOutPatterns],
     explain(row, op) {
@@ -90,7 +95,11 @@ export function compileImage(
   };
 }
 
-function factsOf(trie: PathTrie, rules: readonly RuleRef[], posture: Posture): ImageFacts {
+function factsOf(
+  trie: PathTrie,
+  rules: readonly RuleRef[],
+  posture: Posture,
+): Omit<ImageFacts, "audits"> {
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
   // It is asked what rules say, not what they say it about.
   const sayings = differentRules(rules);

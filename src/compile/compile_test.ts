@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { OP_READ } from "../../ffi/generated/agent_api.ts";
+import { IMAGE_AUDITS, IMAGE_BLOCKS, OP_READ } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import { isPathTarget } from "../model/rule.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { compile } from "./compile.ts";
+import { PathHasher } from "./hash.ts";
+import { ImageReader } from "./lookup.ts";
 import { whyNotEnforced } from "./rules.ts";
-import { AUDIT, BLOCK, KEYS, keysFrom, policy, type RuleText } from "./test_policies.ts";
+import { AUDIT, BLOCK, KEYS, keysFrom, policy, type RuleText, under } from "./test_policies.ts";
 
 function workload(id: string, labels: Record<string, string>): Workload {
   return {
@@ -34,7 +36,7 @@ const three = workload("three", { tier: "front" });
 const four = workload("four", { app: "other" });
 
 Deno.test("compile() shares an image between workloads that the same policies select", () => {
-  const state = compile([web, all], [one, two, three, four], AUDIT, KEYS);
+  const state = compile([web, all], [one, two, three, four], under(AUDIT), KEYS);
   const keyOf = (workload: Workload) => state.workloads.get(workloadKey(workload));
   assert.equal(state.images.size, 2);
   assert.equal(keyOf(one), keyOf(two));
@@ -49,7 +51,7 @@ Deno.test("compile() shares an image between workloads that the same policies se
 
 Deno.test("compile() tells workloads of the same id in two namespaces of the runtime apart", () => {
   const other = { ...workload("one", { app: "other" }), runtimeNamespace: "k8s.io" };
-  const { workloads } = compile([web], [one, other], AUDIT, KEYS);
+  const { workloads } = compile([web], [one, other], under(AUDIT), KEYS);
   assert.notEqual(workloads.get(workloadKey(one)), undefined);
   assert.equal(workloads.get(workloadKey(other)), undefined);
 });
@@ -59,7 +61,7 @@ Deno.test("compile() gives no image to a workload whose policies have no enforce
     { app: "web" },
     policy("later", { at: "/a", notEnforced: "owner is not compared yet" }),
   );
-  const state = compile([later], [one], BLOCK, KEYS);
+  const state = compile([later], [one], under(BLOCK), KEYS);
   assert.equal(state.workloads.get(workloadKey(one)), undefined);
   assert.equal(state.images.size, 0);
 });
@@ -67,7 +69,7 @@ Deno.test("compile() gives no image to a workload whose policies have no enforce
 Deno.test("compile() uses the images of the call before, unless policies, posture or keys are others", () => {
   const keys = keysFrom(7n);
   const imageOf = (policies: Policy[], posture = AUDIT, with_ = keys) => {
-    const state = compile(policies, [one], posture, with_);
+    const state = compile(policies, [one], under(posture), with_);
     return state.images.get(state.workloads.get(workloadKey(one))!);
   };
   const first = imageOf([web, all]);
@@ -83,6 +85,41 @@ Deno.test("compile() uses the images of the call before, unless policies, postur
   assert.equal(again?.generation, first?.generation);
 });
 
+Deno.test("compile() governs by the container's labels, then by its namespace's posture", () => {
+  const list = selecting({ app: "web" }, policy("list", { at: "/a", action: "Allow" }));
+  const others: Record<string, string>[] = [
+    {},
+    { "kubearmor-policy": "audited" },
+    { "kubearmor-policy": "disabled" },
+    { "kubearmor-file-posture": "block" },
+  ];
+  const all = others.map((labels, i) => workload(String(i), { app: "web", ...labels }));
+  const { images, workloads } = compile([list], all, under(AUDIT), KEYS);
+  const [plain, audited, disabled, strict] = all.map((one) =>
+    images.get(workloads.get(workloadKey(one)) ?? "")
+  );
+  const flags = [plain, audited, strict].map((image) =>
+    new ImageReader(image!.bytes, PathHasher.of(KEYS)).header.flags
+  );
+  assert.deepEqual(flags, [0, IMAGE_AUDITS, IMAGE_BLOCKS]);
+  assert.equal(disabled, undefined);
+  assert.notEqual(audited?.generation, plain?.generation);
+  const namespaces = new Map([["container_namespace", BLOCK]]);
+  const namespaced = compile([list], all, { ...under(AUDIT), namespaces }, KEYS);
+  assert.equal(
+    namespaced.images.get(namespaced.workloads.get(workloadKey(all[0]!))!)?.generation,
+    strict?.generation,
+  );
+});
+
+Deno.test("compile() says that an audited node refuses nothing", () => {
+  const { rules, images } = compile([web], [one], { ...under(AUDIT), mode: "audited" }, KEYS);
+  assert.deepEqual(rules.map(({ state, reason }) => [state, reason]), [
+    ["audited", "policyMode is audited: what would be refused passes and is reported"],
+  ]);
+  assert.ok([...images.values()].every(({ audits }) => audits));
+});
+
 Deno.test("compile() reports every rule in the order given", () => {
   const mixed = policy(
     "mixed",
@@ -93,7 +130,7 @@ Deno.test("compile() reports every rule in the order given", () => {
     { at: "/e", notEnforced: "owner is not compared yet" },
   );
   const states = (posture: typeof AUDIT) =>
-    compile([mixed], [], posture, KEYS).rules.map(({ rule, state, reason }) => [
+    compile([mixed], [], under(posture), KEYS).rules.map(({ rule, state, reason }) => [
       isPathTarget(rule.target) ? rule.target.path : "",
       state,
       reason,
@@ -111,7 +148,7 @@ Deno.test("compile() reports every rule in the order given", () => {
 
 Deno.test("compile() reports a policy that is not enforced with its reason, rule by rule", () => {
   const host: Policy = { ...web, kind: "KubeArmorHostPolicy", notEnforced: "hosts are not judged" };
-  const state = compile([host], [one], AUDIT, KEYS);
+  const state = compile([host], [one], under(AUDIT), KEYS);
   assert.deepEqual(state.rules.map(({ state, reason }) => [state, reason]), [
     ["not enforced", "hosts are not judged"],
   ]);
@@ -119,7 +156,7 @@ Deno.test("compile() reports a policy that is not enforced with its reason, rule
 });
 
 Deno.test("compile() names policies of the right object in explain()", () => {
-  const state = compile([web, all], [one], AUDIT, KEYS);
+  const state = compile([web, all], [one], under(AUDIT), KEYS);
   const image = state.images.get(state.workloads.get(workloadKey(one))!)!;
   const rows = Array.from({ length: 40 }, (_, row) => image.explain(row, OP_READ)?.policy);
   assert.ok(rows.includes(web));

@@ -20,6 +20,7 @@ import {
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
+import type { PolicyMode } from "../model/governance.ts";
 import type { Policy } from "../model/policy.ts";
 import { closest } from "../lib/suggest.ts";
 import { pathDefect } from "../model/paths.ts";
@@ -118,6 +119,8 @@ export interface Answer {
   readonly others: readonly Loser[];
   /** Set when the path keeps its name: the Block rule that names it or something below it. */
   readonly guard?: RuleRef;
+  /** Of the container: the explanations are what would be if it were enabled. */
+  readonly mode: PolicyMode;
   /** Of the image that was asked; undefined: the container has none. */
   readonly generation?: number;
 }
@@ -196,11 +199,12 @@ export function explain(
   image: CompiledImage | undefined,
   policies: readonly Policy[],
   keys: HashKeys,
+  mode: PolicyMode = "enabled",
 ): Answer {
   const reader = image && new ImageReader(image.bytes, PathHasher.of(keys));
   const generation = image === undefined ? {} : { generation: image.generation };
   if (ask.access === SYSCALL_ACCESS) {
-    return { ask, ...explainSyscall(ask, image, policies, reader), ...generation };
+    return { ask, ...explainSyscall(ask, image, policies, reader), mode, ...generation };
   }
   const explanations = questionsOf(ask).map((question) =>
     reader === undefined
@@ -216,6 +220,7 @@ export function explain(
     explanations,
     others: silentRules(ask, policies).filter(({ ref }) => !told.has(ref.rule)),
     ...guardOf(ask, image, reader),
+    mode,
     ...generation,
   };
 }

@@ -2,6 +2,7 @@ import {
   AGENT_FORMAT,
   BUCKET_SLOTS,
   encodeImageHeader,
+  IMAGE_AUDITS,
   IMAGE_BLOCKS,
   IMAGE_ENTRY_BYTES,
   IMAGE_HEADER_OFFSETS,
@@ -47,6 +48,8 @@ export interface ImageFacts {
   readonly holdsCredentials: boolean;
   /** Whether a program's name gives it something. */
   readonly trustsNames: boolean;
+  /** Whether nothing is refused. */
+  readonly audits: boolean;
 }
 
 /**
@@ -136,7 +139,7 @@ function encodeHeader(
   places:
     & Pick<ImageHeader, "rowsEntry" | "referencesEntry" | "rootNames">
     & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments" | "lexersEntry">,
-  { blocks, holdsCredentials, trustsNames, ...facts }: ImageFacts,
+  { blocks, holdsCredentials, trustsNames, audits, ...facts }: ImageFacts,
 ): Uint8Array {
   return encodeImageHeader({
     magic: IMAGE_MAGIC,
@@ -146,7 +149,7 @@ function encodeHeader(
     rows: trie.rows.length,
     sources: trie.sources,
     flags: (blocks ? IMAGE_BLOCKS : 0) | (trustsNames ? IMAGE_TRUSTS_NAMES : 0) |
-      (holdsCredentials ? IMAGE_HOLDS_CREDS : 0),
+      (holdsCredentials ? IMAGE_HOLDS_CREDS : 0) | (audits ? IMAGE_AUDITS : 0),
     rootNext: trie.root.next,
     rootEnd: trie.root.end,
     rootChild: trie.root.child,

@@ -379,6 +379,7 @@ const FACTS_NONE = {
   blocks: false,
   holdsCredentials: false,
   trustsNames: false,
+  audits: false,
 };
 
 Deno.test("encodeImage() refuses an image that is too large", () => {

@@ -26,7 +26,7 @@ import { GlobStates, mayMatchBelow, NO_STATES, TooManyStatesError } from "./glob
 import { lookup } from "./lookup.ts";
 import { whyNotEnforced } from "./rules.ts";
 import { assertMonotonic, assertSame, read, say, type Space, tell } from "./test_comparison.ts";
-import { AUDIT, below, BLOCK, KEYS, policy, type RuleText } from "./test_policies.ts";
+import { AUDIT, below, BLOCK, KEYS, policy, type RuleText, under } from "./test_policies.ts";
 
 const RUNS = Number(Deno.env.get("FAST_CHECK_RUNS") ?? 150);
 
@@ -449,7 +449,7 @@ Deno.test("of patterns that need too much together those behind are left out, an
   const many = Array.from({ length: 16 }, (_, i) => glob(`/x*${String.fromCharCode(97 + i)}*`));
   const selector = { matchLabels: { app: "web" }, containerNames: [] };
   const policies = [{ ...policy("p", ...many, { at: "/etc/x" }), namespace: "default", selector }];
-  const state = compile(policies, [WEB], AUDIT, KEYS);
+  const state = compile(policies, [WEB], under(AUDIT), KEYS);
   const notEnforced = state.rules.filter(({ state }) => state === "not enforced");
   assert.ok(notEnforced.length > 0 && notEnforced.length < many.length, `${notEnforced.length}`);
   for (const { reason, rule: { target } } of notEnforced) {

@@ -11,7 +11,7 @@ import { explain, readAsk } from "./explain.ts";
 import { PathHasher } from "./hash.ts";
 import { ImageReader } from "./lookup.ts";
 import { enforcedRules } from "./rules.ts";
-import { AUDIT, KEYS, policy, rule } from "./test_policies.ts";
+import { AUDIT, KEYS, policy, rule, under } from "./test_policies.ts";
 
 type Told = Partial<Omit<SyscallTarget, "kind">>;
 
@@ -107,7 +107,7 @@ Deno.test("compile() says which rules about system calls one container's image h
   const crowded = { ...telling(...many), selector: labelled("crowded") };
   const files = { ...policy("files", { at: "/etc/shadow" }), selector: labelled("other") };
   const workloads = ["crowded", "other"].map((app) => ({ ...WORKLOAD, id: app, labels: { app } }));
-  const { rules, workloads: images } = compile([crowded, files], workloads, AUDIT, KEYS);
+  const { rules, workloads: images } = compile([crowded, files], workloads, under(AUDIT), KEYS);
   assert.equal(new Set(images.values()).size, 2);
   const out = rules.filter(({ state }) => state === "not enforced");
   assert.deepEqual(out.map(({ rule: { index } }) => index), [SYSCALL_RULES_MAX]);

@@ -1,6 +1,7 @@
 /** Short ways to write policies, keys and questions in this room's tests. */
 import { HASH_KEYS } from "../../ffi/generated/agent_api.ts";
 import type { Protocol } from "../model/grammars.ts";
+import { DEFAULT_GOVERNANCE, type GovernanceDefaults } from "../model/governance.ts";
 import type { Policy } from "../model/policy.ts";
 import { DEFAULT_POSTURE, type Posture } from "../model/posture.ts";
 import type { Action, Rule } from "../model/rule.ts";
@@ -8,6 +9,11 @@ import type { HashKeys } from "./hash.ts";
 
 export const AUDIT: Posture = DEFAULT_POSTURE;
 export const BLOCK: Posture = { file: "block", network: "block", capabilities: "block" };
+
+/** All containers under one posture. */
+export function under(posture: Posture): GovernanceDefaults {
+  return { ...DEFAULT_GOVERNANCE, posture };
+}
 
 /** What a test says about a rule; the rest is filled in. */
 export interface RuleText {

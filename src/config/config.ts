@@ -8,8 +8,16 @@
 
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../lib/log.ts";
 import { closest } from "../lib/suggest.ts";
+import type { GovernanceDefaults } from "../model/governance.ts";
+import {
+  type Posture,
+  POSTURE_ACTIONS,
+  POSTURE_CLASSES,
+  type PostureAction,
+} from "../model/posture.ts";
 
-export const POSTURES = ["audit", "block"] as const;
+/** `disabled` is for containers' labels only: an agent without policies needs none. */
+export const AGENT_MODES = ["enabled", "audited"] as const;
 export const PENDING_MODES = ["audit", "block", "hold"] as const;
 export const VISIBILITIES = ["process", "file", "network", "capabilities"] as const;
 export const PROTECTIONS = ["containers", "host"] as const;
@@ -33,7 +41,7 @@ export interface HttpFiles {
 /** Settings as the agent uses them. What is undefined was turned `off`. */
 export interface Settings {
   readonly policies: string;
-  readonly posture: Readonly<Record<"file" | "network" | "capabilities", typeof POSTURES[number]>>;
+  readonly governance: GovernanceDefaults;
   readonly visibility: readonly Visibility[];
   readonly pendingContainers: typeof PENDING_MODES[number];
   /** How long a process may be held until its container is described. */
@@ -67,22 +75,34 @@ export interface Definition<T> {
 export const DEFINITIONS = {
   "policies": define(parsePath, "/etc/ankylo/policies", "<dir>", "directory with policy files"),
   "posture.file": define(
-    oneOf(POSTURES),
+    oneOf(POSTURE_ACTIONS),
     "audit",
     "<audit|block>",
     "what happens to processes and files that an allow-list does not name",
   ),
   "posture.network": define(
-    oneOf(POSTURES),
+    oneOf(POSTURE_ACTIONS),
     "audit",
     "<audit|block>",
     "the same for network rules",
   ),
   "posture.capabilities": define(
-    oneOf(POSTURES),
+    oneOf(POSTURE_ACTIONS),
     "audit",
     "<audit|block>",
     "the same for capabilities",
+  ),
+  "posture.namespaces": define(
+    parseNamespacePostures,
+    "none",
+    "<list>",
+    "another posture for containers of a namespace: web.file=block,web.network=audit; or none",
+  ),
+  "policyMode": define(
+    oneOf(AGENT_MODES),
+    "enabled",
+    "<enabled|audited>",
+    "audited: nothing is refused, and what would be is told as Audit (Block)",
   ),
   "visibility": define(
     parseVisibility,
@@ -205,10 +225,14 @@ export function variableOf(name: string): string {
 export function settingsOf(values: SettingValues): Settings {
   return {
     policies: values.policies,
-    posture: {
-      file: values["posture.file"],
-      network: values["posture.network"],
-      capabilities: values["posture.capabilities"],
+    governance: {
+      posture: {
+        file: values["posture.file"],
+        network: values["posture.network"],
+        capabilities: values["posture.capabilities"],
+      },
+      mode: values.policyMode,
+      namespaces: values["posture.namespaces"],
     },
     visibility: values.visibility,
     pendingContainers: values.pendingContainers,
@@ -291,6 +315,26 @@ function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
       ? refuse(wanted, text)
       : new RangeError(`${refuse(wanted, text).message}, did you mean "${near}"?`);
   };
+}
+
+/** `web.file=block,web.network=audit`. */
+function parseNamespacePostures(text: string): ReadonlyMap<string, Partial<Posture>> {
+  const postures = new Map<string, Partial<Posture>>();
+  if (text === "none") return postures;
+  for (const part of text.split(",").map((part) => part.trim())) {
+    const [, namespace, name, value] = /^([a-z0-9_-]+)\.([a-z]+)=([a-z]+)$/.exec(part) ?? [];
+    const action = POSTURE_ACTIONS.find((known): known is PostureAction => known === value);
+    const posture = POSTURE_CLASSES.find((known) => known === name);
+    if (namespace === undefined || posture === undefined || action === undefined) {
+      throw refuse(
+        'NAMESPACE.CLASS=ACTION, several with commas, or "none", for example "web.file=block" ' +
+          `(classes: ${POSTURE_CLASSES.join(", ")}; actions: ${POSTURE_ACTIONS.join(", ")})`,
+        part,
+      );
+    }
+    postures.set(namespace, { ...postures.get(namespace), [posture]: action });
+  }
+  return postures;
 }
 
 /** Alerts of one kind. The largest is more than a node can send. */

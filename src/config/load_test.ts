@@ -28,7 +28,11 @@ function problemsOf(sources: Parameters<typeof resolve>[0]): string {
 Deno.test("resolveSettings() with nothing given takes every default", () => {
   const { settings, given } = resolve({});
   assert.equal(settings.policies, "/etc/ankylo/policies");
-  assert.deepEqual(settings.posture, { file: "audit", network: "audit", capabilities: "audit" });
+  assert.deepEqual(settings.governance.posture, {
+    file: "audit",
+    network: "audit",
+    capabilities: "audit",
+  });
   assert.deepEqual(settings.listen, { hostname: "127.0.0.1", port: 8420 });
   assert.deepEqual([...given.keys()], SETTING_NAMES);
   assert.ok([...given.values()].every(({ origin }) => origin === "default"));
@@ -40,17 +44,30 @@ Deno.test("resolveSettings() prefers flag over environment over file over defaul
   const { settings, given } = resolve({ yaml, environment, flags: { cluster: "flag" } });
   assert.equal(settings.cluster, "flag");
   assert.equal(settings.hostname, "variable");
-  assert.equal(settings.posture.file, "block");
+  assert.equal(settings.governance.posture.file, "block");
   assert.equal(given.get("cluster")!.origin, "flag --cluster");
   assert.equal(given.get("hostname")!.origin, "environment ANKYLO_HOSTNAME");
   assert.equal(given.get("posture.file")!.origin, "/c.yaml:4:9");
+});
+
+Deno.test("resolveSettings() reads postures of namespaces", () => {
+  const text = "web.file=block, web.network=audit,build.capabilities=block";
+  const { settings: { governance } } = resolve({ flags: { "posture.namespaces": text } });
+  assert.deepEqual([...governance.namespaces], [
+    ["web", { file: "block", network: "audit" }],
+    ["build", { capabilities: "block" }],
+  ]);
+  for (const wrong of ["web", "web.file", "web.files=block", "web.file=deny", "", ".file=block"]) {
+    const message = problemsOf({ flags: { "posture.namespaces": wrong } });
+    assert.match(message, /must be NAMESPACE\.CLASS=ACTION.*current value is/);
+  }
 });
 
 Deno.test("resolveSettings() takes dotted keys, lists and off", () => {
   const { settings } = resolve({
     yaml: "posture.file: block\nvisibility: [process, file]\nlisten: off\nsocket: off\n",
   });
-  assert.equal(settings.posture.file, "block");
+  assert.equal(settings.governance.posture.file, "block");
   assert.deepEqual(settings.visibility, ["process", "file"]);
   assert.equal(settings.listen, undefined);
   assert.equal(settings.socket, undefined);

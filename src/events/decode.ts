@@ -174,7 +174,7 @@ function readKind(bytes: Buffer, at: number) {
   const { generation, row, op, object, ...numbers } = api.decodeAlertKind(view, at);
   const { verdict: given, hook: hookNumber, reason: reasonNumber } = numbers;
   const opName = OPS[op];
-  const verdict = VERDICTS[given & ~api.VERDICT_SOURCE];
+  const verdict = VERDICTS[given & ~(api.VERDICT_SOURCE | api.VERDICT_AUDITED)];
   const hook = HOOKS[hookNumber];
   const reason = REASONS[reasonNumber];
   if (!opName || !verdict || !hook || !reason) return undefined;

@@ -54,12 +54,13 @@ export function explanationView(
   { id, name, namespace }: Pick<Workload, "id" | "name" | "namespace">,
   notInForce?: string,
 ) {
-  const decisions = answer.explanations.map(decisionView);
+  const passes = answer.mode === "audited";
+  const decisions = answer.explanations.map((explanation) => decisionView(explanation, passes));
   const { guard, ask: { access, object, path, from, parent, circumstances } } = answer;
   const behindLink = access in PATH_ACCESSES ? behindUsualLink(object) : undefined;
   const isGuarded = guard !== undefined && GUARDED_ACCESSES.includes(access);
   const outcomes: readonly Outcome[] = isGuarded
-    ? ["refused"]
+    ? [passes ? "reported" : "refused"]
     : decisions.map(({ outcome }) => outcome);
   const worst = Math.max(...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)));
   return {
@@ -71,6 +72,7 @@ export function explanationView(
     owner: (circumstances & IS_OWNER) !== 0,
     terminal: (circumstances & NO_TERMINAL) === 0,
     outcome: OUTCOMES[worst]!,
+    mode: answer.mode,
     decisions,
     others: answer.others.map(loserView),
     guard: guard === undefined ? null : ruleView(guard),
@@ -80,13 +82,14 @@ export function explanationView(
   };
 }
 
-function decisionView({ op, verdict, winner, runnersUp, allowList }: Explanation) {
+function decisionView(explanation: Explanation, passes: boolean) {
+  const { op, verdict, winner, runnersUp, allowList } = explanation;
   const [name, outcome] = VERDICTS[verdict]!;
   return {
     access: ACCESS_NAMES.get(op)!,
     group: op === OP_SYSCALL ? "syscalls" as const : groupOf(op)!,
     verdict: name,
-    outcome,
+    outcome: passes && outcome === "refused" ? "reported" : outcome,
     winner: winner === undefined ? null : ruleView(winner),
     runnersUp: runnersUp.map(loserView),
     allowList: allowList.map(ruleView),

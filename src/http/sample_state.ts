@@ -5,6 +5,7 @@ import { explain } from "../compile/explain.ts";
 import { KEYS } from "../compile/test_policies.ts";
 import { ManualClock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
+import { DEFAULT_GOVERNANCE } from "../model/governance.ts";
 import { DEFAULT_POSTURE } from "../model/posture.ts";
 import { SseHub } from "../sinks/sse_hub.ts";
 import type { SeenOperation } from "../alerts/seen.ts";
@@ -80,6 +81,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
         workload: WORKLOAD,
         container: 7,
         generation: 0x1234,
+        governance: DEFAULT_GOVERNANCE,
         policies: ["protect-web"],
         tasks: 3,
         decisions: { denied: 40, audited: 2, sent: 30, limited: 11, lost: 1 },
@@ -88,6 +90,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
         workload: IDLE,
         container: undefined,
         generation: undefined,
+        governance: { ...DEFAULT_GOVERNANCE, mode: "disabled" },
         policies: [],
         tasks: undefined,
         decisions: undefined,

@@ -10,6 +10,7 @@ import type { ProcessTreeCounts } from "../events/process_tree.ts";
 import type { PendingCounts } from "../kernel/pending.ts";
 import type { Diagnostic } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
+import type { Governance } from "../model/governance.ts";
 import type { Workload } from "../model/workload.ts";
 import type { SseHub } from "../sinks/sse_hub.ts";
 
@@ -87,6 +88,7 @@ export interface WorkloadStatus {
   readonly container: number | undefined;
   /** Of its policy image; undefined: no policy is enforced on it. */
   readonly generation: number | undefined;
+  readonly governance: Governance;
   /** Names of the policies that select it. */
   readonly policies: readonly string[];
   /** Live tasks, threads too, that the kernel knows as its own, wherever they went; undefined while it has no index. */

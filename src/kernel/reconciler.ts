@@ -5,7 +5,7 @@ import { type Answer, type Ask, explain } from "../compile/explain.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
-import type { Posture } from "../model/posture.ts";
+import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
@@ -23,7 +23,7 @@ export interface ReconcilerOptions {
   readonly target: ReconcileTarget;
   /** Whether to wait for all workloads before the first state: those that are not named keep what they have anyway. */
   readonly waitsForAll: () => boolean;
-  readonly posture: Posture;
+  readonly governance: GovernanceDefaults;
   readonly clock: Clock;
   readonly onApplied: (steps: readonly Step[], shadowed: readonly Workload[]) => void;
   /** The state before stays in force, and attempts go on. Told once for each reason. */
@@ -127,7 +127,12 @@ export class Reconciler {
   explain(workload: Workload, ask: Ask): Answer {
     const key = this.#desired?.workloads.get(workloadKey(workload));
     const image = key === undefined ? undefined : this.#desired?.images.get(key);
-    return explain(ask, image, this.policiesOf(workload), this.#options.target.keys);
+    const { mode } = this.governanceOf(workload);
+    return explain(ask, image, this.policiesOf(workload), this.#options.target.keys, mode);
+  }
+
+  governanceOf(workload: Workload): Governance {
+    return governanceOf(workload, this.#options.governance);
   }
 
   get workloads(): readonly Workload[] {
@@ -191,11 +196,11 @@ export class Reconciler {
 
   /** Compiles and applies the present state. Returns what hindered it. */
   #reconcile(): Error | undefined {
-    const { target, posture, onApplied, onFailure } = this.#options;
+    const { target, governance, onApplied, onFailure } = this.#options;
     const workloads = this.workloads;
     const complete = this.#listed;
     try {
-      const desired = compile(this.#policies!, workloads, posture, target.keys);
+      const desired = compile(this.#policies!, workloads, governance, target.keys);
       const { steps, shadowed } = target.apply(desired, workloads);
       this.#desired = desired;
       if (steps.length > 0 || this.#generation === 0) this.#generation++;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DesiredState, HashKeys } from "../compile/compile.ts";
 import { ManualClock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
-import { DEFAULT_POSTURE } from "../model/posture.ts";
+import { DEFAULT_GOVERNANCE } from "../model/governance.ts";
 import type { Workload } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
 import { Reconciler, type ReconcileTarget } from "./reconciler.ts";
@@ -66,7 +66,7 @@ function start({ waitsForAll = true } = {}) {
     target,
     waitsForAll: () => waitsForAll,
     clock,
-    posture: DEFAULT_POSTURE,
+    governance: DEFAULT_GOVERNANCE,
     onApplied: () => {},
     onFailure: (error) => failures.push(error.message),
   });

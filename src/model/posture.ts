@@ -10,3 +10,7 @@ export interface Posture {
 
 /** KubeArmor's built-in default since 2022. */
 export const DEFAULT_POSTURE: Posture = { file: "audit", network: "audit", capabilities: "audit" };
+
+export const POSTURE_CLASSES: readonly (keyof Posture)[] = ["file", "network", "capabilities"];
+
+export const POSTURE_ACTIONS: readonly PostureAction[] = ["audit", "block"];

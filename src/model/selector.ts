@@ -90,7 +90,7 @@ function inNamespace(policy: Policy, workload: Workload): boolean {
 }
 
 /** The pod's; outside Kubernetes what alerts call the container's. */
-function namespaceOf(workload: Workload): string {
+export function namespaceOf(workload: Workload): string {
   return workload.labels[POD_NAMESPACE_KEY] ?? workload.namespace;
 }
 
