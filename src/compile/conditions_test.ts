@@ -2,13 +2,11 @@
 import {
   OP_DELETE,
   OP_EXEC,
-  OP_LOAD,
   OP_READ,
   OP_WRITE,
   VERDICT_ALLOW as ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK as DENY,
-  VERDICT_NONE as NONE,
   VERDICT_POSTURE_AUDIT as POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK as POSTURE_BLOCK,
   VERDICT_SOURCE as SOURCE,
@@ -19,20 +17,8 @@ import { about } from "./test_policies.ts";
 const process = about("process");
 const file = about("file");
 
-/** By number: upstream's documented behaviour. */
+/** Beside 12 to 14 of vectors_test.ts. */
 const VECTORS: Vector[] = [
-  {
-    name: "12: a file for its owner only",
-    rules: [file("/p", { ownerOnly: true })],
-    asks: [[OP_READ, "/p", DENY], [OP_WRITE, "/p", DENY], [OP_READ, "/q", NONE]],
-    owners: [[OP_READ, "/p", ALLOW], [OP_WRITE, "/p", ALLOW], [OP_READ, "/q", NONE]],
-  },
-  {
-    name: "13: a program for its owner only",
-    rules: [process("/p", { ownerOnly: true })],
-    asks: [[OP_EXEC, "/p", DENY], [OP_LOAD, "/p", DENY], [OP_READ, "/p", NONE]],
-    owners: [[OP_EXEC, "/p", ALLOW], [OP_LOAD, "/p", ALLOW], [OP_READ, "/p", NONE]],
-  },
   {
     name:
       "ownerOnly in an allow-list refuses others whatever the posture, and the owner asks no posture",
@@ -94,13 +80,6 @@ const VECTORS: Vector[] = [
       [OP_READ, "/d/y", DENY, "/bin/cat"],
     ],
     owners: [[OP_READ, "/d/z", ALLOW], [OP_READ, "/d/x", DENY], [OP_READ, "/d/y", ALLOW | SOURCE]],
-  },
-  {
-    name: "14: a program on terminals only",
-    rules: [process("/p", { terminalOnly: true })],
-    asks: [[OP_EXEC, "/p", DENY], [OP_EXEC, "/q", NONE]],
-    owners: [[OP_EXEC, "/p", DENY]],
-    withoutTerminal: [[OP_EXEC, "/p", ALLOW], [OP_EXEC, "/q", NONE]],
   },
   {
     name: "pts with other conditions and actions",
