@@ -5,7 +5,7 @@ const BLOCKED_DIR = "/data/blocked/";
 const CHANGED_DIR = "/data/changed/";
 
 /** Paths of different shapes and depths, none of which the bench opens. */
-function fillerPath(index: number): string {
+export function fillerPath(index: number): string {
   switch (index % 4) {
     case 0:
       return `/usr/share/app${index % 97}/module${index % 13}/file${index}.so`;

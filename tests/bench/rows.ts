@@ -119,5 +119,18 @@ export const ROWS: readonly Row[] = [
     what: "100 SSE subscribers × 2,000 alerts/s, of one core",
     ...{ unit: "percent", goal: 30, checked: false },
   },
+  {
+    id: "scale.containers.ms",
+    what: "1,000 containers with 100 rules each, none alike: compiling",
+    ...{ unit: "ms", checked: false },
+  },
+  { id: "scale.containers.mb", what: "… their images in the kernel", unit: "MB", checked: true },
+  {
+    id: "scale.rules.ms",
+    what: "one container with 100,000 rules: compiling",
+    unit: "ms",
+    checked: false,
+  },
+  { id: "scale.rules.mb", what: "… its image in the kernel", unit: "MB", checked: true },
   { id: "binary", what: "size of the single file", unit: "MB", checked: true },
 ];
