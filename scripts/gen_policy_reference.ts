@@ -129,10 +129,18 @@ function fieldRow({ path: section }: Section, field: Field, kinds: readonly Poli
   return [
     `\`${path === section ? shortPath(path) : path.slice(section.length + 1)}\``,
     typeText(schema),
-    [schema.description!, ...notesOf(field, kinds)].join(" "),
+    [schema.description!, ...listDescription(section, path), ...notesOf(field, kinds)].join(" "),
     `\`${flow(shownExample(section, field))}\``,
     stateText(stateOf(field)),
   ];
+}
+
+/** What the list or object is that a field stands in, if that has no section of its own. */
+function listDescription(section: string, path: string): string[] {
+  const list = path.slice(0, path.lastIndexOf("."));
+  return list.length <= section.length
+    ? []
+    : [schemaAt(list.replace(/\[\]$/, ""))?.description ?? ""];
 }
 
 function notesOf({ path, schema, requiredIn, kinds }: Field, all: readonly PolicyKind[]): string[] {

@@ -13,7 +13,7 @@ import { CAPABILITIES } from "../model/grammars.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Workload } from "../model/workload.ts";
 
-/** Some 400 bytes each. */
+/** Of 50-byte paths they take 3.8 MB. */
 export const SEEN_MAX = 8_192;
 
 /** An eighth of them makes room at a time. */

@@ -73,14 +73,20 @@ function path(description: string, example: string, grammar: Grammar = PATH): Sc
   return text(description, { pattern: grammar.pattern, maxLength: PATH_BYTES_MAX, example });
 }
 
-const OWNER_ONLY = boolean("Only the file's owner passes.", { example: true });
-const READ_ONLY = boolean("Reading passes, whatever the action.", { example: true });
+const OWNER_ONLY = boolean("Only the file's owner passes.", {
+  example: true,
+  note: "With Allow others are refused whatever the posture.",
+});
+const READ_ONLY = boolean("Reading passes, whatever the action.", {
+  example: true,
+  note: "With Allow all else is refused whatever the posture.",
+});
 const RECURSIVE = boolean("Subdirectories too.", { example: true });
 const PTS = boolean("false: the rule only refuses callers with a terminal.", { example: false });
 const FROM_SOURCE = list(
   object({ path: path("Real path of an executable.", "/usr/bin/bash") }, { required: ["path"] }),
   {
-    description: "The rule only holds for these programs; for process rules, for their children.",
+    description: "The rule only holds for these programs, a process rule also for their children.",
     example: [{ path: "/usr/bin/bash" }],
   },
 );
@@ -276,7 +282,10 @@ function expressions(keys: readonly string[]): Schema {
 
 const NODES = "Nodes that the policy is for.";
 const CONTAINERS = "Containers that the policy is for.";
-const MATCH_LABELS = textMap("All must be among the labels.", { example: { app: "web" } });
+const MATCH_LABELS = textMap("All must be among the labels.", {
+  example: { app: "web" },
+  note: "`kubearmor.io/container.name` stands for the container's name, a list or an expression.",
+});
 const NODE_LABELS = textMap("All must be among the node's labels.", {
   example: { "kubearmor.io/hostname": "*" },
 });

@@ -12,6 +12,7 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.severity": "what a group leaves out comes from the policy",
     "spec.tags": "what a group leaves out comes from the policy",
     "spec.message": "what a group leaves out comes from the policy",
+    "spec.*.action": "a group's action stands before the policy's",
     "spec.*.severity": "what a rule leaves out comes from its group, then from the policy",
     "spec.*.tags": "what a rule leaves out comes from its group, then from the policy",
     "spec.*.*[].action": "a rule's own action, severity, tags and message are what its alert says",
@@ -30,10 +31,17 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.process.matchDirectories[].dir": "Block refuses a program directly in a directory",
     "spec.process.matchDirectories[].recursive":
       "Block refuses a program far below a recursive directory",
+    "spec.process.matchDirectories[].ownerOnly":
+      "ownerOnly in a directory does not let root execute it",
+    "spec.process.matchDirectories[].pts":
+      "pts: false refuses who executes it in a directory on a terminal",
     "spec.process.matchDirectories[].fromSource[].path":
       "Block refuses a directory whose fromSource is the caller",
     "spec.file.matchPaths[].ownerOnly": "ownerOnly does not let root read a file of somebody",
     "spec.file.matchPaths[].pts": "pts: false refuses who reads it on a terminal",
+    "spec.file.matchDirectories[].pts":
+      "pts: false refuses who reads it in a directory on a terminal",
+    "spec.network.matchProtocols[].pts": "pts: false refuses who makes a socket on a terminal",
     "spec.file.matchDirectories[].ownerOnly":
       "ownerOnly of a new name asks for the owner of its directory",
   },
@@ -69,6 +77,9 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.syscalls.matchPaths[].path": "by a path",
     "spec.syscalls.matchPaths[].recursive": "by what lies below a directory",
     "spec.syscalls.matchPaths[].fromSource[].path": "by a program and a path",
+    "spec.syscalls.matchPaths[].fromSource[].dir": "by a program of a directory and a path",
+    "spec.syscalls.matchPaths[].fromSource[].recursive":
+      "by a program below a directory and a path",
   },
   "policy changes": {
     "spec.selector.matchExpressions[].key":
@@ -81,36 +92,8 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
 };
 
 /** Enforced fields that no act proves, with the reason, and the test that does. */
-export const PROVEN_ELSEWHERE: Readonly<Record<string, { readonly why: string; test: string }>> = {
-  "spec.*.action": {
-    why: "a rule inherits it as it does the group's severity",
-    test: "src/model/inheritance_test.ts",
-  },
-  "spec.process.matchDirectories[].ownerOnly": {
-    why: "a bit of the row, as of a path's rule",
-    test: "src/compile/conditions_test.ts",
-  },
-  "spec.process.matchDirectories[].pts": {
-    why: "a bit of the row, as of a path's rule",
-    test: "src/compile/conditions_test.ts",
-  },
-  "spec.file.matchDirectories[].pts": {
-    why: "a bit of the row, as of a path's rule",
-    test: "src/compile/conditions_test.ts",
-  },
-  "spec.network.matchProtocols[].pts": {
-    why: "a bit of the row, as of a file's rule",
-    test: "src/compile/numbered_test.ts",
-  },
-  "spec.syscalls.matchPaths[].fromSource[].dir": {
-    why: "one look-up for both lists",
-    test: "src/compile/syscalls_test.ts",
-  },
-  "spec.syscalls.matchPaths[].fromSource[].recursive": {
-    why: "one look-up for both lists",
-    test: "src/compile/syscalls_test.ts",
-  },
-};
+export const PROVEN_ELSEWHERE: Readonly<Record<string, { readonly why: string; test: string }>> =
+  {};
 
 /** What is inherited does the same in every group and every item: `spec.*.severity`, `spec.*.*[].severity`. */
 export function testedAs(path: string): string {

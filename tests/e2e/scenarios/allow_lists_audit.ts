@@ -1,6 +1,6 @@
 /** Allow-lists with `posture.file: audit`, the default: what the list does not name passes and is told of. */
 
-import { DENIED, makeTool } from "../fixtures.ts";
+import { DENIED, makeTool, onHost } from "../fixtures.ts";
 import { type Act, scenario } from "../harness.ts";
 
 const notListed = { PolicyName: "DefaultPosture", Action: "Audit", Result: "Passed" };
@@ -58,6 +58,10 @@ const files = policy(
 const prepareFiles = "mkdir -p /data/blocked && cd /data && " +
   "for f in one page watched blocked/x other; do echo text >$f; done";
 const prepareTools = `mkdir -p /opt/a && ${makeTool("/opt/a/tool")} && ${makeTool("/usr/other")}`;
+
+/** What the list would have refused, had the posture been block. */
+const against = (name: string) =>
+  `{ ankylo check --against agent --posture-file block /etc/ankylo/policies/${name}.yaml; [ $? = 3 ]; }`;
 
 const passes = (container: string, claim: string, run: string): Act => ({
   ...{ claim, in: container, run, expect: "ok" },
@@ -139,5 +143,24 @@ scenario({
       ...{ in: "files", run: "read line </data/watched", expect: "ok" },
       alert: { PolicyName: "files", Action: "Audit", Result: "Passed", Resource: "/data/watched" },
     },
+    onHost(
+      "check --against names the program that the list would have refused, and who ran it",
+      against("programs"),
+      /^REFUSED {2}programs: exec \/usr\/other by \/bin\/sh[^\n]*\n +posture\.file: the process allow-list/m,
+    ),
+    onHost(
+      "check --against lets pass what the list names",
+      `${against("programs")} | { ! grep /opt/a/tool; }`,
+    ),
+    onHost(
+      "check --against names the file that the list would have refused, and who read it",
+      against("files"),
+      /^REFUSED {2}files: read \/data\/other by \/bin\/sh[^\n]*\n +posture\.file: the file allow-list/m,
+    ),
+    onHost(
+      "check --against names the Block rule with its place",
+      against("files"),
+      /^REFUSED {2}files: read \/data\/blocked\/x by \/bin\/sh[^\n]*\n +\S*files\.yaml:\d+:\d+ spec\.file\.matchDirectories\[0\] of files/m,
+    ),
   ],
 });

@@ -66,6 +66,23 @@ spec:
       - path: /etc/shadow
 `;
 
+/** Beside it: what the policy says of rules that say nothing, and the group otherwise. */
+const byGroup = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: group-action
+spec:
+  action: Block
+  selector:
+    matchLabels:
+      app: words
+  process:
+    action: Audit
+    matchPaths:
+      - path: /bin/arch
+`;
+
 /** What is the user's own, whose number is 1000, and nobody else's; and what no one touches who has a terminal. */
 const owners = `
 apiVersion: security.kubearmor.com/v1
@@ -81,6 +98,15 @@ spec:
       - path: /home/tool
         ownerOnly: true
       - path: /home/typed-tool
+        pts: false
+    matchDirectories:
+      - dir: /home/tools/
+        ownerOnly: true
+      - dir: /home/typed-tools/
+        pts: false
+  network:
+    matchProtocols:
+      - protocol: udp
         pts: false
   file:
     matchPaths:
@@ -100,14 +126,18 @@ spec:
       - dir: /home/drop/
         recursive: true
         ownerOnly: true
+      - dir: /home/typed-files/
+        pts: false
 `;
 
 const prepareHome = [
-  "mkdir -p /home/drop/theirs /tmp && cd /home",
-  makeTool("/home/tool"),
-  makeTool("/home/typed-tool"),
+  "mkdir -p /home/drop/theirs /home/tools /home/typed-tools /home/typed-files /tmp && cd /home",
+  ...["tool", "typed-tool", "tools/tool", "typed-tools/tool"].map((name) =>
+    makeTool(`/home/${name}`)
+  ),
+  "echo text >typed-files/x",
   "for f in key page seen root typed /tmp/x; do echo text >$f; done",
-  "chown 1000 tool key page seen drop && chmod 666 key page seen root && chmod 777 . drop",
+  "chown 1000 tool tools/tool key page seen drop && chmod 666 key page seen root && chmod 777 . drop",
   "echo text >drop/theirs/secret && chown 2000 drop/theirs",
 ].join(" && ");
 
@@ -118,6 +148,7 @@ const OTHER = 2000;
 /** Claim, who tries, what they run, the object, and what it takes for the control to leave all as it was. */
 const othersActs: [claim: string, user: number, run: string, object: string, restore?: string][] = [
   ["does not let root execute a program of somebody", ROOT, "/home/tool", "/home/tool"],
+  ["in a directory does not let root execute it", ROOT, "/home/tools/tool", "/home/tools/tool"],
   ["does not let root read a file of somebody", ROOT, "/bin/cat /home/key", "/home/key"],
   ["does not let another user write it", OTHER, "echo x >>/home/key", "/home/key"],
   ["with readOnly does not let others read", ROOT, "/bin/cat /home/page", "/home/page"],
@@ -166,6 +197,7 @@ const othersActs: [claim: string, user: number, run: string, object: string, res
 
 const ownActs: [claim: string, user: number, run: string][] = [
   ["lets the owner execute the program", OWNER, "/home/tool"],
+  ["in a directory lets the owner execute it", OWNER, "/home/tools/tool"],
   ["lets the owner read and write the file", OWNER, "cat /home/key && echo x >>/home/key"],
   ["with readOnly lets the owner read", OWNER, "/bin/cat /home/page"],
   ["of a new name lets the directory's owner make it", OWNER, "echo x >/home/drop/mine"],
@@ -177,6 +209,8 @@ const ownerAlert = (object: string) => ({
   ...{ ...DENIED, PolicyName: "owners-only" },
   Resource: new RegExp(`^${object}( |$)`),
 });
+
+const socketPasses = { in: "free", expect: /2\/2\/17 passed/ };
 
 const ownerActs: Act[] = [
   ...ownActs.map(([claim, user, run]): Act => ({
@@ -192,19 +226,34 @@ const ownerActs: Act[] = [
     ...{ run: "echo x >>/home/page", expect: "EACCES", control: "free" },
     alert: ownerAlert("/home/page"),
   },
-  ...[["executes", "/home/typed-tool", ""], ["reads", "/home/typed", "/bin/cat "]].flatMap(
+  ...[
+    ["executes it", "/home/typed-tool", ""],
+    ["reads it", "/home/typed", "/bin/cat "],
+    ["executes it in a directory", "/home/typed-tools/tool", ""],
+    ["reads it in a directory", "/home/typed-files/x", "/bin/cat "],
+  ].flatMap(
     ([does, path, program]): Act[] => [
       {
-        ...{ claim: `pts: false refuses who ${does} it on a terminal`, in: "mine" },
+        ...{ claim: `pts: false refuses who ${does} on a terminal`, in: "mine" },
         ...{ run: `/files/terminal ${program}${path}`, expect: "EACCES", control: "free" },
         alert: { ...ownerAlert(path!), TTY: /^pts\d+$/ },
       },
       {
-        ...{ claim: `pts: false lets pass who ${does} it without one`, in: "mine" },
+        ...{ claim: `pts: false lets pass who ${does} without one`, in: "mine" },
         ...{ run: `${program}${path}`, expect: "ok" },
       },
     ],
   ),
+  {
+    claim: "pts: false refuses who makes a socket on a terminal",
+    ...{ in: "mine", run: "/files/terminal /files/network make 2/2/17", control: socketPasses },
+    expect: /2\/2\/17 refused/,
+    alert: { ...DENIED, PolicyName: "owners-only", Operation: "Network", TTY: /^pts\d+$/ },
+  },
+  {
+    claim: "pts: false lets pass who makes a socket without one",
+    ...{ in: "mine", run: "/files/network make 2/2/17", expect: /2\/2\/17 passed/ },
+  },
   {
     claim: "ownerOnly with Audit tells who else reads",
     ...{ in: "mine", user: OTHER, run: "/bin/cat /home/seen", expect: "ok" },
@@ -274,6 +323,7 @@ scenario({
     "block.yaml": everyForm("Block"),
     "audit.yaml": everyForm("Audit"),
     "words.yaml": inherited,
+    "group.yaml": byGroup,
     "owners.yaml": owners,
   },
   containers: {
@@ -283,7 +333,7 @@ scenario({
     mine: { prepare: prepareHome },
     free: { prepare: `${prepare} && ${prepareHome}` },
   },
-  files: [await compileTool("terminal")],
+  files: await Promise.all(["network", "terminal"].map(compileTool)),
   acts: [
     ...formActs,
     ...ownerActs,
@@ -334,6 +384,11 @@ scenario({
         Tags: "group-tag,other-tag",
         Message: "said by the policy",
       },
+    },
+    {
+      claim: "a group's action stands before the policy's",
+      ...{ in: "words", run: "/bin/arch", expect: "ok" },
+      alert: { ...passed, PolicyName: "group-action", Resource: "/bin/arch" },
     },
     {
       claim: "what a group leaves out comes from the policy",

@@ -52,7 +52,9 @@ matchPaths:
 - {syscall: [mkdir], path: /srv/}
 - {syscall: [rmdir], path: /srv/, recursive: true}
 - {syscall: [rename], path: /srv/new}
-- {syscall: [chdir], path: /srv/sub/, fromSource: [{path: /opt/one}]}`,
+- {syscall: [chdir], path: /srv/sub/, fromSource: [{path: /opt/one}]}
+- {syscall: [access], path: /srv/file, fromSource: [{dir: /opt/}]}
+- {syscall: [truncate], path: /srv/file, fromSource: [{dir: /opt/, recursive: true}]}`,
 );
 
 const told = (name: string, more: AlertPattern = {}): AlertPattern => ({
@@ -147,6 +149,16 @@ scenario({
       call("chdir", "/srv/sub", "native", "/opt/one"),
       told("chdir", { Resource: "/srv/sub" }),
     ),
+    act(
+      "by a program of a directory and a path",
+      call("access", "/srv/file 0", "native", "/opt/two"),
+      told("access", { Resource: "/srv/file", ProcessName: "/opt/two" }),
+    ),
+    act(
+      "by a program below a directory and a path",
+      call("truncate", "/srv/file 0", "native", "/opt/deep/three"),
+      told("truncate", { Resource: "/srv/file", ProcessName: "/opt/deep/three" }),
+    ),
     act("what another program calls is not told", call("setgid", "0", "native", "/opt/two")),
     act("nor what lies too deep", call("getpgid", "0", "native", "/opt/deep/three")),
     act("nor another path", call("unlink", "/srv/other")),
@@ -170,7 +182,7 @@ scenario({
     onHost(
       "nothing else was told of the container",
       "grep -c PolicyName.:.some $alerts",
-      /^15\s*$/,
+      /^17\s*$/,
     ),
     onHost(
       "the tracepoint goes with the last rule",
