@@ -1,10 +1,12 @@
-/** Flags of open(2) and mount(2) by name, in KubeArmor's form: `O_RDONLY|O_CLOEXEC`. Numbers are x86-64's. */
+/** Flags of open(2) and mount(2) by name, in KubeArmor's form: `O_RDONLY|O_CLOEXEC`. */
+
+type Names = readonly (readonly [number, string])[];
 
 const ACCESS_MODES = ["O_RDONLY", "O_WRONLY", "O_RDWR"] as const;
 const ACCESS_MASK = 3;
 
 /** O_LARGEFILE and FMODE_EXEC are set by the kernel itself and say nothing about the caller: left out. */
-const OPEN_FLAGS: readonly (readonly [number, string])[] = [
+const OPEN_FLAGS: Names = [
   [0o100, "O_CREAT"],
   [0o200, "O_EXCL"],
   [0o400, "O_NOCTTY"],
@@ -12,16 +14,19 @@ const OPEN_FLAGS: readonly (readonly [number, string])[] = [
   [0o2000, "O_APPEND"],
   [0o4000, "O_NONBLOCK"],
   [0o10000, "O_DSYNC"],
-  [0o40000, "O_DIRECT"],
-  [0o200000, "O_DIRECTORY"],
-  [0o400000, "O_NOFOLLOW"],
   [0o1000000, "O_NOATIME"],
   [0o2000000, "O_CLOEXEC"],
   [0o10000000, "O_PATH"],
   [0o20000000, "__O_TMPFILE"],
 ];
 
-const MOUNT_FLAGS: readonly (readonly [number, string])[] = [
+/** Those whose numbers differ. @see include/uapi/asm-generic/fcntl.h and arch/arm64/include/uapi/asm/fcntl.h */
+const OWN_OPEN_FLAGS: Readonly<Record<typeof Deno.build.arch, Names>> = {
+  x86_64: [[0o40000, "O_DIRECT"], [0o200000, "O_DIRECTORY"], [0o400000, "O_NOFOLLOW"]],
+  aarch64: [[0o40000, "O_DIRECTORY"], [0o100000, "O_NOFOLLOW"], [0o200000, "O_DIRECT"]],
+};
+
+const MOUNT_FLAGS: Names = [
   [1, "MS_RDONLY"],
   [2, "MS_NOSUID"],
   [4, "MS_NODEV"],
@@ -36,10 +41,12 @@ const MOUNT_FLAGS: readonly (readonly [number, string])[] = [
   [1 << 20, "MS_SHARED"],
 ];
 
-/** `f_flags` of an open. @see include/uapi/asm-generic/fcntl.h */
-export function openFlagsText(flags: number): string {
+/** `f_flags` of an open, in the order of their numbers on x86-64. */
+export function openFlagsText(flags: number, architecture = Deno.build.arch): string {
   const access = ACCESS_MODES[flags & ACCESS_MASK] ?? "O_ACCMODE";
-  return [access, ...namesOf(flags, OPEN_FLAGS)].join("|");
+  const own = namesOf(flags, OWN_OPEN_FLAGS[architecture]);
+  const [low, high] = [namesOf(flags & 0o17777, OPEN_FLAGS), namesOf(flags & ~0o17777, OPEN_FLAGS)];
+  return [access, ...low, ...own, ...high].join("|");
 }
 
 /** Flags of mount(2); empty without any. @see include/uapi/linux/mount.h */
@@ -47,6 +54,6 @@ export function mountFlagsText(flags: number): string {
   return namesOf(flags, MOUNT_FLAGS).join("|");
 }
 
-function namesOf(flags: number, table: readonly (readonly [number, string])[]): string[] {
+function namesOf(flags: number, table: Names): string[] {
   return table.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }

@@ -168,16 +168,22 @@ export class EventPipeline {
   }
 
   #onExec(event: ExecEvent, isRead: boolean): void {
-    const { tree, workloadOf, unixNs } = this.#options;
+    const { tree } = this.#options;
     const before = tree.current(event.pid)?.exe;
     const parent = tree.onExec(event).parentExe ?? "";
     // A process that was found ran before: telling of it now would be an exec that did not happen.
     if (event.found) return;
-    const actor = { from: before ?? parent, parent };
-    const micros = Number(unixNs(event.timeNs) / 1_000n);
-    this.#seen.addExec(event, workloadOf(event.container), actor, micros);
+    this.#rememberExec(event, before ?? parent, parent);
     if (isRead) this.#publishLog(event);
     else this.#logs++;
+  }
+
+  #rememberExec(event: ExecEvent, from: string, parent: string): void {
+    const { workloadOf, unixNs } = this.#options;
+    const workload = workloadOf(event.container);
+    if (workload === undefined || event.staging) return;
+    const micros = Number(unixNs(event.timeNs) / 1_000n);
+    this.#seen.addExec(event, workload, { from, parent }, micros);
   }
 
   #onExit(event: ExitEvent): void {

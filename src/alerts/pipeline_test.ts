@@ -223,6 +223,15 @@ Deno.test("EventPipeline remembers who executed what, also where a process execu
   ]);
 });
 
+Deno.test("EventPipeline does not remember how a runtime sets a container up, nor what no runtime has described", () => {
+  const { pipeline } = setUp();
+  pipeline.takeEvents(batchOf(
+    execRecord({ path: "/bin/runc" }, { exec: ref(20, 6), pid: 6, flags: api.EVENT_STAGING }),
+    execRecord({ path: "/bin/sh" }, { exec: ref(30, 7), pid: 7, container: 9 }),
+  ));
+  assert.deepEqual(pipeline.seen.entries, []);
+});
+
 Deno.test("EventPipeline counts operations whose records it does not decode, and no summaries", () => {
   const { pipeline } = setUp();
   pipeline.takeEvents(batchOf(exec("/bin/cat", 20, 6)));

@@ -69,11 +69,10 @@ export class SeenOperations {
   /** A program that began to run. `from`: the image before it; `parent`: what that was forked from. */
   addExec(
     event: ExecEvent,
-    workload: Workload | undefined,
+    workload: Workload,
     actor: { readonly from: string; readonly parent: string },
     micros: number,
   ): void {
-    if (workload === undefined || event.staging) return;
     const terminal = event.tty !== "";
     this.#add({ access: "exec", object: event.path, ...actor, terminal }, workload, micros);
   }

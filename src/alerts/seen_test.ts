@@ -32,13 +32,6 @@ Deno.test("addExec() counts what it has seen before, by the same program on the 
   assert.deepEqual(found, [[2, 10, 30, false], [1, 40, 40, true], [1, 50, 50, false]]);
 });
 
-Deno.test("addExec() leaves out what a runtime does to set a container up, and containers without a description", () => {
-  const seen = new SeenOperations();
-  seen.addExec({ ...exec("/bin/runc"), staging: true }, WORKLOAD, BY_SHELL, 1);
-  seen.addExec(exec("/bin/ls"), undefined, BY_SHELL, 1);
-  assert.deepEqual(seen.entries(), []);
-});
-
 Deno.test("SeenOperations drops the oldest that did not happen again, and counts it", () => {
   const seen = filled(3, "/a", "/b", "/a", "/c", "/d");
   assert.deepEqual(objects(seen), ["/c", "/d", "/a"]);
