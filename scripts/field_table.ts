@@ -8,10 +8,17 @@ import { repositoryDir } from "./stale.ts";
 import { KERNEL_SERIES, type KernelSeries } from "./vm/kernels.ts";
 import { outputDir } from "./vm/store.ts";
 
+/** Claims of acts that prove fields. */
+interface ScenarioResults {
+  /** YYYY-MM-DD of the run. */
+  readonly date: string;
+  readonly passed: readonly string[];
+  readonly failed: readonly string[];
+}
+
 /** Of one kernel, by the scenario's name. */
 export type KernelResults = Readonly<
-  // `date`: YYYY-MM-DD of the run. `passed`: claims.
-  Record<string, { readonly date: string; readonly passed: readonly string[] }>
+  Record<string, ScenarioResults>
 >;
 
 export type Results = Readonly<Partial<Record<KernelSeries, KernelResults>>>;
@@ -90,8 +97,8 @@ function cellsOf(proof: Proof, results: Results): string[] {
   const { scenario, claim } = proof;
   const cells = KERNEL_SERIES.map((series) => {
     const ran = results[series]?.[scenario];
-    if (ran === undefined) return "";
-    return ran.passed.includes(claim) ? "passed" : "**failed**";
+    if (ran?.passed.includes(claim)) return "passed";
+    return ran?.failed.includes(claim) ? "**failed**" : "";
   });
   return [`${scenario}: ${claim}`, ...cells];
 }

@@ -41,9 +41,9 @@ Deno.test("tests that stand in for an act are there", async () => {
 
 Deno.test("results that are kept are of acts that prove something", async () => {
   for (const results of Object.values(await readResults())) {
-    for (const [scenario, { passed }] of Object.entries(results)) {
+    for (const [scenario, { passed, failed }] of Object.entries(results)) {
       const claims = Object.values(PROOFS[scenario] ?? {});
-      assert.deepEqual(passed.filter((claim) => !claims.includes(claim)), []);
+      assert.deepEqual([...passed, ...failed].filter((claim) => !claims.includes(claim)), []);
     }
   }
 });
@@ -51,13 +51,15 @@ Deno.test("results that are kept are of acts that prove something", async () => 
 Deno.test("fieldTable() tells passed, failed, and nothing where a scenario did not run", () => {
   const path = "spec.file.matchPaths[].path";
   const claim = PROOFS["file rules"]![path]!;
-  const row = (passed: readonly string[]) => {
-    const table = fieldTable(FIELDS, { "6.1": { "file rules": { date: "2026-11-23", passed } } });
+  const row = (passed: readonly string[], failed: readonly string[] = []) => {
+    const ran = { date: "2026-11-23", passed, failed };
+    const table = fieldTable(FIELDS, { "6.1": { "file rules": ran } });
     return table.split("\n").find((line) => line.startsWith("| `file.matchPaths[].path`"))!;
   };
   assert.equal(
     row([claim]),
     `| \`file.matchPaths[].path\` | file rules: ${claim} |  | passed |  |  |  |`,
   );
-  assert.match(row([]), /\| {2}\| \*\*failed\*\* \|/);
+  assert.match(row([], [claim]), /\| {2}\| \*\*failed\*\* \|/);
+  assert.match(row([]), /\| {2}\| {2}\| {2}\| {2}\| {2}\|$/);
 });

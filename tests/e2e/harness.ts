@@ -40,8 +40,8 @@ export function scenario(scenario: Scenario): void {
   const acts = planActs(scenario.acts);
   for (const kernel of kernelsOf(scenario)) {
     let run: Promise<Outcome> | undefined;
-    const outcome = () => run ??= runScenario(scenario, acts, kernel);
     const proofs = new ProofLog(scenario.name, kernel, acts.map(({ claim }) => claim));
+    const outcome = () => run ??= proofs.begin().then(() => runScenario(scenario, acts, kernel));
     for (const act of acts) {
       Deno.test(`${kernel} ${scenario.name}: ${act.claim}`, async () => {
         checkAct(act, acts, await outcome());

@@ -21,12 +21,23 @@ export class ProofLog {
     throw new Error(`Keep proofs: scenario "${name}" has no act "${unknown.join('", "')}"`);
   }
 
+  /** The acts are about to be tried. */
+  async begin(): Promise<void> {
+    await this.#write();
+  }
+
   /** An act did what it claims. What is not told so failed, or was not reached. */
   async passed(claim: string): Promise<void> {
     if (!this.#wanted.has(claim)) return;
     this.#passed.push(claim);
+    await this.#write();
+  }
+
+  async #write(): Promise<void> {
+    if (this.#wanted.size === 0) return;
     const date = new Date().toISOString().slice(0, 10);
-    const results: KernelResults = { [this.#name]: { date, passed: this.#passed } };
+    const failed = [...this.#wanted].filter((claim) => !this.#passed.includes(claim));
+    const results: KernelResults = { [this.#name]: { date, passed: this.#passed, failed } };
     await Deno.mkdir(proofsDir, { recursive: true });
     const file = `${this.#kernel} ${this.#name}.json`;
     await Deno.writeTextFile(`${proofsDir}/${file}`, JSON.stringify(results));
