@@ -4,7 +4,7 @@ import type { Settings } from "../config/config.ts";
 import type { RecordedOperation, RecordedOperations } from "../http/operations_view.ts";
 import { formatDiagnostic, formatPosition, hasErrors } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
-import type { Posture } from "../model/posture.ts";
+import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
 import { conditionText, ruleField, targetText } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import type { Workload } from "../model/workload.ts";
@@ -57,7 +57,7 @@ export async function runCheckAgainst(
   }
   try {
     const recording = await readRecording(options.against, options.settings);
-    const met = meetAll(recording, sinceMs, policies, options.settings.governance.posture);
+    const met = meetAll(recording, sinceMs, policies, options.settings.governance);
     io.out(options.json ? jsonOf(recording, met) : textOf(recording, met, options.since));
     const bad: readonly Outcome[] = options.strict ? ["refused", "reported"] : ["refused"];
     return met.some(({ fate }) => bad.includes(fate.outcome)) ? EXIT_POLICY : EXIT_OK;
@@ -80,25 +80,34 @@ function meetAll(
   { containers, operations, until }: RecordedOperations,
   sinceMs: number,
   policies: readonly Policy[],
-  posture: Posture,
+  defaults: GovernanceDefaults,
 ): Met[] {
   const workloads = containers.map((container): Workload => ({
     ...container,
     ...{ pid: 0, cgroupPath: "", cgroupId: 0n },
   }));
-  const own = workloads.map((workload) => policies.filter((policy) => selects(policy, workload)));
+  const governed = workloads.map((workload) => {
+    const governance = governanceOf(workload, defaults);
+    const selected = policies.filter((policy) => selects(policy, workload));
+    return { ...governance, policies: governance.mode === "disabled" ? [] : selected };
+  });
   const begin = Date.parse(until) - sinceMs;
   return operations.filter(({ last }) => Date.parse(last) >= begin).map((operation) => ({
     operation,
     container: workloads[operation.container]!.name,
-    fate: fate(operation, own[operation.container]!, posture),
+    fate: fate(operation, governed[operation.container]!),
   }));
 }
 
 /** @throws {RecordingError} the operation is none */
-function fate(operation: RecordedOperation, policies: readonly Policy[], posture: Posture): Fate {
+function fate(
+  operation: RecordedOperation,
+  { policies, posture, mode }: Governance & { readonly policies: readonly Policy[] },
+): Fate {
   try {
-    return fateOf(operation, policies, posture);
+    const found = fateOf(operation, policies, posture);
+    const isSpared = mode === "audited" && found.outcome === "refused";
+    return isSpared ? { ...found, outcome: "reported" } : found;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RecordingError(`Cannot use recording: ${error.message}`, { cause: error });

@@ -104,6 +104,22 @@ Deno.test("runCheckAgainst() judges by policies that select the container", asyn
   assert.match(out, /0 would have been refused, 0 reported, 2 pass/);
 });
 
+Deno.test("runCheckAgainst() goes by the container's own mode and posture", async () => {
+  const labelled = (labels: Record<string, string>) => ({
+    ...RECORDING,
+    containers: [{ ...RECORDING.containers[0]!, labels: { app: "web", ...labels } }],
+  });
+  const audited = await against(BLOCK, {}, labelled({ "kubearmor-policy": "audited" }));
+  assert.match(
+    audited.out,
+    /^reported web: exec \/usr\/bin\/curl[^]*0 would have been refused, 1 rep/,
+  );
+  const disabled = await against(BLOCK, {}, labelled({ "kubearmor-policy": "disabled" }));
+  assert.match(disabled.out, /0 would have been refused, 0 reported, 2 pass/);
+  const posture = await against(ALLOW, {}, labelled({ "kubearmor-file-posture": "audit" }));
+  assert.match(posture.out, /^reported web: exec \/usr\/bin\/curl/);
+});
+
 Deno.test("runCheckAgainst() says the same as JSON", async () => {
   const { out } = await against(BLOCK, { json: true });
   const [passes, refused] = JSON.parse(out).operations;

@@ -37,10 +37,12 @@ const ADDRESS: readonly SettingName[] = [
   "http.clientCa",
 ];
 
-const POSTURES: readonly SettingName[] = [
+const GOVERNANCE: readonly SettingName[] = [
   "posture.file",
   "posture.network",
   "posture.capabilities",
+  "posture.namespaces",
+  "policyMode",
 ];
 
 const EXAMPLES = `
@@ -124,10 +126,10 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
       'say what would have become of recorded operations: "agent", http://HOST:PORT, or a file',
     )
     .option("--since <time>", "with --against: only what was seen so long before, for example 10m");
-  addSettings(check, [...ADDRESS, ...POSTURES]);
+  addSettings(check, [...ADDRESS, ...GOVERNANCE]);
   check.addHelpText("after", CHECK_HELP);
   check.action(async (files, { json, format, strict, root, entrypoint, against, since }) => {
-    const { settings } = await settingsFrom(check, [...ADDRESS, ...POSTURES]);
+    const { settings } = await settingsFrom(check, [...ADDRESS, ...GOVERNANCE]);
     const { posture } = settings.governance;
     const complaint = misusedAgainst(against, since, format);
     if (complaint !== undefined) {
@@ -207,20 +209,14 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
   for (const [option, access, about] of ASKS) {
     explain.option(`--${option} <${access in PATH_ACCESSES ? "path" : "name"}>`, about);
   }
-  const settings: readonly SettingName[] = [
-    ...ADDRESS,
-    ...POSTURES,
-    "posture.namespaces",
-    "policyMode",
-  ];
-  addSettings(explain, settings);
+  addSettings(explain, [...ADDRESS, ...GOVERNANCE]);
   explain.addHelpText("after", EXPLAIN_HELP);
   explain.action(async (options) => {
     const given: Readonly<Record<string, unknown>> = options;
     const objects = Object.fromEntries(
       ASKS.map(([option]) => [option, given[attributeOf(option)] as string | undefined]),
     );
-    const loaded = await settingsFrom(explain, settings);
+    const loaded = await settingsFrom(explain, [...ADDRESS, ...GOVERNANCE]);
     done(await runExplain(loaded.settings, { ...options, objects }, io));
   });
 }
