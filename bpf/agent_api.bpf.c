@@ -12,6 +12,7 @@
 enum op_class global_op_class;
 enum socket_kind global_socket_kind;
 enum verdict global_verdict;
+enum exemption global_exemption;
 enum reason global_reason;
 enum hook global_hook;
 enum event_type global_event_type;

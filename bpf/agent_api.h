@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#define AGENT_FORMAT 5
+#define AGENT_FORMAT 6
 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
@@ -21,6 +21,11 @@
  * that neither has to lock the other out. */
 #define CONTAINERS_MAX 65536
 #define CONTAINERS_KERNEL 49152
+/* The last two are the node's own: its tasks, and those that only a forced policy judges. See bpf/include/host.bpf.h. */
+#define HOST_CONTAINER 65534
+#define HOST_EXEMPT 65535
+/* Programs that make a host task exempt. systemd has some 80. */
+#define HOST_PROGRAMS_MAX 1024
 #define IMAGES_MAX 4096
 #define IMAGE_ENTRY_BYTES 128
 #define BUCKET_SLOTS 5
@@ -116,6 +121,14 @@ enum verdict {
 	VERDICT_UNKNOWN_BLOCK = 7, /* the object's path can't be established: refuse, event */
 	VERDICT_SOURCE = 8,
 	VERDICT_AUDITED = 16, /* of records only: what would be refused passes, because the image only audits */
+};
+
+/* Why a host task is exempt from host policies that are not forced; a larger one is kept when a program is executed. */
+enum exemption {
+	EXEMPT_NOT = 0,
+	EXEMPT_INIT = 1,    /* init, and what it forked, until that executes a program that is not init's */
+	EXEMPT_RUNTIME = 2, /* kubelet or a container runtime, with all that it starts */
+	EXEMPT_AGENT = 3,   /* the agent, which a forced policy does not judge either */
 };
 
 /* Why a decision was taken when it was not (only) a verdict row. */
@@ -227,7 +240,8 @@ enum counter {
 	COUNT_NOTICES_LOST = 20, /* ring_alerts had no room to tell of a container or of a held process: the agent looks itself */
 	COUNT_PROBES = 21, /* capabilities that were refused where the kernel only probed: not told */
 	COUNT_SYSCALLS_UNREAD = 22, /* system calls whose path could not be read or placed: rules with a path said nothing */
-	COUNTERS = 23,
+	COUNT_HOST_UNJUDGED = 31, /* acts of host tasks that passed because no image, or no identity, could be had */
+	COUNTERS = 32,
 };
 
 /* ---- one container: an 8-byte word, replaced by one store --------------------------------------------------------- */

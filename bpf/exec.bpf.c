@@ -63,6 +63,21 @@ static __always_inline int judge_exec(struct task_identity *identity, struct lin
 	return judge_program(identity, HOOK_BPRM_CHECK, OP_EXEC, object_of_path(&bprm->file->f_path));
 }
 
+/* A host task's. What init starts is judged from its program on; who is exempt, by the forced policies only. */
+static __always_inline int judge_host_exec(struct task_identity *identity, struct file *file)
+{
+	identity->arms = 0;
+	if (identity->exempt == EXEMPT_INIT && !stays_inits(identity, file))
+		move_on_host(identity, EXEMPT_NOT);
+	/* Allows: the agent, and what it starts. */
+	if (identity->state != TASK_ARMED)
+		return 0;
+	/* Allows: no rule about programs. */
+	if (!any_live(identity->container, OP(OP_EXEC)))
+		return 0;
+	return judge_program(identity, HOOK_BPRM_CHECK, OP_EXEC, object_of_path(&file->f_path));
+}
+
 DECIDING_HOOK(bprm_check_security)
 
 SEC("lsm/bprm_check_security")
@@ -80,9 +95,13 @@ int BPF_PROG(decide_bprm_check_security, struct linux_binprm *bprm, int ret)
 	if (!identity)
 		return 0;
 	forget_judged_path(identity);
-	int refused = judge_exec(identity, bprm);
+	int of_host = is_host(identity->container);
+	int refused = of_host ? judge_host_exec(identity, bprm->file) : judge_exec(identity, bprm);
 
-	if (!refused)
-		remember_exec(identity, bprm->file);
-	return refused;
+	if (refused)
+		return refused;
+	remember_exec(identity, bprm->file);
+	if (of_host)
+		identity->arms = next_exemption(identity);
+	return 0;
 }

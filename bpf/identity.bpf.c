@@ -39,6 +39,11 @@ int BPF_PROG(identity_task_alloc, struct task_struct *task, unsigned long clone_
 		return 0;
 	struct task_identity *child = make_identity(task);
 
+	/* Allows: a host task without an identity is not judged until it executes. */
+	if (!child && is_host(parent->container)) {
+		count(COUNT_HOST_UNJUDGED);
+		return 0;
+	}
 	if (!child) {
 		count(COUNT_IDENTITY_FAILED);
 		return -ENOMEM;
@@ -69,16 +74,21 @@ FOLLOWING_HOOK("tp_btf/task_newtask", identity_newtask)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(identity_newtask, struct task_struct *task, unsigned long clone_flags)
 {
+	struct task_identity *parent = process_identity();
+
 	/* It has its parent's. */
-	if (process_identity())
+	if (parent && !is_host(parent->container))
 		return 0;
 	struct cgroup *cgroup = cgroup_of(task);
 	__u32 container = container_of_cgroup(cgroup);
 
 	if (!container)
 		return 0;
-	/* A container's task that the iterator has not reached yet: it will find the child as well. */
-	if (container_of_cgroup(cgroup_of(current_task())) == container)
+	/*
+	 * A container's task that the iterator has not reached yet: it will find the child as well. A host's there is a runtime's thread, whose
+	 * move raised no event.
+	 */
+	if (!parent && container_of_cgroup(cgroup_of(current_task())) == container)
 		return 0;
 	stage(task, cgroup);
 	return 0;
@@ -145,7 +155,7 @@ int BPF_PROG(identity_committed_creds, struct linux_binprm *bprm)
 		return 0;
 	/* It entered its container after bprm_check_security was asked. What runs in its own mounts is the container's. */
 	if (identity->next == NEXT_NONE) {
-		identity->arms = !is_in_host_mounts(current_task());
+		identity->arms = !is_host(identity->container) && !is_in_host_mounts(current_task());
 		forget_judged_path(identity);
 		remember_exec(identity, BPF_CORE_READ(bprm, file));
 	}
@@ -409,7 +419,7 @@ static __always_inline void survey_task(struct task_struct *task, struct task_id
 	__u32 first = 0;
 	struct task_survey *survey = bpf_map_lookup_elem(&task_survey, &first);
 
-	if (!survey || identity->state != TASK_STAGING)
+	if (!survey || identity->state != TASK_STAGING || is_host(identity->container))
 		return;
 	if (bpf_ktime_get_boot_ns() - identity->entered_ns > STAGING_LIMIT_NS)
 		survey->staging++;
@@ -419,9 +429,49 @@ static __always_inline void survey_task(struct task_struct *task, struct task_id
 	}
 }
 
+/* What a host task is that ran before it was followed. What it executes is known. */
+static __always_inline __u32 found_exemption(struct task_struct *task, struct task_identity *identity)
+{
+	struct task_struct *parent = task_read(task, real_parent);
+
+	if (is_init(task))
+		return EXEMPT_INIT;
+	if (is_agent(task))
+		return EXEMPT_AGENT;
+	struct task_identity *parents = identity_of(parent);
+
+	if (parents && parents->exempt == EXEMPT_RUNTIME)
+		return EXEMPT_RUNTIME;
+	__u32 exemption = is_real_root(task) ? exemption_of(identity->exe) : EXEMPT_NOT;
+
+	return exemption == EXEMPT_INIT && !is_init(parent) ? EXEMPT_NOT : exemption;
+}
+
+/* A host task that has no identity, while a host policy is there. Not judged before it is known what it is. */
+static __always_inline void find_on_host(struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD || !is_host_followed())
+		return;
+	struct task_identity *leader = identity_of(task_read(task, group_leader));
+	int is_thread = task_read(task, pid) != task_read(task, tgid);
+	struct task_identity *identity = begin_on_host(task);
+
+	if (!identity)
+		return;
+	if (is_thread && leader && leader->state != TASK_RESERVED) {
+		inherit(identity, leader, 1);
+	} else {
+		identity->exec = found_exec_ref(task);
+		find_program(task, identity);
+		place_on_host(identity, found_exemption(task, identity));
+	}
+	begin_use(identity);
+}
+
 /*
- * Tasks that ran before the agent, run after it attached, and now and then for the survey. One in a mount namespace other than the host's is the
- * container's own; in the host's, one whose program is reachable is (a runtime's copy of itself is not).
+ * Tasks that ran before the agent, run after it attached, and now and then for the survey; and the host's, when there is a host
+ * policy. One in a mount namespace other than the host's is the container's own; in the host's, one whose program is reachable is
+ * (a runtime's copy of itself is not).
  */
 SEC("iter/task")
 int identity_iterate(struct bpf_iter__task *ctx)
@@ -432,20 +482,26 @@ int identity_iterate(struct bpf_iter__task *ctx)
 		begin_survey();
 	if (!task || BPF_CORE_READ(task, flags) & PF_EXITING)
 		return 0;
+	if (is_init(task))
+		host_home = home_of(task);
 	struct task_identity *known = identity_of(task);
+	struct cgroup *cgroup = cgroup_of(task);
+	int has_own = known && known->state != TASK_RESERVED;
 
 	/* Seen when it entered: its own exec arms it, also while a runtime is in the middle of its work. */
-	if (known && known->state != TASK_RESERVED) {
+	if (has_own && !is_host(known->container)) {
 		survey_task(task, known);
 		return 0;
 	}
 	struct task_identity *leader = identity_of(task_read(task, group_leader));
 
 	/* A runtime's thread: no event came with it, and it is the runtime's until its process is armed. */
-	if (leader && leader->state == TASK_STAGING)
+	if (leader && leader->state == TASK_STAGING && !is_host(leader->container))
 		return 0;
-	struct task_identity *identity = stage(task, cgroup_of(task));
+	struct task_identity *identity = stage(task, cgroup);
 
+	if (!identity && !has_own && !container_of_cgroup(cgroup))
+		find_on_host(task);
 	if (!identity || identity->state != TASK_STAGING)
 		return 0;
 	int end = find_program(task, identity);

@@ -74,7 +74,7 @@ static __always_inline __u32 container_of_task(struct task_struct *task, int *st
 		return container_of_cgroup(cgroup_of(task));
 	}
 	*staging = identity->state == TASK_STAGING;
-	return identity->container;
+	return is_host(identity->container) ? 0 : identity->container;
 }
 
 /* The running task's container, 0 where it may trace all: for a host task, and a runtime at work. */
@@ -82,7 +82,7 @@ static __always_inline __u32 container_of_tracer(void)
 {
 	struct task_identity *identity = current_identity();
 
-	return identity && identity->state == TASK_ARMED ? identity->container : 0;
+	return identity && identity->state == TASK_ARMED && !is_host(identity->container) ? identity->container : 0;
 }
 
 DECIDING_HOOK(ptrace_access_check)

@@ -9,7 +9,12 @@ import { checkPolicyReference, enforcedTable, referenceText } from "./gen_policy
 import { readExample, stateIn } from "./policy_states.ts";
 
 const KEYS = randomKeys();
-const ASKED = { posture: DEFAULT_POSTURE, resolve: undefined, entrypoint: undefined };
+const ASKED = {
+  posture: DEFAULT_POSTURE,
+  hostPosture: DEFAULT_POSTURE,
+  resolve: undefined,
+  entrypoint: undefined,
+};
 
 for (const { path, kinds } of policyFields()) {
   Deno.test(`the example of ${path} is a policy that check has nothing to say about, and compiles`, () => {

@@ -9,6 +9,7 @@ import type { HttpCredentials } from "./config/credentials.ts";
 import type { ContainerEvent } from "./events/event.ts";
 import { ProcessTree } from "./events/process_tree.ts";
 import { telemetryGathering } from "./gathering.ts";
+import { openHost } from "./host.ts";
 import { createApp } from "./http/app.ts";
 import { Door } from "./http/door.ts";
 import type { AgentState } from "./http/state.ts";
@@ -24,7 +25,7 @@ import { type Clock, systemClock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Memory } from "./memory.ts";
 import { addressText, logFindings } from "./log_lines.ts";
-import { openKernel, openMemory } from "./openings.ts";
+import { openKernel, openMemory, reporterOf } from "./openings.ts";
 import { limitsOf, LossLog, notReady } from "./readiness.ts";
 import { Rest, restStages } from "./rest.ts";
 import type { Diagnostic } from "./model/diagnostic.ts";
@@ -140,6 +141,7 @@ class Agent implements AsyncDisposable {
         target: this.#enforcement,
         waitsForAll: () => this.#enforcement.enforcer?.replaces ?? false,
         governance: settings.governance,
+        host: openHost(settings, this.#enforcement.enforcer),
         clock: this.#clock,
         onApplied: (steps, shadowed) => this.#onApplied(steps, shadowed),
         onFailure: (error) => this.#onApplyFailure(error),
@@ -236,7 +238,7 @@ class Agent implements AsyncDisposable {
     }
     if (this.#policiesCame) this.#protect();
     this.#policiesCame = false;
-    this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.workloads }));
+    this.#memory.save(() => ({ texts: this.#texts, workloads: this.#reconciler.containers }));
     if (steps.length === 0 && this.#reconciler.generation > 1) return;
     this.#rest.disturb();
     this.#losses.tell({ enforcement: this.#enforcement, reconciler: this.#reconciler });
@@ -349,15 +351,9 @@ class Agent implements AsyncDisposable {
   }
 
   #createPipeline(): EventPipeline {
-    const { cluster, hostname, visibility } = this.#settings;
-    const shown = visibility.includes("process");
+    const shown = this.#settings.visibility.includes("process");
     return new EventPipeline({
-      reporter: {
-        clusterName: cluster,
-        hostName: hostname,
-        nodeId: this.#procfs.readText("/etc/machine-id")?.trim() ?? "",
-        version: `ankylo ${this.#options.version}`,
-      },
+      reporter: reporterOf(this.#settings, this.#procfs, this.#options.version),
       tree: this.#tree,
       clock: this.#clock,
       workloadOf: (container) => this.#enforcement.enforcer?.containerOf(container),

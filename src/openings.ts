@@ -2,6 +2,8 @@
 
 import type { Shim } from "../ffi/bpf.ts";
 import { programBytes } from "../ffi/product.ts";
+import type { Reporter } from "./alerts/record.ts";
+import { Users } from "./alerts/users.ts";
 import type { Settings } from "./config/config.ts";
 import { Enforcement } from "./kernel/enforcement.ts";
 import { readQuickFacts } from "./kernel/facts.ts";
@@ -16,6 +18,26 @@ export async function openMemory(settings: Settings, log: Log, shim: Shim): Prom
   const machine = new HostProcfs(shim).readText("/etc/machine-id")?.trim() ?? "";
   const { state: dir, policies: folder } = settings;
   return await Memory.open({ dir, folder, machine, clock: systemClock, log });
+}
+
+/** Who reports. */
+export function reporterOf(
+  { cluster, hostname }: Settings,
+  procfs: HostProcfs,
+  version: string,
+): Reporter {
+  // The node's own file also for an agent in a container.
+  const users = new Users(
+    () => procfs.readText("/proc/1/root/etc/passwd"),
+    () => systemClock.nowMs(),
+  );
+  return {
+    clusterName: cluster,
+    hostName: hostname,
+    nodeId: procfs.readText("/etc/machine-id")?.trim() ?? "",
+    version: `ankylo ${version}`,
+    userName: (uid) => users.nameOf(uid),
+  };
 }
 
 /** The programs that this kernel takes, in the kernel; or why there are none. */

@@ -2,6 +2,7 @@
 /* Whose task is it: by what it inherited, else by its cgroup. */
 #pragma once
 #include "home.bpf.h"
+#include "host.bpf.h"
 #include "image.bpf.h"
 #include "maps.bpf.h"
 #include "path.bpf.h"
@@ -85,27 +86,6 @@ static __always_inline int is_last_thread(struct task_struct *task)
 	return BPF_CORE_READ(task, signal, live.counter) == 0;
 }
 
-static __always_inline void change_use(__u32 container, int change)
-{
-	struct container_use *use = bpf_map_lookup_elem(&container_use, &container);
-
-	if (use)
-		__sync_fetch_and_add(&use->tasks, change);
-}
-
-/* Counts a task once for as long as it lives, whoever comes first: its parent at fork, or itself. */
-static __always_inline void begin_use(struct task_identity *identity)
-{
-	if (claim(&identity->counted, USE_NONE, USE_COUNTED))
-		change_use(identity->container, 1);
-}
-
-static __always_inline void end_use(struct task_identity *identity)
-{
-	if (claim(&identity->counted, USE_COUNTED, USE_ENDED))
-		change_use(identity->container, -1);
-}
-
 /*
  * Makes a task that came from outside a staging task of its cgroup's container. Returns NULL when it is in none, or when no
  * memory could be had, which is counted.
@@ -123,9 +103,12 @@ static __always_inline struct task_identity *stage(struct task_struct *task, str
 		count(COUNT_IDENTITY_FAILED);
 		return NULL;
 	}
-	/* It has one already: what a task is does not change with its cgroup. */
-	if (!claim(&identity->claimed, 0, 1))
-		return identity;
+	/* It has one already: what a container's task is does not change with its cgroup. */
+	if (!claim(&identity->claimed, 0, 1)) {
+		if (!is_host(identity->container))
+			return identity;
+		leave_host(identity);
+	}
 	identity->container = container;
 	identity->entered_ns = bpf_ktime_get_boot_ns();
 	identity->exec = found_exec_ref(task);
@@ -163,8 +146,12 @@ __noinline int note_exec(identity_ref ref)
 
 	if (!identity)
 		return 0;
-	if (identity->state == TASK_STAGING && identity->arms)
+	if (is_host(identity->container)) {
+		if (identity->arms)
+			move_on_host(identity, identity->arms);
+	} else if (identity->state == TASK_STAGING && identity->arms) {
 		arm(identity, task);
+	}
 	identity->exe = identity->next == NEXT_NONE ? 0 : identity->next_exe;
 	identity->loader = identity->next == NEXT_LOADER;
 	identity->next = NEXT_NONE;
@@ -259,6 +246,7 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->container = parent->container;
 	child->loader = parent->loader;
 	child->host_mounts = parent->host_mounts;
+	child->exempt = parent->exempt;
 	child->home = parent->home;
 	child->exe = parent->exe;
 	child->entered_ns = parent->entered_ns;
@@ -269,10 +257,22 @@ static __always_inline void inherit(struct task_identity *child, struct task_ide
 	child->state = parent->state;
 }
 
+/* Of one that is about to exec and has no identity of its own, though its process has one. */
+static __always_inline struct task_identity *join_process(struct task_struct *task, struct task_identity *process)
+{
+	struct task_identity *identity = make_identity(task);
+
+	if (identity) {
+		inherit(identity, process, 1);
+		begin_use(identity);
+	}
+	return identity;
+}
+
 /*
  * The identity of a task that is about to exec. An empty look-up is not final: a thread that execs becomes the leader of
- * its process, whose identity it takes over; failing that, its cgroup tells. NULL: it is in no container, or, with
- * *failed set, its identity can't be had.
+ * its process, whose identity it takes over; failing that, its cgroup tells, as it does of a host task: no event came with a
+ * runtime's thread. NULL: it is in no container and no host policy is there, or, with *failed set, its identity can't be had.
  */
 static __always_inline struct task_identity *identity_at_exec(int *failed)
 {
@@ -280,27 +280,30 @@ static __always_inline struct task_identity *identity_at_exec(int *failed)
 
 	*failed = 0;
 	struct task_identity *identity = identity_of(task);
+	int has_own = identity && identity->state != TASK_RESERVED;
 
-	if (identity && identity->state != TASK_RESERVED)
+	if (has_own && !is_host(identity->container))
 		return identity;
 	struct task_identity *process = process_identity();
 
-	if (!process) {
-		struct cgroup *cgroup = cgroup_of(task);
-
-		identity = stage(task, cgroup);
-		*failed = !identity && container_of_cgroup(cgroup);
+	if (process && !has_own) {
+		identity = join_process(task, process);
+		if (!identity && is_host(process->container)) {
+			count(COUNT_HOST_UNJUDGED);
+		} else if (!identity) {
+			count(COUNT_IDENTITY_FAILED);
+			*failed = 1;
+		}
 		return identity;
 	}
-	identity = make_identity(task);
-	if (identity) {
-		inherit(identity, process, 1);
-		begin_use(identity);
-	} else {
-		count(COUNT_IDENTITY_FAILED);
-		*failed = 1;
+	struct cgroup *cgroup = cgroup_of(task);
+
+	if (container_of_cgroup(cgroup)) {
+		identity = stage(task, cgroup);
+		*failed = !identity;
+		return identity;
 	}
-	return identity;
+	return has_own ? identity : find_executing_on_host(task);
 }
 
 /*

@@ -101,7 +101,7 @@ struct walk_result {
 /*
  * What is kept with a task (tasks.bpf.h). Written by identity.bpf.c; `walk` and `decision` are the scratch of whoever judges,
  * always the task itself. Not per CPU: programs are preempted, and two tasks must not mix. Not on the stack: 512 bytes are
- * few. Only tasks of containers have one, so its absence is the cheapest "not ours".
+ * few. Only tasks of containers have one, and the host's while a host policy is there, so its absence is the cheapest "not ours".
  */
 struct task_identity {
 	__u32 container;
@@ -112,7 +112,7 @@ struct task_identity {
 	__u32 claimed; /* whoever sets it first fills the rest */
 	__u32 counted; /* USE_*: its part in container_use */
 	__u32 exit_told; /* of a group's leader: the process's exit record is out */
-	__u32 _pad0;
+	__u32 exempt; /* enum exemption; of the host's tasks only */
 	__u64 exe;        /* path hash of its image; 0: not reachable */
 	__u64 next_exe;   /* the same of what its exec under way executes */
 	__u64 parent_exe; /* of the image that forked it */
@@ -191,6 +191,15 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");
+
+/* Path hash of a program -> enum exemption. Written by the agent before the host is followed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, HOST_PROGRAMS_MAX);
+	__type(key, __u64);
+	__type(value, __u32);
+} host_programs SEC(".maps");
 
 /* Written by the agent each second. */
 struct {

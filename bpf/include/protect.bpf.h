@@ -10,7 +10,6 @@
 #include "path.bpf.h"
 #include "tasks.bpf.h"
 
-#define PF_KTHREAD 0x00200000
 /* Of a dentry that was made for a file handle and has no name yet; the same bit since 2.6.38. */
 #define DCACHE_DISCONNECTED 0x20
 #define PROC_MAGIC 0x9fa0
@@ -92,7 +91,7 @@ __noinline int is_suspect(void)
 
 	if (!own)
 		return 0;
-	if (identity && identity->state == TASK_ARMED)
+	if (identity && identity->state == TASK_ARMED && !is_host(identity->container))
 		return task_read(task, tgid) != (pid_t)own->agent.pid || !is_process(task, &own->agent);
 	return own->host && !is_trusted(own, task);
 }

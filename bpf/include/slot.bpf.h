@@ -23,10 +23,15 @@
 	{                                                  \
 		bpf_tail_call(ctx, &slot_##name, 0);       \
 		count(COUNT_EMPTY_SLOT);                   \
-		if (refuses_if_empty && identity_of(current_task())) \
-			return -EACCES;                    \
-		return 0;                                  \
+		return refuses_if_empty && is_containers_task() ? -EACCES : 0; \
 	}
+
+static __always_inline int is_containers_task(void)
+{
+	struct task_identity *identity = identity_of(current_task());
+
+	return identity && !is_host(identity->container);
+}
 
 /*
  * Decides: an empty slot refuses a container's tasks, because a half-removed installation must not be an open one. The

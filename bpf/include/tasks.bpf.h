@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Where identities are kept: with the task, and gone when the task is. Only tasks of containers have one.
+ * Where identities are kept: with the task, and gone when the task is. Only tasks of containers have one, and those of the host
+ * while a host policy is in force.
  *
  * An identity_ref names an identity to a global function: a pointer, or, on 5.10, whose global functions take scalars only,
  * the key to look it up again.
@@ -261,6 +262,12 @@ static __always_inline struct task_identity *current_identity(void)
 }
 
 #endif
+
+/* Whether an index is the node's own. */
+static __always_inline int is_host(__u32 container)
+{
+	return container >= HOST_CONTAINER;
+}
 
 /*
  * Keeps what only some kernels run in a place of its own, which the others' verifier leaves out together with the test: where both

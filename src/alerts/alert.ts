@@ -4,8 +4,10 @@
  * Fields of our own stand in one object, `Ankylo`, at the end, where a reader who knows KubeArmor's schema does not
  * stumble over them.
  */
+import { HOST_EXEMPT } from "../../ffi/generated/agent_api.ts";
 import type { Actor } from "../events/enrich.ts";
 import type { DecisionEvent, HookName, ReasonName, VerdictName } from "../events/event.ts";
+import { isHostIndex } from "../kernel/host_index.ts";
 import { ruleField } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
@@ -22,6 +24,7 @@ import {
   pidFields,
   type Reporter,
   timeFields,
+  userFields,
   workloadFields,
 } from "./record.ts";
 
@@ -59,7 +62,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     ParentProcessName: orAbsent(actor.parentExe),
     ProcessName: orAbsent(isExec ? event.path : actor.exe),
     ...policyFields(event, rule),
-    Type: "MatchedPolicy",
+    Type: isHostIndex(event.container) ? "MatchedHostPolicy" : "MatchedPolicy",
     Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
     Operation: operationOf(event),
     Resource: orAbsent(resourceOf(event, rule)),
@@ -72,6 +75,7 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
     ExecEvent: execEvent(event.exec, actor.exe),
     KubeArmorVersion: orAbsent(reporter.version),
     NodeID: orAbsent(reporter.nodeId),
+    ...userFields(event, reporter),
     Ankylo: ankyloFields(input),
   };
 }
@@ -276,7 +280,10 @@ function ankyloFields(input: AlertInput) {
     Rule: rule === undefined ? undefined : ruleText(rule),
     FromSource: event.bySource ? true : undefined,
     Caller: event.opName === "exec" ? orAbsent(actor.exe) : undefined,
-    ContainerIndex: workload === undefined ? event.container : undefined,
+    ContainerIndex: workload === undefined && !isHostIndex(event.container)
+      ? event.container
+      : undefined,
+    Exempt: event.container === HOST_EXEMPT ? true : undefined,
     Generation: event.generation,
     Staging: event.staging ? true : undefined,
     Truncated: event.truncated ? true : undefined,

@@ -172,6 +172,12 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   "protected-remount": own(api.HOOK_SB_REMOUNT, "/sys/fs/bpf/ankylo", 0),
   "protected-file": own(api.HOOK_INODE_UNLINK, "/etc/ankylo/policies/deny.yaml", 0),
   "protected-open": own(api.HOOK_FILE_OPEN, "/etc/ankylo/policies/deny.yaml", 0o2001),
+  "host-exec": ofHost(exec(["sleep", "1"])),
+  "host-open": ofHost(
+    hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", { openFlags: 0o2100000 }),
+  ),
+  "host-default-posture": ofHost(posture(api.VERDICT_POSTURE_BLOCK, api.EVENT_DENIED)),
+  "host-forced": ofHost(exec(["sleep", "1"]), api.HOST_EXEMPT),
   "container-not-described": alertInput({ workload: undefined }),
   "actor-unknown": alertInput({ actor: { exe: "", args: [], cwd: "", parentExe: "" } }),
   "rule-without-words": alertInput({
@@ -188,6 +194,11 @@ const CASES: Readonly<Record<string, AlertInput>> = {
     }),
   }),
 };
+
+/** The same of the node itself. */
+function ofHost(input: AlertInput, container = api.HOST_CONTAINER): AlertInput {
+  return { ...input, workload: undefined, event: { ...input.event, container, uid: 0 } };
+}
 
 function exec(args: readonly string[], fields: DecisionFields = {}): AlertInput {
   const event = decision("/usr/bin/sleep", {
@@ -406,10 +417,11 @@ Deno.test("buildAlert() has every field in KubeArmor's order and its own object 
   assert.deepEqual(Object.keys(JSON.parse(json)), FIELDS);
 });
 
-Deno.test("buildAlert() never adds a field outside the table", () => {
+Deno.test("buildAlert() never adds a field outside the table, but the user's name on the node itself", () => {
+  const all = FIELDS.toSpliced(-1, 0, "UserName");
   for (const input of Object.values(CASES)) {
     const names = Object.keys(JSON.parse(JSON.stringify(buildAlert(input, REPORTER))));
-    assert.deepEqual(names, FIELDS.filter((field) => names.includes(field)));
+    assert.deepEqual(names, all.filter((field) => names.includes(field)));
   }
 });
 

@@ -1,6 +1,7 @@
 /** Telemetry as KubeArmor's ContainerLog: an exec as KubeArmor tells it, and an exit, which KubeArmor has not. */
 import type { Actor } from "../events/enrich.ts";
 import type { ExecEvent, ExitEvent } from "../events/event.ts";
+import { isHostIndex } from "../kernel/host_index.ts";
 import type { Workload } from "../model/workload.ts";
 import {
   commandLine,
@@ -11,6 +12,7 @@ import {
   pidFields,
   type Reporter,
   timeFields,
+  userFields,
   workloadFields,
 } from "./record.ts";
 
@@ -36,7 +38,7 @@ export function buildLog(input: LogInput, reporter: Reporter) {
     ParentProcessName: orAbsent(actor.parentExe),
     ProcessName: orAbsent(actor.exe),
     ...pidFields(event),
-    Type: "ContainerLog",
+    Type: isHostIndex(event.container) ? "HostLog" : "ContainerLog",
     Source: orAbsent(actor.parentExe),
     Operation: "Process",
     Resource: orAbsent(commandLine(actor.exe, actor.args, event.truncated)),
@@ -46,6 +48,7 @@ export function buildLog(input: LogInput, reporter: Reporter) {
     TTY: orAbsent(event.tty),
     ExecEvent: execEvent(event.exec, actor.exe),
     NodeID: orAbsent(reporter.nodeId),
+    ...userFields(event, reporter),
     Ankylo: {
       Seq: input.seq,
       Event: event.type,

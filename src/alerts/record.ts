@@ -1,5 +1,6 @@
 /** What alerts and logs have in common: who, where, when, in KubeArmor's words. */
 import type { ExecRef, TaskEvent } from "../events/event.ts";
+import { isHostIndex } from "../kernel/host_index.ts";
 import type { Workload } from "../model/workload.ts";
 
 /** Who reports. The same in every record. */
@@ -10,6 +11,8 @@ export interface Reporter {
   readonly nodeId: string;
   /** Of this agent; it stands in KubeArmorVersion. */
   readonly version: string;
+  /** Of the node's own users, by uid; empty when there is none. */
+  readonly userName: (uid: number) => string;
 }
 
 /** Arguments shown behind a program's path. KubeArmor's number. */
@@ -49,7 +52,7 @@ const workloadFieldsCache = new WeakMap<Workload, WorkloadFields>();
 
 /** Namespace, pod and container. They are the same for every event of a container, so they are built once. */
 export function workloadFields(workload: Workload | undefined): Partial<WorkloadFields> {
-  if (workload === undefined) return {};
+  if (workload === undefined || workload.host !== undefined) return {};
   let fields = workloadFieldsCache.get(workload);
   if (fields === undefined) {
     workloadFieldsCache.set(workload, fields = buildWorkloadFields(workload));
@@ -71,6 +74,13 @@ function buildWorkloadFields(workload: Workload) {
 /** `k=v,k=v`, sorted, so that equal labels give equal text. */
 function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels).map(([key, value]) => `${key}=${value}`).sort().join(",");
+}
+
+/** Of records about the node itself only, as in KubeArmor. */
+export function userFields(event: TaskEvent, reporter: Reporter) {
+  return {
+    UserName: isHostIndex(event.container) ? orAbsent(reporter.userName(event.uid)) : undefined,
+  };
 }
 
 /** Process ids and user. They are in the JSON also when 0: uid 0 is root, which no reader should have to infer. */

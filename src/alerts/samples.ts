@@ -14,6 +14,7 @@ export const REPORTER: Reporter = {
   clusterName: "default",
   hostName: "node-1",
   nodeId: "5d2f1c9a7e3b4f60",
+  userName: (uid) => uid === 0 ? "root" : "",
   version: "ankylo 0.1.0",
 };
 

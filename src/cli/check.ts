@@ -23,6 +23,8 @@ export interface CheckOptions {
   readonly entrypoint?: string;
   /** Under which the policies will be. */
   readonly posture?: Posture;
+  /** Of the node itself. */
+  readonly hostPosture?: Posture;
 }
 
 /**
@@ -41,8 +43,8 @@ export async function runCheck(
     io.err(`${container}\n`);
     return EXIT_USAGE;
   }
-  const { posture = DEFAULT_POSTURE } = options;
-  const checked = await checkFiles(paths, { posture, ...container });
+  const { posture = DEFAULT_POSTURE, hostPosture = DEFAULT_POSTURE } = options;
+  const checked = await checkFiles(paths, { posture, hostPosture, ...container });
   const shown = options.strict
     ? { ...checked, diagnostics: strictFindings(checked.diagnostics) }
     : checked;
@@ -53,7 +55,7 @@ export async function runCheck(
 /** What is known about the container, or what is wrong with the options about it. */
 function containerOf(
   { root, entrypoint }: CheckOptions,
-): Omit<FindingOptions, "posture"> | string {
+): Omit<FindingOptions, "posture" | "hostPosture"> | string {
   if (entrypoint !== undefined && !entrypoint.startsWith("/")) {
     return `Cannot use --entrypoint: must start with "/": current value is "${entrypoint}"\n` +
       "  hint: write the program's path in the container";

@@ -1,5 +1,6 @@
 /** What `check` says beyond the schema, in words. */
 import { type Conflict, findConflicts } from "../compile/conflicts.ts";
+import { findHostLockouts, type HostLockout } from "../compile/host_lockout.ts";
 import { type Entrypoint, findLockouts, type Lockout } from "../compile/lockout.ts";
 import type { RuleRef } from "../compile/rules.ts";
 import { type Diagnostic, type DiagnosticCode, formatPosition } from "../model/diagnostic.ts";
@@ -10,6 +11,7 @@ import { conditionText, isPathTarget, type Rule, ruleField, targetText } from ".
 
 export interface FindingOptions {
   readonly posture: Posture;
+  readonly hostPosture: Posture;
   /** Asks the container's file system. */
   readonly resolve: Resolve | undefined;
   readonly entrypoint: Entrypoint | undefined;
@@ -18,12 +20,13 @@ export interface FindingOptions {
 /** Warnings about policies that are valid, in no particular order. */
 export function findingsAbout(
   policies: readonly Policy[],
-  { posture, resolve, entrypoint }: FindingOptions,
+  { posture, hostPosture, resolve, entrypoint }: FindingOptions,
 ): Diagnostic[] {
   return [
     ...policies.flatMap((policy) => lintPolicy(policy, resolve)),
     ...policies.flatMap(notEnforcedFindings),
     ...findConflicts(policies).map(conflictFinding),
+    ...findHostLockouts(policies, hostPosture).map(hostLockoutFinding),
     ...findLockouts(policies, posture, entrypoint).map((lockout) =>
       lockoutFinding(lockout, entrypoint)
     ),
@@ -126,6 +129,20 @@ function lockoutFinding({ ref, kind, group, path }: Lockout, entrypoint?: Entryp
     ],
   }[kind] as [string, string];
   return warning(ref.rule, "lockout", message, hint);
+}
+
+function hostLockoutFinding({ ref, kind, path, without }: HostLockout): Diagnostic {
+  const subject = kind === "blocked"
+    ? ruleText(ref.rule)
+    : `The ${ref.rule.group} allow-list, which does not name it,`;
+  return warning(
+    ref.rule,
+    "lockout",
+    `${subject} refuses "${path}" on the node: without it ${without}`,
+    kind === "blocked"
+      ? `name less, or add an Allow rule for "${path}"`
+      : `add an Allow rule for "${path}": with posture.hostFile block the rest is refused`,
+  );
 }
 
 function need(group: "process" | "file", path = "", entrypoint?: Entrypoint): string {

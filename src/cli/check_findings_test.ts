@@ -35,6 +35,7 @@ Deno.test("findingsAbout() has a place and words for whatever can be parsed", ()
     const lines = text.split("\n").length;
     const findings = findingsAbout(policies, {
       posture: BLOCK,
+      hostPosture: BLOCK,
       resolve: undefined,
       entrypoint: isStarted ? { programs: ["/bin/sh"], libraries: ["/usr/lib/x.so"] } : undefined,
     });
@@ -54,7 +55,12 @@ Deno.test("findingsAbout() says the same of files in any order", () => {
     const policies = texts.flatMap((text, index) => parsePolicies(text, `${index}.yaml`).policies)
       .map((policy, index) => ({ ...policy, name: `p${index}` }));
     const say = (all: typeof policies) =>
-      findingsAbout(all, { posture: BLOCK, resolve: undefined, entrypoint: undefined })
+      findingsAbout(all, {
+        posture: BLOCK,
+        hostPosture: BLOCK,
+        resolve: undefined,
+        entrypoint: undefined,
+      })
         .map(formatDiagnostic).sort();
     assert.deepEqual(say(policies.toSorted(order)), say(policies));
   }));

@@ -72,15 +72,14 @@ Deno.test("runCheck() warns of each rule that is not enforced, and succeeds", as
 });
 
 Deno.test("runCheck() warns once of a kind that is not enforced", async () => {
-  const host = GOOD.replace("KubeArmorPolicy", "KubeArmorHostPolicy").replace(
-    "selector",
-    "nodeSelector",
-  );
-  const { status, out } = await check({ "a.yaml": host });
+  const quota = "apiVersion: security.kubearmor.com/v1\nkind: KubeArmorNetworkPolicy\n" +
+    'metadata: {name: web}\nspec:\n  nodeSelector: {matchLabels: {"kubernetes.io/hostname": one}}\n' +
+    "  egress: [{ports: [{port: '80'}]}]\n";
+  const { status, out } = await check({ "a.yaml": quota });
   assert.equal(status, EXIT_OK);
   assert.match(
     out,
-    /^a\.yaml:3:18: warning: policy "web" is not enforced: .*host\n\nweb +1 not enforced\n/,
+    /^a\.yaml:3:18: warning: policy "web" is not enforced: .*network policies yet\n\nweb /,
   );
 });
 

@@ -8,7 +8,8 @@ import { type ExplanationView, explanationView } from "../http/explanation_view.
 import { formatDiagnostic, hasErrors } from "../model/diagnostic.ts";
 import { governanceOf } from "../model/governance.ts";
 import { POD_NAMESPACE_KEY, selects } from "../model/selector.ts";
-import type { Workload } from "../model/workload.ts";
+import { nodeLabelsOf } from "../model/node_selector.ts";
+import { HOST_ID, type Workload } from "../model/workload.ts";
 import { AgentClient } from "./client.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 import { explanationText } from "./explain_text.ts";
@@ -40,6 +41,8 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
 /** As the command line gives them: the objects by their option. */
 export interface ExplainOptions {
   readonly container?: string;
+  /** The node itself, in the place of a container. */
+  readonly host?: boolean;
   readonly objects: Readonly<Record<string, string | undefined>>;
   readonly write: boolean;
   /** Of a system call. */
@@ -58,7 +61,7 @@ export interface ExplainOptions {
   readonly json: boolean;
 }
 
-type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "governance">;
+type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "governance" | "hostname">;
 
 /**
  * Asks the running agent, or files. Writes the answer to `io.out`.
@@ -78,7 +81,7 @@ export async function runExplain(
     return EXIT_USAGE;
   }
   const view = options.policies === undefined
-    ? await askAgent(settings, options.container!, ask as Ask)
+    ? await askAgent(settings, options.host ? HOST_ID : options.container!, ask as Ask)
     : await askFiles(settings, options, ask as Ask, io);
   if (view === undefined) return EXIT_POLICY;
   io.out(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : explanationText(view));
@@ -122,8 +125,12 @@ function optionNames(): string {
   return ASKS.map(([option]) => `--${option}`).join(", ");
 }
 
-/** Options that need another. */
-function misplaced({ container, policies, labels, namespace }: ExplainOptions): string | undefined {
+/** Options that need another, or forbid one. */
+function misplaced(options: ExplainOptions): string | undefined {
+  const { container, host, policies, labels, namespace } = options;
+  if (host && (container !== undefined || namespace !== undefined)) {
+    return `Cannot use --host with --${container === undefined ? "namespace" : "container"}`;
+  }
   if (policies !== undefined) {
     const bad = pairsOf(labels).find((label) => !label.includes("="));
     return bad === undefined ? undefined : `Cannot use label "${bad}": must be key=value`;
@@ -137,8 +144,10 @@ function misplaced({ container, policies, labels, namespace }: ExplainOptions): 
     return `Cannot use --${lonely} without --policies: the agent knows its containers\n` +
       "  hint: name one with --container, or add --policies DIR to ask files instead";
   }
-  return container !== undefined ? undefined : "Cannot explain: must have --container NAME\n" +
-    "  hint: ankylo status lists them; without an agent, ask files: --policies DIR --labels app=web";
+  return container !== undefined || host
+    ? undefined
+    : "Cannot explain: must have --container NAME\n" +
+      "  hint: ankylo status lists them; without an agent, ask files: --policies DIR --labels app=web";
 }
 
 async function askAgent(
@@ -160,7 +169,7 @@ async function askAgent(
 
 /** Undefined when the files have errors, which are then on `io.err`. */
 async function askFiles(
-  { governance: defaults }: ExplainSettings,
+  { governance: defaults, hostname }: ExplainSettings,
   options: ExplainOptions,
   ask: Ask,
   io: CommandIo,
@@ -170,7 +179,10 @@ async function askFiles(
     for (const finding of diagnostics) io.err(`${formatDiagnostic(finding)}\n`);
     return undefined;
   }
-  const workload = imagined(options);
+  const container = imagined(options);
+  const workload: Workload = options.host
+    ? { ...container, labels: nodeLabelsOf(hostname, container.labels), host: "judged" }
+    : container;
   const { posture, mode } = governanceOf(workload, defaults);
   const own = policies.filter((policy) => selects(policy, workload));
   const keys = randomKeys();

@@ -38,6 +38,7 @@ const SETTINGS = {
     ...DEFAULT_GOVERNANCE,
     posture: { file: "block", network: "audit", capabilities: "audit" },
   },
+  hostname: "node-1",
 } as const;
 
 /** Asks a file with that text, or nothing; its folder is cut from what comes, and the image's number. */

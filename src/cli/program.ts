@@ -43,6 +43,9 @@ const GOVERNANCE: readonly SettingName[] = [
   "posture.capabilities",
   "posture.namespaces",
   "policyMode",
+  "posture.hostFile",
+  "posture.hostNetwork",
+  "posture.hostCapabilities",
 ];
 
 const EXAMPLES = `
@@ -130,7 +133,7 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
   check.addHelpText("after", CHECK_HELP);
   check.action(async (files, { json, format, strict, root, entrypoint, against, since }) => {
     const { settings } = await settingsFrom(check, [...ADDRESS, ...GOVERNANCE]);
-    const { posture } = settings.governance;
+    const { posture, host: hostPosture } = settings.governance;
     const complaint = misusedAgainst(against, since, format);
     if (complaint !== undefined) {
       io.err(`${complaint}\n`);
@@ -145,7 +148,13 @@ function addCheck(program: Command, io: CommandIo, done: (status: number) => voi
       ...(root !== undefined && { root }),
       ...(entrypoint !== undefined && { entrypoint }),
     };
-    const options = { format: json ? "json" as const : format, strict, posture, ...container };
+    const options = {
+      format: json ? "json" as const : format,
+      strict,
+      posture,
+      hostPosture,
+      ...container,
+    };
     done(await runCheck(files, options, io));
   });
 }
@@ -193,6 +202,7 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
   const explain = program.command("explain")
     .description("say whether a container may do something, by which rule, and which rules lost")
     .option("--container <name>", "its name, its id or the beginning of that")
+    .option("--host", "the node itself, not a container", false)
     .option(
       "--from <program>",
       "executable of the program that acts; without: any that no rule names",
@@ -203,20 +213,21 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
     .option("--write", "with --open: for writing", false)
     .option("--path <path>", "with --syscall: a path among its arguments")
     .option("--policies <files...>", "ask these files or folders, not the agent")
-    .option("--labels <key=value...>", "with --policies: the container's labels")
+    .option("--labels <key=value...>", "with --policies: the container's labels, or the node's")
     .option("--namespace <name>", "with --policies: the namespace of the container's pod")
     .option("--json", "the answer as JSON", false);
   for (const [option, access, about] of ASKS) {
     explain.option(`--${option} <${access in PATH_ACCESSES ? "path" : "name"}>`, about);
   }
-  addSettings(explain, [...ADDRESS, ...GOVERNANCE]);
+  const names: readonly SettingName[] = [...ADDRESS, ...GOVERNANCE, "hostname"];
+  addSettings(explain, names);
   explain.addHelpText("after", EXPLAIN_HELP);
   explain.action(async (options) => {
     const given: Readonly<Record<string, unknown>> = options;
     const objects = Object.fromEntries(
       ASKS.map(([option]) => [option, given[attributeOf(option)] as string | undefined]),
     );
-    const loaded = await settingsFrom(explain, [...ADDRESS, ...GOVERNANCE]);
+    const loaded = await settingsFrom(explain, names);
     done(await runExplain(loaded.settings, { ...options, objects }, io));
   });
 }
@@ -225,6 +236,7 @@ const EXPLAIN_HELP = `
 Examples:
   $ sudo ankylo explain --container web --exec /bin/sh --from /usr/sbin/nginx
   $ sudo ankylo explain --container web --open /etc/passwd --write --json
+  $ sudo ankylo explain --host --exec /usr/bin/nc
   $ sudo ankylo explain --container web --net icmp/raw --from /usr/bin/ping
   $ sudo ankylo explain --container web --syscall unlinkat --path /var/log/auth.log
   $ ankylo explain --policies ./policies --labels app=web --open /etc/shadow --posture-file block`;

@@ -39,7 +39,7 @@ export interface DesiredState {
 }
 
 /**
- * Compiles all policies for all workloads. Workloads that the same policies select share an image, and an image that
+ * Compiles all policies for all workloads; `rails` stands beside those of the node itself. Workloads that the same policies select share an image, and an image that
  * the call before this one made with the same keys is used again.
  * @throws {RangeError} when an image would exceed the format's limits: keep the last state in force.
  * @throws {Error} when two names have the same hash; new keys help.
@@ -49,13 +49,18 @@ export function compile(
   workloads: readonly Workload[],
   defaults: GovernanceDefaults,
   keys: HashKeys,
+  rails?: Policy,
 ): DesiredState {
   const earlier = imagesByKeys.get(keys);
   const images = new Map<string, CompiledImage>();
   const imageOf = new Map<string, string | undefined>();
   for (const workload of workloads) {
     const governance = governanceOf(workload, defaults);
-    const effective = effectivePolicies(policies, workload, governance);
+    const effective = withRails(
+      effectivePolicies(policies, workload, governance),
+      workload,
+      rails,
+    );
     const key = effective.length === 0 ? undefined : imageKey(effective, governance);
     imageOf.set(workloadKey(workload), key);
     if (key === undefined || images.has(key)) continue;
@@ -79,6 +84,17 @@ function effectivePolicies(
 ): readonly Policy[] {
   if (mode === "disabled") return [];
   return policies.filter((policy) => selects(policy, workload)).filter(hasEnforcedRule);
+}
+
+/** The node's own policies, with those that let its guard rails start; undefined: there are none. */
+export function withRails(
+  policies: readonly Policy[],
+  { host }: Pick<Workload, "host">,
+  rails: Policy | undefined,
+): readonly Policy[] {
+  return host === undefined || rails === undefined || policies.length === 0
+    ? policies
+    : [...policies, rails];
 }
 
 /** A rule that one container's image had no room for is told of as if none had. */
@@ -123,7 +139,7 @@ function hasEnforcedRule(policy: Policy): boolean {
   return policy.rules.some((rule) => whyNotEnforced(policy, rule) === undefined);
 }
 
-function statusesOf(policy: Policy, defaults: Governance): readonly RuleStatus[] {
+function statusesOf(policy: Policy, defaults: GovernanceDefaults): readonly RuleStatus[] {
   const known = statuses.get(policy);
   if (known?.defaults === defaults) return known.rules;
   const rules = policy.rules.map((rule) => statusOf(policy, rule, defaults));
@@ -132,15 +148,19 @@ function statusesOf(policy: Policy, defaults: Governance): readonly RuleStatus[]
 }
 
 /** Policies never change; each is asked about whenever anything is compiled. */
-const statuses = new WeakMap<Policy, { defaults: Governance; rules: readonly RuleStatus[] }>();
+const statuses = new WeakMap<
+  Policy,
+  { defaults: GovernanceDefaults; rules: readonly RuleStatus[] }
+>();
 
 /** As the node's own posture and mode have it: a namespace or a container may have another. */
-function statusOf(policy: Policy, rule: Rule, { posture, mode }: Governance): RuleStatus {
+function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): RuleStatus {
+  const posture = policy.kind === "KubeArmorHostPolicy" ? defaults.host : defaults.posture;
   const reason = whyNotEnforced(policy, rule);
   if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
-  if (mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
+  if (defaults.mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
   const governing = postureOf(rule.group as JudgedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
     return { policy, rule, state: "enforced" };

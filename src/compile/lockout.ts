@@ -9,6 +9,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { isContainerPolicy } from "../model/selector.ts";
 import { covers } from "../model/selector_sets.ts";
 import { evaluateRules } from "./evaluate.ts";
 import { rankRules } from "./explain.ts";
@@ -53,7 +54,7 @@ export function findLockouts(
   posture: Posture,
   entrypoint?: Entrypoint,
 ): Lockout[] {
-  const found = policies.flatMap((policy) => {
+  const found = policies.filter(isContainerPolicy).flatMap((policy) => {
     const together = policies.filter((other) => other === policy || covers(other, policy));
     const rules = enforcedRules(together);
     return entrypoint === undefined

@@ -173,7 +173,9 @@ export function isStricter(a: number, b: number): boolean {
 export function postureVerdict(op: number, rules: readonly RuleRef[], posture: Posture): number {
   const group = groupOf(op);
   if (group === undefined || op === OP_MMAP_EXEC) return VERDICT_NONE;
-  const allowList = rules.some(({ rule }) => rule.group === group && rule.action === "Allow");
+  const allowList = rules.some(({ rule }) =>
+    rule.group === group && rule.action === "Allow" && rule.isRail !== true
+  );
   if (!allowList) return VERDICT_NONE;
   return posture[postureOf(group)] === "block" ? VERDICT_POSTURE_BLOCK : VERDICT_POSTURE_AUDIT;
 }

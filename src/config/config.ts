@@ -42,6 +42,10 @@ export interface HttpFiles {
 export interface Settings {
   readonly policies: string;
   readonly governance: GovernanceDefaults;
+  /** Of this node, for host policies' selectors. */
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** Programs that no host policy judges unless it is forced; absolute paths. */
+  readonly hostExempt: readonly string[];
   readonly visibility: readonly Visibility[];
   readonly pendingContainers: typeof PENDING_MODES[number];
   /** How long a process may be held until its container is described. */
@@ -103,6 +107,36 @@ export const DEFINITIONS = {
     "enabled",
     "<enabled|audited>",
     "audited: nothing is refused, and what would be is told as Audit (Block)",
+  ),
+  "posture.hostFile": define(
+    oneOf(POSTURE_ACTIONS),
+    "audit",
+    "<audit|block>",
+    "what happens to processes and files that an allow-list of host policies does not name",
+  ),
+  "posture.hostNetwork": define(
+    oneOf(POSTURE_ACTIONS),
+    "audit",
+    "<audit|block>",
+    "the same for network rules of host policies",
+  ),
+  "posture.hostCapabilities": define(
+    oneOf(POSTURE_ACTIONS),
+    "audit",
+    "<audit|block>",
+    "the same for capabilities",
+  ),
+  "nodeLabels": define(
+    parseLabels,
+    "none",
+    "<key=value,...|none>",
+    "labels of this node, which host policies select by; its host name is one by itself",
+  ),
+  "hostExempt": define(
+    parsePaths,
+    "none",
+    "<path,...|none>",
+    "programs that host policies leave alone when root starts them, beside kubelet and container runtimes",
   ),
   "visibility": define(
     parseVisibility,
@@ -233,7 +267,14 @@ export function settingsOf(values: SettingValues): Settings {
       },
       mode: values.policyMode,
       namespaces: values["posture.namespaces"],
+      host: {
+        file: values["posture.hostFile"],
+        network: values["posture.hostNetwork"],
+        capabilities: values["posture.hostCapabilities"],
+      },
     },
+    nodeLabels: values.nodeLabels,
+    hostExempt: values.hostExempt,
     visibility: values.visibility,
     pendingContainers: values.pendingContainers,
     pendingTimeoutMs: values.pendingTimeout * 1000,
@@ -356,6 +397,25 @@ function parseVisibility(text: string): readonly Visibility[] {
   const words = text.split(",").map((word) => word.trim());
   if (words.length === 1 && words[0] === "none") return [];
   return [...new Set(words.map(oneOf(VISIBILITIES)))];
+}
+
+function wordsOf(text: string): string[] {
+  return text === "none" ? [] : text.split(",").map((word) => word.trim());
+}
+
+function parseLabels(text: string): Readonly<Record<string, string>> {
+  const bad = wordsOf(text).find((word) => !/^[^=\s]+=[^=\s]*$/.test(word));
+  if (bad !== undefined) throw refuse('labels as "key=value,key=value", or "none"', text);
+  return Object.fromEntries(wordsOf(text).map((word) => word.split("=") as [string, string]));
+}
+
+function parsePaths(text: string): readonly string[] {
+  return wordsOf(text).map((word) => {
+    if (!/^\/.*[^/]$/.test(word)) {
+      throw refuse('absolute paths with commas between, or "none"', text);
+    }
+    return word;
+  });
 }
 
 /** An hour is longer than anybody waits for a container. */

@@ -27,6 +27,8 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   recursion_misses: "Runs that the kernel left out because the program was running on that CPU",
   misses_made_up: "The same of programs that another one makes up for",
   empty_slot: "Operations refused because a hook's program was not there",
+  host_unjudged:
+    "Acts of the node's own tasks that passed because no policy image or no identity could be had",
   syscalls_unread:
     "System calls whose path argument could not be read, so that rules about paths said nothing",
 };

@@ -1,6 +1,7 @@
 /** Takes a plan's steps in the kernel, one after the other. */
 
 import { CONTAINERS_KERNEL, WORD_FREE } from "../../ffi/generated/agent_api.ts";
+import { isHostIndex } from "./host_index.ts";
 import type { Installed } from "./installed.ts";
 import type { KernelMaps } from "./kernel_maps.ts";
 import type { Step } from "./plan.ts";
@@ -64,6 +65,11 @@ function take(step: Step, maps: KernelMaps, installed: Installed): void {
     }
     case "word":
       maps.setWord(step.index, step.word);
+      if (isHostIndex(step.index)) {
+        if (step.word === WORD_FREE) installed.words.delete(step.index);
+        else installed.words.set(step.index, step.word);
+        break;
+      }
       // An index of the agent's range has no cgroup yet; should none come, it is free again.
       if (step.index >= CONTAINERS_KERNEL && !installed.words.has(step.index)) {
         installed.gone.add(step.index);

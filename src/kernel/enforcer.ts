@@ -20,6 +20,7 @@ import type { CompiledImage, DesiredState, HashKeys } from "../compile/compile.t
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { apply } from "./apply.ts";
 import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
+import type { HostPrograms } from "./host_programs.ts";
 import { readFacts } from "./facts.ts";
 import { DECIDING_HOOKS, ON_DEMAND_GROUPS, type OnDemandGroup } from "./hooks.ts";
 import { Installation } from "./installation.ts";
@@ -209,6 +210,11 @@ export class Enforcer {
     return state === "missing" && (!variant || this.#facts.hooks.has(name));
   }
 
+  /** Which programs make a host task exempt; before the first `apply` that names the node. */
+  setHostPrograms(programs: HostPrograms): void {
+    this.#installation.maps.setHostPrograms(programs, this.keys);
+  }
+
   /** Where runtimes make containers' cgroups; before the first `apply`, so that no container is missed. */
   setPrefixes(prefixes: readonly Prefix[]): void {
     this.#installation.maps.setPrefixes(prefixes);
@@ -237,7 +243,7 @@ export class Enforcer {
       .filter(({ kind }) => this.enforces || kind !== "identify");
     apply(steps, maps, this.#installed);
     for (const [cgroupId, { workload }] of containers) {
-      this.#owners.set(this.#installed.cgroups.get(cgroupId)!, workload);
+      this.#owners.set(this.#installed.indexOf(cgroupId)!, workload);
     }
     if (!this.enforces) this.#enforce();
     this.#listenToNoMore();
@@ -369,7 +375,7 @@ export class Enforcer {
 
   /** Index and generation of a described container; the generation is undefined where no policy is enforced. */
   placeOf(workload: Workload): { index: number; generation: number | undefined } | undefined {
-    const index = this.#installed.cgroups.get(workload.cgroupId);
+    const index = this.#installed.indexOf(workload.cgroupId);
     if (index === undefined) return undefined;
     const word = this.#installed.words.get(index);
     return { index, generation: word === undefined ? undefined : readWord(word)?.generation };

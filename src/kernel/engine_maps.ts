@@ -27,6 +27,8 @@ import {
   type TaskSurvey,
   WORD_FREE,
 } from "../../ffi/generated/agent_api.ts";
+import type { HashKeys } from "../compile/hash.ts";
+import { type HostPrograms, programsByHash } from "./host_programs.ts";
 import type { ContainerUse, ImageHandle, KernelMaps } from "./kernel_maps.ts";
 import type { ProtectionParts } from "./protect.ts";
 
@@ -51,6 +53,7 @@ export const ENGINE_MAPS = [
   "images",
   "syscall_table",
   "counters",
+  "host_programs",
   "cgroup_prefixes",
   "accounts",
   "alert_limits",
@@ -299,6 +302,15 @@ export class EngineMaps implements KernelMaps {
   survey(): TaskSurvey {
     const bytes = this.#maps.task_survey.lookup(u32Bytes(0))!;
     return decodeTaskSurvey(new DataView(bytes.buffer));
+  }
+
+  /** Replaces all programs that make a host task exempt: see `enum exemption`. */
+  setHostPrograms(programs: HostPrograms, keys: HashKeys): void {
+    const map = this.#maps.host_programs;
+    const wanted = programsByHash(programs, keys);
+    // Those that stay are there all the time.
+    for (const key of [...map.keys()]) if (!wanted.has(u64Of(key))) map.delete(key);
+    for (const [hash, exemption] of wanted) map.update(u64Bytes(hash), u32Bytes(exemption));
   }
 
   /** Replaces all prefixes. @throws {RangeError} more than CGROUP_PREFIXES_MAX, or a text that is too long */

@@ -1,6 +1,7 @@
 /** What the kernel holds, as the agent knows it: read whole when it opens, followed as it applies. */
 
 import { CONTAINERS_KERNEL, WORD_PENDING } from "../../ffi/generated/agent_api.ts";
+import { hostIndexOf, isHostIndex } from "./host_index.ts";
 import type { KernelMaps } from "./kernel_maps.ts";
 import { readWord } from "./word.ts";
 
@@ -40,14 +41,21 @@ export class Installed {
     }
     for (const { slot, generation } of named) installed.slots.set(slot, generation);
     const alive = new Set(installed.cgroups.values());
-    for (const index of installed.words.keys()) if (!alive.has(index)) installed.gone.add(index);
+    for (const index of installed.words.keys()) {
+      if (!alive.has(index) && !isHostIndex(index)) installed.gone.add(index);
+    }
     return installed;
+  }
+
+  /** The index of a cgroup, or of HOST_IDS. */
+  indexOf(cgroupId: bigint): number | undefined {
+    return hostIndexOf(cgroupId) ?? this.cgroups.get(cgroupId);
   }
 
   /** Learns the indices that the kernel gave to these cgroups. */
   refresh(maps: KernelMaps, cgroupIds: Iterable<bigint>): void {
     for (const cgroupId of cgroupIds) {
-      if (this.cgroups.has(cgroupId)) continue;
+      if (this.indexOf(cgroupId) !== undefined) continue;
       const index = maps.indexOf(cgroupId);
       if (index !== undefined) this.cgroups.set(cgroupId, index);
     }

@@ -8,10 +8,12 @@
 
 import {
   CONTAINERS_KERNEL,
-  CONTAINERS_MAX,
+  HOST_CONTAINER,
   IMAGES_MAX,
+  WORD_FREE,
   WORD_UNPOLICED,
 } from "../../ffi/generated/agent_api.ts";
+import { hostIndexOf, isHostIndex } from "./host_index.ts";
 import type { Installed } from "./installed.ts";
 import { policedWord, readWord } from "./word.ts";
 
@@ -22,7 +24,7 @@ export interface PolicyImage {
   readonly bytes: Uint8Array;
 }
 
-/** What should be: cgroup id of each described container → its image; undefined: no policy selects it. */
+/** What should be: cgroup id of each described container, or HOST_IDS, → its image; undefined: no policy selects it. */
 export type DesiredContainers = ReadonlyMap<bigint, PolicyImage | undefined>;
 
 export type Step =
@@ -56,19 +58,29 @@ export function plan(
   const indices = placeContainers(desired, installed);
   const words = [...indices].map(([cgroupId, index]) => {
     const image = desired.get(cgroupId);
-    const slot = image === undefined ? 0 : slots.get(image.generation)!;
-    return { index, word: image === undefined ? WORD_UNPOLICED : policedWord({ ...image, slot }) };
+    if (image !== undefined) {
+      return { index, word: policedWord({ ...image, slot: slots.get(image.generation)! }) };
+    }
+    // As long as it is free, the kernel does not look after host tasks.
+    return { index, word: isHostIndex(index) ? WORD_FREE : WORD_UNPOLICED };
   });
-  const added = [...indices].filter(([cgroupId]) => !installed.cgroups.has(cgroupId));
+  const added = [...indices].filter(([cgroupId]) =>
+    hostIndexOf(cgroupId) === undefined && !installed.cgroups.has(cgroupId)
+  );
+  const changed = words.filter(({ index, word }) =>
+    (installed.words.get(index) ?? WORD_FREE) !== word
+  );
+  const isHostNew = changed.some(({ index }) => isHostIndex(index) && !installed.words.has(index));
   const after = new Map(installed.words);
   for (const { index, word } of words) after.set(index, word);
   for (const index of free) after.delete(index);
   return [
     ...publishSteps(desired, installed.slots, slots),
-    ...words.filter(({ index, word }) => installed.words.get(index) !== word)
-      .map((word) => ({ kind: "word", ...word }) as const),
+    ...changed.map((word) => ({ kind: "word", ...word }) as const),
     ...added.map(([cgroupId, index]) => ({ kind: "index", cgroupId, index }) as const),
-    ...(added.length > 0 || !installed.identified ? [{ kind: "identify" } as const] : []),
+    ...(added.length > 0 || isHostNew || !installed.identified
+      ? [{ kind: "identify" } as const]
+      : []),
     ...free.map((index) => ({ kind: "free", index }) as const),
     ...clearSteps(after, installed.slots),
   ];
@@ -111,11 +123,11 @@ function placeContainers(
   const indices = new Map<bigint, number>();
   let next = CONTAINERS_KERNEL;
   for (const cgroupId of desired.keys()) {
-    let index = installed.cgroups.get(cgroupId);
+    let index = hostIndexOf(cgroupId) ?? installed.cgroups.get(cgroupId);
     if (index === undefined) {
       while (taken.has(next)) next++;
-      if (next >= CONTAINERS_MAX) {
-        const size = CONTAINERS_MAX - CONTAINERS_KERNEL;
+      if (next >= HOST_CONTAINER) {
+        const size = HOST_CONTAINER - CONTAINERS_KERNEL;
         throw new CapacityError(`Cannot place containers: more than ${size} ran before the agent`);
       }
       index = next++;

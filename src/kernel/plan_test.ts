@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   CONTAINERS_KERNEL,
+  HOST_CONTAINER,
   IMAGE_ENTRY_BYTES,
   IMAGES_MAX,
   WORD_PENDING,
@@ -9,6 +10,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { FakeFailure, FakeKernel } from "../../tests/fakes/fake_kernel.ts";
 import { apply, ApplyError, stepText } from "./apply.ts";
+import { HOST_IDS } from "./host_index.ts";
 import { Installed } from "./installed.ts";
 import { CapacityError, type DesiredContainers, plan, type PolicyImage } from "./plan.ts";
 import { policedWord, readWord } from "./word.ts";
@@ -277,4 +279,21 @@ Deno.test("plan() and apply(): any history converges, and no container is withou
     }),
     { numRuns: 1500 },
   );
+});
+
+Deno.test("plan() follows the host as long as it has an image, and identifies its tasks once", () => {
+  const kernel = new FakeKernel();
+  const host = (judged?: PolicyImage, exempt?: PolicyImage): DesiredContainers =>
+    new Map([[HOST_IDS.judged, judged], [HOST_IDS.exempt, exempt]]);
+  const installed = bring(kernel, host());
+  assert.deepEqual(kindsOf(host(), installed), []);
+  assert.deepEqual(kindsOf(host(imageOf(1)), installed), ["publish", "word", "identify"]);
+  bring(kernel, host(imageOf(1)), installed);
+  assert.equal(kernel.words().get(HOST_CONTAINER), policedWord({ ...imageOf(1), slot: 0 }));
+  assert.deepEqual(kindsOf(host(imageOf(2)), installed), ["publish", "word", "clear"]);
+  // What an agent finds that knows of no container yet stays in force.
+  assert.deepEqual(bring(kernel, new Map()).words, installed.words);
+  bring(kernel, host(), installed);
+  assert.equal(kernel.words().get(HOST_CONTAINER), undefined);
+  assert.deepEqual(kindsOf(host(), installed), []);
 });

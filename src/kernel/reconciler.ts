@@ -1,6 +1,6 @@
 /** Brings policies and workloads, as they change, into the kernel: one state at a time, the latest wins. */
 
-import { compile, type DesiredState, type HashKeys } from "../compile/compile.ts";
+import { compile, type DesiredState, type HashKeys, withRails } from "../compile/compile.ts";
 import { type Answer, type Ask, explain } from "../compile/explain.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -24,6 +24,8 @@ export interface ReconcilerOptions {
   /** Whether to wait for all workloads before the first state: those that are not named keep what they have anyway. */
   readonly waitsForAll: () => boolean;
   readonly governance: GovernanceDefaults;
+  /** The node itself, and what its policies go with. */
+  readonly host?: { readonly workloads: readonly Workload[]; readonly rails: Policy | undefined };
   readonly clock: Clock;
   readonly onApplied: (steps: readonly Step[], shadowed: readonly Workload[]) => void;
   /** The state before stays in force, and attempts go on. Told once for each reason. */
@@ -127,16 +129,29 @@ export class Reconciler {
   explain(workload: Workload, ask: Ask): Answer {
     const key = this.#desired?.workloads.get(workloadKey(workload));
     const image = key === undefined ? undefined : this.#desired?.images.get(key);
+    const { host, target } = this.#options;
     const { mode } = this.governanceOf(workload);
-    return explain(ask, image, this.policiesOf(workload), this.#options.target.keys, mode);
+    const policies = withRails(this.policiesOf(workload), workload, host?.rails);
+    return explain(ask, image, policies, target.keys, mode);
   }
 
   governanceOf(workload: Workload): Governance {
     return governanceOf(workload, this.#options.governance);
   }
 
+  /** Containers, and the node itself while a host policy selects it. */
   get workloads(): readonly Workload[] {
+    const hosts = this.#hosts.filter((host) => this.policiesOf(host).length > 0);
+    return [...this.containers, ...hosts];
+  }
+
+  get containers(): readonly Workload[] {
     return [...this.#workloads.values()];
+  }
+
+  /** Not before all containers are known: their tasks are none of the node's. */
+  get #hosts(): readonly Workload[] {
+    return this.#listed ? this.#options.host?.workloads ?? [] : [];
   }
 
   /** States applied that changed something, the first included; 0: none yet. */
@@ -196,11 +211,12 @@ export class Reconciler {
 
   /** Compiles and applies the present state. Returns what hindered it. */
   #reconcile(): Error | undefined {
-    const { target, governance, onApplied, onFailure } = this.#options;
-    const workloads = this.workloads;
+    const { target, governance, host, onApplied, onFailure } = this.#options;
+    // The node also when no policy selects it any more, so that what was in force ends.
+    const workloads = [...this.containers, ...this.#hosts];
     const complete = this.#listed;
     try {
-      const desired = compile(this.#policies!, workloads, governance, target.keys);
+      const desired = compile(this.#policies!, workloads, governance, target.keys, host?.rails);
       const { steps, shadowed } = target.apply(desired, workloads);
       this.#desired = desired;
       if (steps.length > 0 || this.#generation === 0) this.#generation++;

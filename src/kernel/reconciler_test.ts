@@ -60,13 +60,14 @@ function policy(name: string): Policy {
   return { kind: "KubeArmorPolicy", namespace: "default", name, selector, rules: [rule], where };
 }
 
-function start({ waitsForAll = true } = {}) {
+function start({ waitsForAll = true, hosts = [] as readonly Workload[] } = {}) {
   const [target, clock, failures] = [new FakeTarget(), new ManualClock(), [] as string[]];
   const reconciler = new Reconciler({
     target,
     waitsForAll: () => waitsForAll,
     clock,
     governance: DEFAULT_GOVERNANCE,
+    host: { rails: undefined, workloads: hosts },
     onApplied: () => {},
     onFailure: (error) => failures.push(error.message),
   });
@@ -191,5 +192,25 @@ Deno.test("Reconciler applies what it knows at once where nothing is replaced, a
   await reconciler.applied;
   assert.equal(reconciler.complete, true);
   assert.deepEqual(target.states.at(-1)!.workloads.map(({ id }) => id), ["web"]);
+  await reconciler.close();
+});
+
+Deno.test("Reconciler names the node once all containers are known, and lists it while a policy selects it", async () => {
+  const node: Workload = { ...workload("node"), host: "judged" };
+  const { target, reconciler, settle } = start({ waitsForAll: false, hosts: [node] });
+  reconciler.setWorkload(workload("a"));
+  reconciler.setPolicies([{ ...policy("host"), kind: "KubeArmorHostPolicy" }]);
+  const named = () => target.states.at(-1)!.workloads.map(({ id }) => id);
+  assert.deepEqual(named(), ["a"]);
+  assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a"]);
+  reconciler.setListed();
+  await settle();
+  assert.deepEqual(named(), ["a", "node"]);
+  assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a", "node"]);
+  assert.deepEqual(reconciler.containers.map(({ id }) => id), ["a"]);
+  reconciler.setPolicies([]);
+  // Named still, so that the kernel hears that nothing is in force any more.
+  assert.deepEqual(named(), ["a", "node"]);
+  assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a"]);
   await reconciler.close();
 });

@@ -21,12 +21,15 @@ export interface Governance {
 /** The node's: for all containers, and what it sets for those of a namespace. */
 export interface GovernanceDefaults extends Governance {
   readonly namespaces: ReadonlyMap<string, Partial<Posture>>;
+  /** For the node's own processes. */
+  readonly host: Posture;
 }
 
 export const DEFAULT_GOVERNANCE: GovernanceDefaults = {
   posture: DEFAULT_POSTURE,
   mode: "enabled",
   namespaces: new Map(),
+  host: DEFAULT_POSTURE,
 };
 
 /** KubeArmor has these as annotations of pods and namespaces. */
@@ -39,11 +42,14 @@ export function postureLabel(posture: keyof Posture): string {
 
 /**
  * What holds for a container: of the postures its own label's, else its namespace's, else the node's; of the modes the most
- * lenient. A label with another value counts as none, as in KubeArmor: `ignoredLabels` names it.
+ * lenient. The node itself has labels and a posture, and no namespace. A label with another value counts as none, as in KubeArmor: `ignoredLabels` names it.
  */
 export function governanceOf(workload: Workload, defaults: GovernanceDefaults): Governance {
   const ofNamespace = defaults.namespaces.get(namespaceOf(workload)) ?? {};
-  const posture = { ...defaults.posture, ...ofNamespace, ...labelledPosture(workload) };
+  const given = workload.host === undefined
+    ? { ...defaults.posture, ...ofNamespace }
+    : defaults.host;
+  const posture = { ...given, ...labelledPosture(workload) };
   const own = valueOf(workload, MODE_LABEL, POLICY_MODES) ?? "enabled";
   const stage = Math.max(POLICY_MODES.indexOf(own), POLICY_MODES.indexOf(defaults.mode));
   return { posture, mode: POLICY_MODES[stage]! };

@@ -364,11 +364,11 @@ Deno.test("parsePolicies() refuses namespaces in the selector of a policy for on
   assert.match(errorsOf(text)[0] ?? "", /must be one of "label"/);
 });
 
-Deno.test("parsePolicies() reads the host's and the network's kind and enforces neither", () => {
+Deno.test("parsePolicies() reads the host's kind with its node selector", () => {
   const host = withSpec("process: {matchPaths: [{path: /x}]}")
     .replace("KubeArmorPolicy", "KubeArmorHostPolicy").replace("selector", "nodeSelector");
   const { policy } = parseOne(host);
-  assert.match(policy.notEnforced ?? "", /host/);
+  assert.equal(policy.notEnforced, undefined);
   assert.deepEqual(policy.selector.matchLabels, { app: "web" });
 });
 

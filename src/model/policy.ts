@@ -17,6 +17,8 @@ export interface Policy {
   readonly selector: Selector;
   readonly rules: readonly Rule[];
   readonly where: Position;
+  /** A host policy that holds for init, kubelet and container runtimes too. */
+  readonly isForced?: true;
   /** Set when the whole policy is not enforced here (another kind, a selector that needs Kubernetes): why. */
   readonly notEnforced?: string;
 }

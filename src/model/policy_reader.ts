@@ -10,7 +10,7 @@ import { readRules } from "./rule_reader.ts";
 import { object, type ObjectSchema, text, textMap } from "./schema.ts";
 import { CONTAINER_NAME_KEY, hasCondition, type Selector } from "./selector.ts";
 import { readSelector } from "./selector_reader.ts";
-import { child, childItems, childText, type MapTree, type Tree } from "./tree.ts";
+import { child, childItems, childText, childTextMap, type MapTree, type Tree } from "./tree.ts";
 import { shorten, validate, whereOf } from "./validate.ts";
 
 /** What the API server checks by itself, for files. Other fields of `metadata` are its own business. */
@@ -30,9 +30,15 @@ const METADATA: ObjectSchema = {
   required: ["name"],
 };
 
+/**
+ * Annotation of a host policy that is to hold for init, kubelet and container runtimes as well. No field of the spec: KubeArmor's
+ * own schema would drop that, and with it what was meant.
+ */
+export const FORCE_ANNOTATION = "ankylo.io/force";
+
 const KIND_NOT_ENFORCED: Readonly<Record<PolicyKind, string | undefined>> = {
   KubeArmorPolicy: undefined,
-  KubeArmorHostPolicy: "this engine protects containers, not yet the host",
+  KubeArmorHostPolicy: undefined,
   KubeArmorClusterPolicy: undefined,
   KubeArmorNetworkPolicy: "this engine does not support network policies yet",
 };
@@ -77,6 +83,7 @@ function readPolicy(document: Tree, report: Report): Policy | undefined {
   for (const finding of findings) if (finding.severity === "error") failed.add(finding.field);
 
   const spec = child(document, "spec");
+  const isForced = readForce(child(document, "metadata"), definition.kind, collect);
   const selector = readSelector(spec, collect);
   const rules = readRules(definition.kind, spec, collect);
   // What has an error is missing here, and "no rules" or "no label" would mislead.
@@ -96,8 +103,27 @@ function readPolicy(document: Tree, report: Report): Policy | undefined {
     selector,
     rules,
     where: whereOf(metadata, "name"),
+    ...(isForced && { isForced }),
     ...(notEnforced !== undefined && { notEnforced }),
   };
+}
+
+function readForce(metadata: Tree | undefined, kind: PolicyKind, report: Report): true | undefined {
+  const annotations = child(metadata, "annotations");
+  const value = childTextMap(metadata, "annotations")[FORCE_ANNOTATION];
+  if (value === undefined || value === "false") return undefined;
+  const isHost = kind === "KubeArmorHostPolicy";
+  if (isHost && value === "true") return true;
+  report({
+    severity: "error",
+    where: whereOf(annotations!, FORCE_ANNOTATION),
+    field: `metadata.annotations["${FORCE_ANNOTATION}"]`,
+    message: isHost
+      ? `Cannot use value: must be "true" or "false": current value is "${shorten(value)}"`
+      : `Cannot use annotation: it belongs to KubeArmorHostPolicy: found kind ${kind}`,
+    hint: "a forced host policy holds for init, kubelet and container runtimes, too",
+  });
+  return undefined;
 }
 
 function documentSchema(spec: ObjectSchema): ObjectSchema {

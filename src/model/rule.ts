@@ -62,6 +62,8 @@ export interface Rule {
   readonly ownerOnly?: true;
   /** `pts: false`: it is about processes with a controlling terminal only, which an Allow refuses. */
   readonly terminalOnly?: true;
+  /** Of the agent's own making: lets a program pass, and makes no allow-list. */
+  readonly isRail?: true;
   /** Absolute paths of executables; empty: every source. Those of system calls, which may be directories, are in the target. */
   readonly fromSource: readonly string[];
   /** 1..10, or 0 when the user gave none. */

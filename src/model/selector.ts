@@ -1,5 +1,6 @@
 /** Which workloads a policy selects. */
 import type { Policy } from "./policy.ts";
+import { selectsNode } from "./node_selector.ts";
 import { compilePosixRegex } from "./posix_regex.ts";
 import type { Workload } from "./workload.ts";
 
@@ -50,11 +51,18 @@ export const SYSTEM_NAMESPACES: readonly string[] = ["kube-system", "kubearmor"]
  * `kubearmor.io/namespace` label, and a policy without one selects those too. A cluster policy has no namespace: its
  * expressions name those that it selects, and without any it selects all but `SYSTEM_NAMESPACES`.
  *
+ * A host policy selects the node itself, and nothing else does; what is exempt on it, by `isForced` only.
+ *
  * Without any condition a policy selects all pods of its namespace and, as in KubeArmor, nothing outside Kubernetes.
  */
 export function selects(policy: Policy, workload: Workload): boolean {
-  if (!isContainerPolicy(policy) || policy.notEnforced !== undefined) return false;
   const { selector } = policy;
+  if (policy.notEnforced !== undefined) return false;
+  if (workload.host !== undefined) {
+    return policy.kind === "KubeArmorHostPolicy" && selectsNode(selector, workload.labels) &&
+      (workload.host === "judged" || policy.isForced === true);
+  }
+  if (!isContainerPolicy(policy)) return false;
   return inNamespace(policy, workload) &&
     (isPod(workload) || hasCondition(selector)) &&
     hasLabels(workload, selector.matchLabels) &&

@@ -1,6 +1,7 @@
 /** Reads `spec.selector` (and `spec.nodeSelector`) of a document that its schema has been compared with. */
 import type { Report } from "./diagnostic.ts";
 import { grammarOf, NAMESPACE_NAME } from "./grammars.ts";
+import { HOSTNAME_PATTERN_KEYS, hostnameTest } from "./node_selector.ts";
 import {
   CONTAINER_NAME_KEY,
   type ContainerNames,
@@ -13,7 +14,9 @@ import { shorten, whereOf } from "./validate.ts";
 
 /** The selector of one policy; of a node selector only the labels. */
 export function readSelector(spec: Tree | undefined, report: Report): Selector {
-  const written = child(spec, "selector") ?? child(spec, "nodeSelector");
+  const nodes = child(spec, "nodeSelector");
+  const written = child(spec, "selector") ?? nodes;
+  checkHostnames(nodes, report);
   const { [CONTAINER_NAME_KEY]: containers, ...matchLabels } = childTextMap(written, "matchLabels");
   const { names, pattern } = readContainerNames(written, containers, report);
   const expressions = readExpressions(written, report);
@@ -23,6 +26,26 @@ export function readSelector(spec: Tree | undefined, report: Report): Selector {
     ...(pattern !== undefined && { containerPattern: pattern }),
     ...(expressions.length > 0 && { matchExpressions: expressions }),
   };
+}
+
+function checkHostnames(nodes: Tree | undefined, report: Report): void {
+  for (const [key, value] of Object.entries(childTextMap(nodes, "matchLabels"))) {
+    if (!HOSTNAME_PATTERN_KEYS.includes(key)) continue;
+    try {
+      hostnameTest(value);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      report({
+        severity: "error",
+        where: whereOf(child(nodes, "matchLabels")!, key),
+        field: `spec.nodeSelector.matchLabels["${key}"]`,
+        message: `Cannot use value: must be a POSIX regular expression: current value is "${
+          shorten(value)
+        }": ${lowerFirst(error.message)}`,
+        hint: 'for example "node-.*", or "node-*"',
+      });
+    }
+  }
 }
 
 function readContainerNames(

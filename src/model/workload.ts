@@ -1,4 +1,4 @@
-/** A container as its runtime describes it. */
+/** A container as its runtime describes it, or the node itself. */
 export interface Workload {
   /** Runtime's id, 64 hex digits under Kubernetes and docker, any text with `ctr`. */
   readonly id: string;
@@ -19,7 +19,15 @@ export interface Workload {
   readonly cgroupPath: string;
   /** Inode number of that directory, which is the cgroup's id. */
   readonly cgroupId: bigint;
+  /**
+   * Of the node itself: `judged` are its tasks, `exempt` those that keep the node alive, which only forced policies select. Both have
+   * a cgroupId that no cgroup has.
+   */
+  readonly host?: "judged" | "exempt";
 }
+
+/** `id` of the node itself. */
+export const HOST_ID = "host";
 
 /** Unique on a node: two of the runtime's namespaces may use the same id. */
 export function workloadKey(

@@ -55,6 +55,7 @@ function realMaps() {
       inner,
     }),
     counters: array("counters", 8, COUNTERS, MAP_TYPE.PERCPU_ARRAY),
+    host_programs: array("host_programs", 4, 1),
     cgroup_prefixes: array("cgroup_prefixes", CGROUP_PREFIX_SIZE, CGROUP_PREFIXES_MAX),
     accounts: array("accounts", CONTAINER_ACCOUNT_SIZE, CONTAINERS_MAX),
     alert_limits: array("alert_limits", ALERT_LIMITS_SIZE, 1),

@@ -55,6 +55,9 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.file.matchDirectories[].readOnly": "Block refuses unlinking below a readOnly directory",
     "spec.file.matchDirectories[].fromSource[].path": "Block refuses a directory's fromSource",
   },
+  "host rules": {
+    "spec.nodeSelector.matchLabels": "a program is not executed on the node",
+  },
   "network rules": {
     "spec.network.matchProtocols[].protocol":
       "tcp for one program refuses the sockets that it names, and no other",

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { VERDICT_ALLOW, VERDICT_BLOCK, VERDICT_NONE } from "../ffi/generated/agent_api.ts";
+import { compile, compileImage } from "./compile/compile.ts";
+import { explain, readAsk } from "./compile/explain.ts";
+import { KEYS } from "./compile/test_policies.ts";
+import { resolveSettings } from "./config/load.ts";
+import { railsOf, readHost } from "./host.ts";
+import { isHostIndex } from "./kernel/host_index.ts";
+import { parsePolicies } from "./model/parse.ts";
+import { DEFAULT_GOVERNANCE } from "./model/governance.ts";
+import { DEFAULT_POSTURE } from "./model/posture.ts";
+import { type Workload, workloadKey } from "./model/workload.ts";
+
+const settings = resolveSettings({
+  flags: { hostname: "node-1", nodeLabels: "zone=west", hostExempt: "/opt/own/guard" },
+  environment: {},
+}).settings;
+
+Deno.test("readHost() has the node twice, with its labels, and programs that it should not lose", () => {
+  const { workloads, programs } = readHost(settings);
+  assert.deepEqual(workloads.map(({ host }) => host), ["judged", "exempt"]);
+  assert.equal(workloads[0]!.labels["kubernetes.io/hostname"], "node-1");
+  assert.equal(workloads[0]!.labels.zone, "west");
+  assert.notEqual(workloads[0]!.cgroupId, workloads[1]!.cgroupId);
+  assert.ok(programs.runtime.includes("/opt/own/guard"));
+  assert.ok(programs.runtime.some((path) => path.endsWith("/kubelet")));
+  assert.ok(!isHostIndex(1));
+});
+
+const host = (spec: string, annotations = "{}") =>
+  parsePolicies(
+    `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorHostPolicy
+metadata: {name: host, annotations: ${annotations}}
+spec:
+  nodeSelector: {matchLabels: {zone: west}}
+  ${spec}
+`,
+    "host.yaml",
+  ).policies;
+
+const web: Workload = {
+  ...{ id: "w", name: "web", runtimeNamespace: "default", namespace: "container_namespace" },
+  ...{
+    podName: "web",
+    image: "",
+    labels: { zone: "west" },
+    pid: 9,
+    cgroupPath: "/w",
+    cgroupId: 9n,
+  },
+};
+
+const EVERYTHING = "process: {matchDirectories: [{dir: /, recursive: true}]}";
+
+/** What becomes of an exec under the rails of one program. */
+function verdictOf(spec: string, program: string): number {
+  const policies = [...host(spec), railsOf(["/usr/bin/rescue"], [])];
+  const ask = readAsk({ access: "exec", object: program });
+  return explain(ask, compileImage(policies, DEFAULT_POSTURE, KEYS), policies, KEYS)
+    .explanations[0]!.verdict;
+}
+
+Deno.test("compile() judges the node by host policies, and what is exempt by forced ones only", () => {
+  const node = readHost(settings);
+  const all = [web, ...node.workloads];
+  const keysOf = (annotations?: string) => {
+    const state = compile(host(EVERYTHING, annotations), all, DEFAULT_GOVERNANCE, KEYS, node.rails);
+    return all.map((workload) => state.workloads.get(workloadKey(workload)) !== undefined);
+  };
+  assert.deepEqual(keysOf(), [false, true, false]);
+  assert.deepEqual(keysOf('{ankylo.io/force: "true"}'), [false, true, true]);
+});
+
+Deno.test("compile() says of host policies what their own posture makes of them", () => {
+  const node = readHost(settings);
+  const list = host("process: {matchPaths: [{path: /bin/x, action: Allow}]}");
+  const states = (file: "audit" | "block") => {
+    const governance = { ...DEFAULT_GOVERNANCE, host: { ...DEFAULT_POSTURE, file } };
+    return compile(list, node.workloads, governance, KEYS, node.rails).rules
+      .map(({ state }) => state);
+  };
+  assert.deepEqual(states("audit"), ["audited"]);
+  assert.deepEqual(states("block"), ["enforced"]);
+});
+
+Deno.test("railsOf() lets its programs pass unless a rule names them, and makes no allow-list", () => {
+  assert.equal(verdictOf(EVERYTHING, "/usr/bin/rescue"), VERDICT_ALLOW);
+  assert.equal(verdictOf(EVERYTHING, "/usr/bin/other"), VERDICT_BLOCK);
+  const exact = "process: {matchPaths: [{path: /usr/bin/rescue}]}";
+  assert.equal(verdictOf(exact, "/usr/bin/rescue"), VERDICT_BLOCK);
+  assert.equal(verdictOf(exact, "/usr/bin/other"), VERDICT_NONE);
+});
