@@ -104,6 +104,9 @@ export function difference(expected: Expectation, act: ActOutcome): string | und
     const met = act.status === 0 && expected.test(act.output);
     return met ? undefined : failed(`status 0 and output ${expected}`);
   }
+  if (typeof expected === "function") {
+    return act.status === 0 ? expected(act.output) : failed("status 0");
+  }
   if (typeof expected === "object") {
     const { status, output } = expected;
     const met = (status === undefined || status === act.status) &&

@@ -17,6 +17,7 @@ import { enforcedRules } from "../../src/compile/rules.ts";
 import { COMPONENTS_MAX, PATH_BYTES_MAX } from "../../src/model/limits.ts";
 import { parsePolicies } from "../../src/model/parse.ts";
 import type { Posture } from "../../src/model/posture.ts";
+import { Random } from "./random.ts";
 
 /** One container's tree, what is ruled in it, and what is asked about it. */
 export interface RandomTree {
@@ -273,40 +274,4 @@ function hex(path: string): string {
     return [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0"))
       .join("");
   }).join("ff");
-}
-
-/** Numbers that follow from a seed: mulberry32. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  #next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let z = this.#state;
-    z = Math.imul(z ^ (z >>> 15), z | 1);
-    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
-    return ((z ^ (z >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  chance(probability: number): boolean {
-    return this.#next() < probability;
-  }
-
-  /** A whole number from `low` to `high`, both included. */
-  between(low: number, high: number): number {
-    return low + Math.floor(this.#next() * (high - low + 1));
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.between(0, items.length - 1)]!;
-  }
-
-  /** An entry at or below a path, or any when there is none. */
-  near(entries: readonly Entry[], path: string): Entry {
-    const close = entries.filter((entry) => entry.path.startsWith(path));
-    return this.pick(close.length > 0 ? close : entries);
-  }
 }

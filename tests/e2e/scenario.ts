@@ -93,13 +93,15 @@ export interface Act {
 
 /**
  * "ok": status 0. A name of an error: another status, and the output has the error's text. "refused": EACCES or EPERM.
- * A regular expression: status 0 and the output matches.
+ * A regular expression: status 0 and the output matches. A function: status 0, and it says what is wrong with the output, or
+ * undefined.
  */
 export type Expectation =
   | "ok"
   | "refused"
   | keyof typeof ERROR_TEXTS
   | RegExp
+  | ((output: string) => string | undefined)
   | { status?: number; output?: RegExp };
 
 /** Fields that an alert must have: equal, or matching the regular expression. */

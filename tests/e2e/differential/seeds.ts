@@ -1,0 +1,2 @@
+/** Seeds that once found a difference, with what it was. */
+export const SEEDS: readonly number[] = [];
