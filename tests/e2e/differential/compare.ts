@@ -10,7 +10,7 @@ interface Performed {
   /** See tools/differ.c. */
   readonly letters: string;
   /** The errors that no letter tells, by number of the operation. */
-  readonly errors: ReadonlyMap<number, string>;
+  readonly errors: Map<number, string>;
 }
 
 const DIFFERENCES_SHOWN = 12;
@@ -108,17 +108,18 @@ function textOf(alert: ExpectedAlert): string {
 export function readOutput(output: string) {
   const performed = new Map<string, Performed>();
   let alerts: AlertRecord[] | undefined;
-  let errors = new Map<number, string>();
-  let container = "";
+  let container = "", before = 0;
   for (const line of output.trim().split("\n")) {
     const [word = "", second = "", ...rest] = line.split(" ");
     if (word === "list") container = second;
     else if (word === "alerts") alerts = unpack(second);
     else if (word === "did") {
-      errors = new Map();
-      performed.set(container, { letters: second, errors });
-    } else if (/^\d+$/.test(word)) errors.set(Number(word), [second, ...rest].join(" "));
-    else if (line !== "") throw new SyntaxError(`Read round: found "${line.slice(0, 200)}"`);
+      const { letters, errors } = performed.get(container) ?? { letters: "", errors: new Map() };
+      before = letters.length;
+      performed.set(container, { letters: letters + second, errors });
+    } else if (/^\d+$/.test(word)) {
+      performed.get(container)!.errors.set(before + Number(word), [second, ...rest].join(" "));
+    } else if (line !== "") throw new SyntaxError(`Read round: found "${line.slice(0, 200)}"`);
   }
   if (alerts === undefined) throw new SyntaxError("Read round: no alerts");
   return { performed, alerts };

@@ -76,7 +76,7 @@ const OPERATIONS: readonly (readonly [weight: number, make: Maker])[] = [
   [7, createFile],
   [3, mapCode],
   [2, mapShared],
-  [10, execute],
+  [7, execute],
   [8, rename],
   [3, exchange],
   [5, makeLink],

@@ -21,7 +21,7 @@ export type ContainerName = keyof typeof CONTAINERS;
 /** The policies' file in the guest, as alerts name it. */
 export const POLICY_FILE = "round.yaml";
 
-/** Whose alert says that all before it have arrived. */
+/** Whose alerts say that all before them have arrived. */
 const MARK = `---
 apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
@@ -34,8 +34,8 @@ spec:
   action: Audit
   message: PREFIX
   file:
-    matchPaths:
-      - path: /mark
+    matchDirectories:
+      - dir: /marks/
 `;
 
 /** One operation, and what must come of it. */
@@ -124,7 +124,7 @@ function makeList(
   const operations = Array.from({ length: count }, () => {
     const uid = isFiles ? random.pick(USERS) : 0;
     const operation = isFiles ? randomOperation({ tree, random, ruled, uid }) : randomUse(random);
-    const via = random.chance(0.15) ? random.pick(CALLERS.slice(1)) : "-";
+    const via = random.chance(0.1) ? random.pick(CALLERS.slice(1)) : "-";
     const caller = via === "-" ? "/s/main" : `/s/${via}`;
     const actor = { caller, parent: "/s/main", uid, hasTerminal };
     return expectedOf(operation, actor, via, specification);

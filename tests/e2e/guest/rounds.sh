@@ -5,6 +5,7 @@ told_offset=$work/told-offset
 # follow_rounds: alerts go to a file that no act reads as a whole.
 follow_rounds() {
   echo 1 >$told_offset
+  echo 0 >$work/mark
   (alerts_unread="" alerts=$told follow_agent) >/dev/null 2>&1
 }
 
@@ -26,26 +27,36 @@ swap_policies() {
   wait_until all_changed "$before" || echo "the policies of $1 are not in force: $(generations)"
 }
 
-# alert_of_mark NAME: whether the last alert is that which ends a round.
-alert_of_mark() { [[ $(tail -n 1 $told) == *"\"PolicyName\":\"mark\""*"\"Message\":\"$1\""* ]]; }
+# alert_of_mark NUMBER: whether the last alert is that of the mark.
+alert_of_mark() { [[ $(tail -n 1 $told) == *"\"Resource\":\"/marks/$1\""* ]]; }
+
+# catch_up: returns when all alerts so far have arrived: the kernel keeps few of a container that is ahead of its agent.
+catch_up() {
+  local mark
+  mark=$(($(<$work/mark) + 1))
+  echo $mark >$work/mark
+  in_session mark 0 "cat /marks/$mark"
+  wait_until alert_of_mark $mark || echo "the alert of mark $mark did not come"
+}
 
 # round NAME CONTAINER...: builds the trees, does the lists, and prints what came of it.
 round() {
-  local name=$1 container root program
+  local name=$1 container root program part
   shift
   for container; do
     root=/proc/$(</run/containerd/io.containerd.runtime.v2.task/default/$container/init.pid)/root
     /job/files/differ build $root /job/files/$name-$container.tree
   done
   for container; do
-    program="/s/main run /files/$name-$container.list"
+    program="/s/main run"
     [ ! -e /job/files/$name-$container.terminal ] || program="/files/terminal $program"
-    in_session "$container" 0 "$program"
-    echo "list $container"
-    echo "$output"
+    for part in /job/files/$name-$container.list.*; do
+      in_session "$container" 0 "$program /files/${part##*/}"
+      echo "list $container"
+      echo "$output"
+      catch_up
+    done
   done
-  in_session mark 0 "cat /mark"
-  wait_until alert_of_mark "$name" || echo "the last alert of $name did not come"
   echo "alerts $(tail -c "+$(<$told_offset)" $told | gzip | base64 -w0)"
   echo $(($(stat -c %s $told) + 1)) >$told_offset
 }

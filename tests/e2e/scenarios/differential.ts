@@ -17,8 +17,9 @@ import { compileTool } from "../tools/compile.ts";
 
 const seed = seedOf("differential");
 const rounds = setting("ANKYLO_ROUNDS", 9);
-/** Many more at once would not fit what the kernel keeps of a container's alerts. */
 const operations = setting("ANKYLO_OPERATIONS", 600);
+/** At once: of a container that is ahead of its agent the kernel keeps some 490 alerts, and operations have up to two. */
+const PART = 200;
 /** As STRICT_AGENT has it. */
 const posture = { ...DEFAULT_POSTURE, file: "block" } as const;
 
@@ -37,7 +38,10 @@ async function writeRound({ prefix, policies, lists }: Round): Promise<void> {
   for (const { container, tree, operations, hasTerminal } of lists) {
     const name = `${prefix}-${container}`;
     await addFile(`${name}.tree`, tree);
-    await addFile(`${name}.list`, operations.map(({ line }) => `${line}\n`).join(""));
+    for (let from = 0; from < operations.length; from += PART) {
+      const part = operations.slice(from, from + PART).map(({ line }) => `${line}\n`).join("");
+      await addFile(`${name}.list.${String(from).padStart(6, "0")}`, part);
+    }
     if (hasTerminal) await addFile(`${name}.terminal`, "");
   }
 }
@@ -56,6 +60,8 @@ const container: ContainerSpec = {
     "echo '0 0' >/proc/sys/net/ipv4/ping_group_range",
   ].join(" && "),
 };
+/** One for each part of a list. */
+const marks = all.length * names.length * Math.ceil(operations / PART);
 const begin = { claim: "the alerts are followed", in: "host", expect: "ok" } as const;
 const acts: Act[] = [
   { ...begin, run: ". /job/files/rounds.sh; follow_rounds" },
@@ -79,7 +85,7 @@ scenario({
   policies: { [POLICY_FILE]: all[0]!.policies },
   containers: {
     ...Object.fromEntries(names.map((name) => [name, container])),
-    mark: { prepare: "echo >/mark" },
+    mark: { prepare: `mkdir /marks && cd /marks && touch $(seq ${marks})` },
   },
   files,
   acts,
