@@ -62,7 +62,10 @@ export interface Round {
   readonly lists: readonly List[];
 }
 
-/** `operations`: of each container. */
+/**
+ * `operations`: of each container; half as many where what can be told is so little that it would be told too often for
+ * the rate of alerts.
+ */
 export function makeRound(
   seed: number,
   prefix: string,
@@ -121,7 +124,8 @@ function makeList(
   const ruled = specification.rules.flatMap(({ rule: { target } }) =>
     isPathTarget(target) && target.path.startsWith("/t") ? [target.path] : []
   );
-  const operations = Array.from({ length: count }, () => {
+  const length = isFiles ? count : count >> 1;
+  const operations = Array.from({ length }, () => {
     const uid = isFiles ? random.pick(USERS) : 0;
     const operation = isFiles ? randomOperation({ tree, random, ruled, uid }) : randomUse(random);
     const via = random.chance(0.1) ? random.pick(CALLERS.slice(1)) : "-";
