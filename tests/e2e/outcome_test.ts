@@ -35,6 +35,12 @@ for (const [claim, expected, act, met] of cases) {
   });
 }
 
+Deno.test("difference() asks a function about the output of an act that succeeded", () => {
+  assert.equal(difference(() => undefined, ended(0, "a")), undefined);
+  assert.equal(difference((output) => `found ${output}`, ended(0, "a")), "found a");
+  assert.match(difference(() => undefined, ended(1)) ?? "", /expected status 0/);
+});
+
 Deno.test("difference() refuses an act that never ended, whatever was expected", () => {
   const lost = { ...ended(0, "hi"), status: undefined };
   for (const expected of ["ok", "refused", /hi/, {}] as const) {
