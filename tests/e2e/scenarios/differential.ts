@@ -32,9 +32,12 @@ const files = [await compileTool("differ"), await compileTool("terminal"), guest
 const folder = `${outputDir}/e2e-rounds`;
 await Deno.mkdir(folder, { recursive: true });
 
+/** Whole at once: a run on another kernel may read the same. */
 async function addFile(name: string, text: string): Promise<void> {
-  await Deno.writeTextFile(`${folder}/${name}`, text);
-  files.push(`${folder}/${name}`);
+  const path = `${folder}/${name}`;
+  await Deno.writeTextFile(`${path}.${Deno.pid}`, text);
+  await Deno.rename(`${path}.${Deno.pid}`, path);
+  files.push(path);
 }
 
 async function writeRound({ prefix, policies, lists }: Round): Promise<void> {
