@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { DEFAULT_POSTURE } from "../../../src/model/posture.ts";
 import { differenceOf } from "./compare.ts";
-import { type Expected, makeRound, type Round } from "./round.ts";
+import { type Expected, makeRound, partsOf, type Round } from "./round.ts";
 import type { ExpectedAlert } from "./specification.ts";
 
 const BLOCK = { ...DEFAULT_POSTURE, file: "block" } as const;
@@ -59,6 +59,17 @@ Deno.test("makeRound() has what is refused and what is not, of every access", ()
       ...["read", "rename", "write"],
     ],
   );
+});
+
+Deno.test("partsOf() leaves nothing out, and has some 200 alerts in each", () => {
+  const { lists } = makeRound(7, "r0", 600, BLOCK);
+  for (const { operations } of lists) {
+    const parts = partsOf(operations);
+    assert.deepEqual(parts.flat(), operations);
+    for (const part of parts) {
+      assert.ok(part.reduce((sum, { alerts }) => sum + alerts.length, 0) <= 200);
+    }
+  }
 });
 
 Deno.test("differenceOf() finds no difference where there is none", () => {

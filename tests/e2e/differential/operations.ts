@@ -76,7 +76,7 @@ const OPERATIONS: readonly (readonly [weight: number, make: Maker])[] = [
   [7, createFile],
   [3, mapCode],
   [2, mapShared],
-  [7, execute],
+  [5, execute],
   [8, rename],
   [3, exchange],
   [5, makeLink],
@@ -108,7 +108,7 @@ export function randomOperation(world: World): Operation {
 function pick({ tree, random, ruled }: World, wanted: (entry: Entry) => boolean) {
   const entries = tree.entries.filter(wanted);
   if (entries.length === 0) return undefined;
-  if (ruled.length === 0 || random.chance(0.35)) return random.pick(entries);
+  if (ruled.length === 0 || random.chance(0.5)) return random.pick(entries);
   return random.near(entries, random.pick(ruled));
 }
 

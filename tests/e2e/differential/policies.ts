@@ -38,9 +38,9 @@ const program = ({ random, paths, programs }: Subject) => ({
 });
 const directory = ({ random, paths }: Subject) => {
   const names = random.pick(paths).split("/");
-  const up = random.pick([0, 0, 1, 1, 2]);
+  const up = random.pick([0, 0, 0, 1, 1]);
   const dir = names.slice(0, Math.max(2, names.length - up)).join("/");
-  return { dir: `${dir}/`, ...random.chance(0.5) ? { recursive: true } : {} };
+  return { dir: `${dir}/`, ...random.chance(0.4) ? { recursive: true } : {} };
 };
 
 /** Conditions on who acts; those of files only beside them. */
@@ -102,7 +102,7 @@ const NEEDED: Readonly<Record<Group, readonly string[]>> = {
 export function randomPolicies(subject: Subject, kinds: readonly RuleKind[]): string {
   const { random, container } = subject;
   // With an Allow rule everything of its group is under an allow-list, which leaves less to tell rules apart by.
-  const actions = random.chance(0.4)
+  const actions = random.chance(0.12)
     ? ["Block", "Audit", "Allow"]
     : random.pick([["Block", "Block", "Audit"], ["Block"]]);
   return ["a", "b", "c"].map((name) => document(`${container}-${name}`, subject, kinds, actions))
@@ -117,7 +117,7 @@ function document(
 ): string {
   const { random, container } = subject;
   const groups = new Map<Group, Map<string, Fields[]>>();
-  for (let i = random.pick([1, 2, 4, 7]); i > 0; i--) {
+  for (let i = random.pick([1, 2, 3, 6]); i > 0; i--) {
     const kind = pickKind(random, kinds);
     const lists = groups.get(kind.group) ?? new Map<string, Fields[]>();
     groups.set(
@@ -170,7 +170,7 @@ function pickKind(random: Random, kinds: readonly RuleKind[]): RuleKind {
 }
 
 function sources(random: Random): Fields {
-  const names = random.pick([[], [], [], ["main"], ["one"], ["one", "two"]]);
+  const names = random.pick([[], [], ["main"], ["one"], ["one", "two"]]);
   return names.length === 0 ? {} : { fromSource: names.map((name) => ({ path: `/s/${name}` })) };
 }
 

@@ -128,7 +128,7 @@ function makeList(
   const operations = Array.from({ length }, () => {
     const uid = isFiles ? random.pick(USERS) : 0;
     const operation = isFiles ? randomOperation({ tree, random, ruled, uid }) : randomUse(random);
-    const via = random.chance(0.1) ? random.pick(CALLERS.slice(1)) : "-";
+    const via = random.chance(0.06) ? random.pick(CALLERS.slice(1)) : "-";
     const caller = via === "-" ? "/s/main" : `/s/${via}`;
     const actor = { caller, parent: "/s/main", uid, hasTerminal };
     return expectedOf(operation, actor, via, specification);
@@ -144,4 +144,22 @@ function expectedOf(
 ): Expected {
   const line = [via, actor.uid, ...words].join(" ");
   return { line, ...specification.judge(steps, actor) };
+}
+
+/** Of a container that is ahead of its agent the kernel keeps some 600 alerts, those of the part before included. */
+const PART_ALERTS = 200;
+
+/** A list in parts: after each the agent is to catch up. */
+export function partsOf(operations: readonly Expected[]): (readonly Expected[])[] {
+  const parts: Expected[][] = [[]];
+  let told = 0;
+  for (const operation of operations) {
+    told += operation.alerts.length;
+    if (told > PART_ALERTS) {
+      parts.push([]);
+      told = operation.alerts.length;
+    }
+    parts.at(-1)!.push(operation);
+  }
+  return parts;
 }

@@ -9,7 +9,7 @@
 import { outputDir } from "../../../scripts/vm/store.ts";
 import { DEFAULT_POSTURE } from "../../../src/model/posture.ts";
 import { differenceOf } from "../differential/compare.ts";
-import { CONTAINERS, makeRound, POLICY_FILE, type Round } from "../differential/round.ts";
+import { CONTAINERS, makeRound, partsOf, POLICY_FILE, type Round } from "../differential/round.ts";
 import { SEEDS } from "../differential/seeds.ts";
 import { type Act, type ContainerSpec, scenario, STRICT_AGENT } from "../harness.ts";
 import { setting } from "../settings.ts";
@@ -19,11 +19,6 @@ import { compileTool } from "../tools/compile.ts";
 const seed = setting("ANKYLO_SEED", 1);
 const rounds = setting("ANKYLO_ROUNDS", 10);
 const operations = setting("ANKYLO_OPERATIONS", 600);
-/**
- * At once: of a container that is ahead of its agent the kernel keeps some 600 alerts, those of the part before included,
- * and operations have up to two.
- */
-const PART = 150;
 /** As STRICT_AGENT has it. */
 const posture = { ...DEFAULT_POSTURE, file: "block" } as const;
 
@@ -45,9 +40,9 @@ async function writeRound({ prefix, policies, lists }: Round): Promise<void> {
   for (const { container, tree, operations, hasTerminal } of lists) {
     const name = `${prefix}-${container}`;
     await addFile(`${name}.tree`, tree);
-    for (let from = 0; from < operations.length; from += PART) {
-      const part = operations.slice(from, from + PART).map(({ line }) => `${line}\n`).join("");
-      await addFile(`${name}.list.${String(from).padStart(6, "0")}`, part);
+    for (const [place, part] of partsOf(operations).entries()) {
+      const text = part.map(({ line }) => `${line}\n`).join("");
+      await addFile(`${name}.list.${String(place).padStart(3, "0")}`, text);
     }
     if (hasTerminal) await addFile(`${name}.terminal`, "");
   }
@@ -72,7 +67,8 @@ const container: ContainerSpec = {
   ].join(" && "),
 };
 /** One for each part of a list. */
-const marks = all.length * names.length * Math.ceil(operations / PART);
+const marks = all.flatMap(({ lists }) => lists)
+  .reduce((sum, { operations }) => sum + partsOf(operations).length, 0);
 const begin = { claim: "the alerts are followed", in: "host", expect: "ok" } as const;
 const acts: Act[] = [
   { ...begin, run: ". /job/files/rounds.sh; follow_rounds" },
