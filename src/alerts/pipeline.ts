@@ -213,7 +213,6 @@ export class EventPipeline {
     if (this.#held.length === 0 && this.#isExplained(event)) {
       return this.#publishAlert(event, { record });
     }
-    if (this.#held.length === 0) this.#options.onHeld?.();
     this.#held.push({ event, untilMs: this.#options.clock.nowMs() + HOLD_MS });
   }
 
@@ -251,7 +250,10 @@ export class EventPipeline {
       this.#publishAlert(event);
     }
     this.#held.splice(0, ready);
-    if (this.#held.length > 0) this.#releaseLater(this.#held[0]!.untilMs - nowMs);
+    if (this.#held.length === 0) return;
+    // Each time: the exec that the next one waits for may be younger than what was hurried for the last.
+    this.#options.onHeld?.();
+    this.#releaseLater(this.#held[0]!.untilMs - nowMs);
   }
 
   async #releaseLater(ms: number): Promise<void> {

@@ -31,6 +31,7 @@ function setUp() {
   const skipped: number[] = [];
   const wants = { logs: true };
   const held: number[] = [];
+  const hurried = { times: 0 };
   const pipeline = new EventPipeline({
     reporter: REPORTER,
     tree: new ProcessTree(NOTHING, () => clock.nowMs()),
@@ -47,8 +48,21 @@ function setUp() {
     onLog: (_seq, record) => logs.push(JSON.parse(jsonText(record))),
     onContainer: (event) => containers.push(event.cgroupPath),
     onProcessHeld: (event) => held.push(event.pid),
+    onHeld: () => hurried.times++,
   });
-  return { clock, alerts, logs, facets, containers, held, owners, skipped, wants, pipeline };
+  return {
+    clock,
+    alerts,
+    logs,
+    facets,
+    containers,
+    held,
+    hurried,
+    owners,
+    skipped,
+    wants,
+    pipeline,
+  };
 }
 
 /** An open of `path` by the image (time, pid). */
@@ -340,6 +354,19 @@ Deno.test("EventPipeline hands container events on and counts what it can't read
   pipeline.takeAlerts(batchOf(containerRecord("/default/web"), new Uint8Array(5)));
   assert.deepEqual(containers, ["/default/web"]);
   assert.equal(pipeline.counts.malformed, 1);
+});
+
+Deno.test("telemetry is hurried for each alert that waits, also for one behind another", () => {
+  const { pipeline, alerts, hurried } = setUp();
+  pipeline.takeAlerts(batchOf(open("/a", 20, 6), open("/b", 30, 7)));
+  assert.equal(hurried.times, 1);
+  pipeline.takeEvents(batchOf(exec("/bin/cat", 20, 6)));
+  assert.deepEqual(alerts.map(({ Resource }) => Resource), ["/a"]);
+  assert.equal(hurried.times, 2);
+  pipeline.takeEvents(batchOf(exec("/bin/head", 30, 7)));
+  assert.deepEqual(alerts.map(({ ProcessName }) => ProcessName), ["/bin/cat", "/bin/head"]);
+  assert.equal(hurried.times, 2);
+  pipeline.close();
 });
 
 Deno.test("takeAlerts() hands on who is held, at once", () => {
