@@ -39,6 +39,8 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   allow_lists_block: onMatrix,
   evasion_identity: onEachAlways510,
   differential: onOne("6.12"),
+  host_rules: onOne("6.12"),
+  governance: onOne("6.12"),
   random_paths: onOne("6.1"),
   cgroup_v1: only("6.1"),
   races: { usual: [...MATRIX, "7.x"], full: ALIKE },
