@@ -120,6 +120,22 @@ Deno.test("runCheckAgainst() goes by the container's own mode and posture", asyn
   assert.match(posture.out, /^reported web: exec \/usr\/bin\/curl/);
 });
 
+Deno.test("runCheckAgainst() judges what the node itself did by host policies alone", async () => {
+  const host = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorHostPolicy
+metadata: {name: node}
+spec:
+  nodeSelector: {matchLabels: {kubernetes.io/os: linux}}
+  process: {matchPaths: [{path: /usr/bin/curl}]}
+`;
+  const [container] = RECORDING.containers;
+  const labels = { app: "web", "kubernetes.io/os": "linux" };
+  const node = { ...RECORDING, containers: [{ ...container!, labels, host: "judged" }] };
+  assert.match((await against(host, {}, node)).out, /1 would have been refused/);
+  assert.match((await against(BLOCK, {}, node)).out, /0 would have been refused/);
+  assert.match((await against(host)).out, /0 would have been refused/);
+});
+
 Deno.test("runCheckAgainst() says the same as JSON", async () => {
   const { out } = await against(BLOCK, { json: true });
   const [passes, refused] = JSON.parse(out).operations;

@@ -90,8 +90,9 @@ function isTime(value: unknown): boolean {
 }
 
 function isContainer(value: unknown): boolean {
-  const { id, name, namespace, labels } = (value ?? {}) as Record<string, unknown>;
-  return [id, name, namespace].every((text) => typeof text === "string") &&
+  const { id, name, namespace, labels, host } = (value ?? {}) as Record<string, unknown>;
+  return [undefined, "judged", "exempt"].some((word) => word === host) &&
+    [id, name, namespace].every((text) => typeof text === "string") &&
     typeof labels === "object" && labels !== null &&
     Object.values(labels).every((label) => typeof label === "string");
 }

@@ -21,10 +21,10 @@ export interface RecordedOperation extends Operation {
   readonly last: string;
 }
 
-/** What a selector asks about a container. */
+/** What a selector asks about a container, or the node itself. */
 export type RecordedContainer = Pick<
   Workload,
-  "id" | "name" | "runtimeNamespace" | "namespace" | "podName" | "image" | "labels"
+  "id" | "name" | "runtimeNamespace" | "namespace" | "podName" | "image" | "labels" | "host"
 >;
 
 export interface RecordedOperations {
@@ -66,8 +66,9 @@ export function operationsView(
 }
 
 function containerView(workload: Workload): RecordedContainer {
-  const { id, name, runtimeNamespace, namespace, podName, image, labels } = workload;
-  return { id, name, runtimeNamespace, namespace, podName, image, labels };
+  const { id, name, runtimeNamespace, namespace, podName, image, labels, host } = workload;
+  const view = { id, name, runtimeNamespace, namespace, podName, image, labels };
+  return host === undefined ? view : { ...view, host };
 }
 
 function operationView(entry: SeenOperation, container: number): RecordedOperation {
