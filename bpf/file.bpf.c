@@ -280,6 +280,29 @@ static __always_inline int keeps_its_name(struct place place, __u64 dentry)
 	return place.guard & (is_directory(dentry) ? NEXT_GUARD : NEXT_GUARD_END);
 }
 
+/* What the rules say of names below the place that was looked for last. */
+static __always_inline struct below below_here(struct walk_result *walk)
+{
+	return (struct below){ walk->leads_to & ~NEXT_GUARD_END, walk->descent.child, walk->descent.desc };
+}
+
+/* Only patterns lead to one node by several names, and only directories have something below them. */
+static __always_inline int may_be_below_alike(struct act *act, __u64 dentry)
+{
+	return act->image.header->lexers_entry && is_directory(dentry);
+}
+
+/*
+ * Whether all names below the new name, which was looked for last, are judged as they were below the old one: what a Block
+ * on all files of some name guards may move to where that holds too.
+ */
+static __always_inline int is_below_alike(struct task_identity *names)
+{
+	struct below old = names->old_below, new = below_here(&names->walk);
+
+	return old.next == new.next && old.child == new.child && old.desc == new.desc;
+}
+
 /*
  * Of an object without a path, by the row for such: the stricter of what it says about the act and, for what can be executed,
  * about executing, as the object may be a blocked program.
@@ -307,6 +330,7 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 	__u32 blocked_exec = 0;
 	__u64 row = 0;
 
+	names->old_below.next = 0;
 	act->identity->decision.op = op;
 	act->identity->decision.object = names->old_name;
 	act->identity->decision.object2 = names->new_name;
@@ -315,8 +339,12 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 	if (reason == REASON_ROW) {
 		if (conclude(act, leaving_verdict(act, op, names->old_name.dentry), REASON_ROW))
 			return 1;
-		if (keeps_its_name(act->place, names->old_name.dentry) && conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
-			return 1;
+		if (keeps_its_name(act->place, names->old_name.dentry)) {
+			if (may_be_below_alike(act, names->old_name.dentry))
+				names->old_below = below_here(&names->walk);
+			else if (conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
+				return 1;
+		}
 		__u32 exec = leaving_verdict(act, OP_EXEC, names->old_name.dentry);
 
 		blocked_exec = (exec & ~VERDICT_SOURCE) == VERDICT_BLOCK && can_be_executed(names->old_name.dentry);
@@ -326,6 +354,9 @@ static __always_inline int judge_names(struct act *act, __u32 op)
 	__u32 old_row = act->identity->decision.row;
 
 	reason = locate(act, names->new_name, &row);
+	if (names->old_below.next && (reason != REASON_ROW || !is_below_alike(names)) &&
+	    conclude(act, VERDICT_BLOCK, REASON_ANCESTOR))
+		return 1;
 	if (reason != REASON_ROW)
 		return conclude(act, blocked_exec ? VERDICT_UNKNOWN_BLOCK : verdict_in(row, OP_CREATE), reason);
 	if (blocked_exec && !refuses(verdict_at(act, OP_EXEC, act->class))) {

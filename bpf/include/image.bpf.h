@@ -147,18 +147,25 @@ static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64
 	return find_in_bucket(map, 1 + ((mixed & 0xffffffff) * buckets >> 32), key, found);
 }
 
-/* Returns 1 when there is no edge for this component. */
+static __always_inline void take_step(struct descent *descent, __u32 next, __u32 end, __u32 child, __u32 desc)
+{
+	descent->left--;
+	descent->next = next;
+	descent->walk->descent.end = end;
+	descent->walk->descent.child = child;
+	descent->walk->descent.desc = desc;
+}
+
+#include "lexer.bpf.h"
+
+/* Returns 1 when neither an edge nor a lexer knows this component. */
 static __always_inline long follow_edge(struct descent *descent, __u64 component)
 {
 	struct image_slot slot;
 
 	if (!find_edge(descent->map, descent->buckets, descent->next & NEXT_NODE, component, &slot))
-		return 1;
-	descent->left--;
-	descent->next = slot.next;
-	descent->walk->descent.end = slot.v_end;
-	descent->walk->descent.child = slot.v_child;
-	descent->walk->descent.desc = slot.v_desc;
+		return descent->next & NEXT_LEXER ? ask_lexer(descent) : 1;
+	take_step(descent, slot.next, slot.v_end, slot.v_child, slot.v_desc);
 	return 0;
 }
 
@@ -233,6 +240,7 @@ static __always_inline int descend(struct image *image, struct walk_result *walk
 	if (!descent.left) {
 		row = walk->descent.end;
 		guard = descent.next & (NEXT_GUARD | NEXT_GUARD_END);
+		walk->leads_to = descent.next;
 	}
 	place->row = row;
 	place->guard = forget(walk, guard);
@@ -248,6 +256,7 @@ static __always_inline int find_place(struct image *image, struct walk_result *w
 	struct image_header *header = image->header;
 	__u32 components = walk->components;
 
+	walk->leads_to = 0;
 	/* 5.10, which follows each way through here anew; all names were read, and a hash costs nothing. */
 	if (NAMES_READ_EARLY)
 		return descend(image, walk, place, 1);

@@ -75,6 +75,21 @@ struct descent_rows {
 	__u32 unread; /* a name could not be read */
 };
 
+/* What a path leads on to, so that two can be compared. */
+struct below {
+	__u32 next; /* the node that it ends at, with flags; 0: at none */
+	__u32 child;
+	__u32 desc;
+};
+
+/* A name on its way through a lexer. */
+struct lexed_name {
+	__u64 at; /* address of what has not been read */
+	__u64 left; /* bytes */
+	__u64 word; /* the next eight of them */
+	__u64 state;
+};
+
 /* Scratch of one walk, and what it leaves behind. */
 struct walk_result {
 	struct dentry_head head; /* of the name that is being written */
@@ -87,6 +102,8 @@ struct walk_result {
 	__u32 text_at; /* write position while a record's text is filled */
 	__u32 truncated;
 	struct descent_rows descent;
+	struct lexed_name lexed;
+	__u32 leads_to; /* as below.next, of the path that was looked for last */
 	__u32 forgotten; /* see forget() */
 	__u32 named_end; /* of the last walk_by_rules() */
 #ifdef KERNEL_5_10
@@ -124,6 +141,8 @@ struct task_identity {
 	struct exec_ref parent;
 	struct object old_name; /* of the rename or link under judgement */
 	struct object new_name;
+	struct below old_below; /* of old_name, where that keeps what is below it from leaving */
+	__u32 _pad1;
 	__u64 shown_by[SHOWN_MAX]; /* vfsmounts that show the dentry under judgement */
 	__u32 shown; /* how many do, more than fit among them; here, as it changes in a loop */
 	__u32 is_layered; /* 1: its file system has a mount that only the kernel holds */
