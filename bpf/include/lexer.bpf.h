@@ -18,9 +18,8 @@
 struct lexing {
 	void *map;
 	struct walk_result *walk;
-	struct image_classes *low; /* of bytes 0 .. 127 */
-	struct image_classes *high;
-	__u64 moves; /* entry */
+	__u64 classes_entry;
+	__u64 moves_entry;
 	__u64 classes;
 	__u64 sinks;
 };
@@ -28,9 +27,14 @@ struct lexing {
 /* One byte further. Returns 1 where a table is not there, which the compiler never brings about. */
 static __always_inline int lex_byte(struct lexing *lexing, __u8 byte)
 {
-	struct image_classes *classes = byte & 128 ? lexing->high : lexing->low;
-	__u32 move = lexing->walk->lexed.state * lexing->classes + classes->class[byte & 127];
-	__u32 entry = lexing->moves + move / MOVES_PER_ENTRY;
+	__u32 entry = lexing->classes_entry + byte / IMAGE_ENTRY_BYTES;
+	struct image_classes *classes = bpf_map_lookup_elem(lexing->map, &entry);
+
+	if (!classes)
+		return 1;
+	__u32 move = lexing->walk->lexed.state * lexing->classes + classes->class[byte & (IMAGE_ENTRY_BYTES - 1)];
+
+	entry = lexing->moves_entry + move / MOVES_PER_ENTRY;
 	struct image_moves *moves = bpf_map_lookup_elem(lexing->map, &entry);
 
 	if (!moves)
@@ -101,18 +105,13 @@ static __noinline long ask_lexer(struct descent *descent)
 	struct lexing lexing = {
 		.map = descent->map,
 		.walk = walk,
-		.moves = entry + lexer->moves,
+		.classes_entry = entry + 1,
+		.moves_entry = entry + lexer->moves,
 		.classes = lexer->classes,
 		.sinks = lexer->sinks,
 	};
 	__u32 outcomes_entry = entry + lexer->outcomes;
 
-	entry++;
-	lexing.low = bpf_map_lookup_elem(descent->map, &entry);
-	entry++;
-	lexing.high = bpf_map_lookup_elem(descent->map, &entry);
-	if (!lexing.low || !lexing.high)
-		return 1;
 	walk->lexed.at = (__u64)read_any(struct dentry, dentry, d_name.name);
 	walk->lexed.left = read_any(struct dentry, dentry, d_name.len);
 	if (lex_name(&lexing, lexer->start))

@@ -4,6 +4,7 @@ import { BpfError, type Shim } from "../../ffi/bpf.ts";
 import type { DesiredState, HashKeys } from "../compile/compile.ts";
 import { randomKeys } from "../compile/hash.ts";
 import { errorText } from "../lib/log.ts";
+import type { Rule } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import {
   type ApplyResult,
@@ -13,6 +14,7 @@ import {
   NotSupportedError,
 } from "./enforcer.ts";
 import { buildIdOf } from "./loading.ts";
+import { programsFor } from "./probe.ts";
 import type { ReconcileTarget } from "./reconciler.ts";
 import { SelfTestError } from "./self_test.ts";
 
@@ -26,12 +28,17 @@ export class Enforcement implements ReconcileTarget, Disposable {
   readonly buildId: string;
   readonly keys: HashKeys;
 
+  /** Whether the programs know patterns. */
+  readonly #takesPatterns: boolean;
+
   private constructor(
     buildId: string,
     enforcer: Enforcer | undefined,
     why?: string,
     missing: readonly string[] = [],
+    takesPatterns = true,
   ) {
+    this.#takesPatterns = takesPatterns;
     this.buildId = buildId;
     this.enforcer = enforcer;
     this.why = why;
@@ -49,7 +56,8 @@ export class Enforcement implements ReconcileTarget, Disposable {
   static open(shim: Shim, options: EnforcerOptions): Enforcement {
     const buildId = buildIdOf(options.objects).toHex();
     try {
-      return new Enforcement(buildId, Enforcer.open(shim, options));
+      const takesPatterns = programsFor(options.facts) !== "5.10";
+      return new Enforcement(buildId, Enforcer.open(shim, options), undefined, [], takesPatterns);
     } catch (error) {
       if (error instanceof NotSupportedError) {
         return Enforcement.none(buildId, error.message, error.missing);
@@ -70,6 +78,11 @@ export class Enforcement implements ReconcileTarget, Disposable {
 
   get report(): KernelReport | undefined {
     return this.enforcer?.report;
+  }
+
+  lacks({ target }: Rule): string | undefined {
+    if (this.#takesPatterns || target.kind !== "pattern") return undefined;
+    return "the programs for 5.10 know no patterns: its verifier does not take them";
   }
 
   apply(desired: DesiredState, workloads: readonly Workload[]): ApplyResult {

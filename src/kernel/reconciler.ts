@@ -6,6 +6,7 @@ import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
 import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
+import type { Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
@@ -13,6 +14,8 @@ import type { Step } from "./plan.ts";
 /** Where states go: the Enforcer, or nothing where the kernel can't enforce. */
 export interface ReconcileTarget {
   readonly keys: HashKeys;
+  /** Why the programs of this kernel can't judge what the rule names; undefined: they can. */
+  lacks(rule: Rule): string | undefined;
   apply(
     desired: DesiredState,
     workloads: readonly Workload[],
@@ -66,10 +69,23 @@ export class Reconciler {
    * unless the state before was refused or workloads are waited for.
    */
   setPolicies(policies: readonly Policy[]): void {
-    this.#policies = policies;
+    this.#policies = policies.map((policy) => this.#withoutLacks(policy));
     if (!this.#mayBegin || this.#failure !== undefined) return this.#change();
     this.#attempt();
     this.#begin();
+  }
+
+  /** The policy with the reason at each rule that would be enforced and can't be here. */
+  #withoutLacks(policy: Policy): Policy {
+    const lacks = policy.rules.map((rule) =>
+      rule.notEnforced === undefined ? this.#options.target.lacks(rule) : undefined
+    );
+    if (lacks.every((reason) => reason === undefined)) return policy;
+    const rules = policy.rules.map((rule, index) => {
+      const reason = lacks[index];
+      return reason === undefined ? rule : { ...rule, notEnforced: reason };
+    });
+    return { ...policy, rules };
   }
 
   setWorkload(workload: Workload): void {

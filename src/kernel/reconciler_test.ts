@@ -3,6 +3,7 @@ import type { DesiredState, HashKeys } from "../compile/compile.ts";
 import { ManualClock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
 import { DEFAULT_GOVERNANCE } from "../model/governance.ts";
+import type { Rule } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import type { Step } from "./plan.ts";
 import { Reconciler, type ReconcileTarget } from "./reconciler.ts";
@@ -18,6 +19,10 @@ class FakeTarget implements ReconcileTarget {
   readonly keys = KEYS;
   readonly states: { desired: DesiredState; workloads: readonly Workload[] }[] = [];
   failures = 0;
+
+  lacks({ target }: Rule): string | undefined {
+    return target.kind === "pattern" ? "patterns are not known here" : undefined;
+  }
 
   apply(desired: DesiredState, workloads: readonly Workload[]) {
     if (this.failures-- > 0) throw new Error(`refused`);
@@ -90,6 +95,22 @@ Deno.test("Reconciler applies nothing before policies and workloads are known", 
   await reconciler.applied;
   assert.equal(target.states.length, 1);
   assert.equal(reconciler.generation, 1);
+  await reconciler.close();
+});
+
+Deno.test("Reconciler leaves out and tells of what the kernel's programs can't judge", async () => {
+  const { target, reconciler, settle } = start();
+  const known = policy("p");
+  const [rule] = known.rules;
+  const pattern = { ...rule!, target: { kind: "pattern", pattern: "/bin/*" } } as const;
+  reconciler.setPolicies([{ ...known, rules: [rule!, pattern] }]);
+  reconciler.setListed();
+  await settle();
+  const told = target.states[0]!.desired.rules.map(({ state, reason }) => [state, reason]);
+  assert.deepEqual(told, [["enforced", undefined], [
+    "not enforced",
+    "patterns are not known here",
+  ]]);
   await reconciler.close();
 });
 

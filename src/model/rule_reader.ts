@@ -163,10 +163,7 @@ function readPattern({ tree }: Item): Reading {
   const pattern = childText(tree, "pattern");
   const defect = globDefect(pattern);
   if (defect === undefined) {
-    return {
-      targets: [{ kind: "pattern", pattern }],
-      lacks: ["matchPatterns", ...lackedBy(tree)],
-    };
+    return { targets: [{ kind: "pattern", pattern }], lacks: lackedBy(tree) };
   }
   const target = { kind: "other", list: "matchPatterns", text: pattern } as const;
   return { targets: [target], lacks: [], why: `pattern "${shorten(pattern)}" ${defect}` };

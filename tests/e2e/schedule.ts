@@ -46,6 +46,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   races: { usual: [...MATRIX, "7.x"], full: ALIKE },
   policy_changes: onOne("6.1"),
   process_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
+  pattern_rules: onOne("6.12"),
   network_rules: onOne("6.1"),
   capability_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   syscall_rules: onOne("6.12"),

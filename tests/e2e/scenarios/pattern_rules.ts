@@ -1,0 +1,256 @@
+/** Rules with patterns: each form of a glob, for files and programs; what carries a name out of a pattern, or into it. */
+
+import { DENIED, makeTool } from "../fixtures.ts";
+import { type Act, scenario } from "../harness.ts";
+
+const LONG = "n".repeat(249);
+
+const files = `
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: files
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: web
+  file:
+    matchPatterns:
+      - pattern: /data/*.key
+      - pattern: /data/v?
+      - pattern: /data/[a-c]class
+      - pattern: /data/not[^0-9]
+      - pattern: /data/{red,gr{e,a}y}/x
+      - pattern: /data/star\\*
+      - pattern: /srv/**.secret
+      - pattern: /home/*/.ssh/**
+      - pattern: /pages/**
+        readOnly: true
+      - pattern: /data/told-*
+        action: Audit
+    matchPaths:
+      - path: /data/open.key
+        action: Audit
+    matchDirectories:
+      - dir: /data/closed/
+        recursive: true
+  action: Block
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: programs
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: web
+  process:
+    matchPatterns:
+      - pattern: /opt/*-admin
+      - pattern: /opt/{x,y}/**
+  action: Block
+---
+apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata:
+  name: list
+spec:
+  selector:
+    matchLabels:
+      kubearmor.io/container.name: list
+  process:
+    matchPatterns:
+      - pattern: "{/usr,}/bin/[^u]*"
+  action: Allow
+`;
+
+const prepare = [
+  "mkdir -p /data/red /data/gray /data/blue /data/closed /srv/a/b /srv/c /srv/d /home/u/.ssh/keys",
+  "mkdir -p /home/v /pages/a /opt/x/y /opt/z /free && cd /data",
+  "for f in a.key .key open.key va bclass not-a not1 red/x gray/x blue/x told-a 'star*' plain" +
+  ` vab dclass starx a.keys ${LONG}.key ${LONG}.kez closed/x` +
+  " /srv/a/b/x.secret /srv/a/open /home/u/.ssh/id /home/u/.ssh/keys/k /home/u/doc /pages/a/x;" +
+  ' do echo text >"$f"; done',
+  ...["/opt/net-admin", "/opt/x/tool", "/opt/x/y/tool", "/opt/z/tool", "/opt/adm"].map(makeTool),
+].join(" && ");
+
+/** Claim, and file. */
+const refused: [form: string, file: string][] = [
+  ["* at the start of a name", "/data/a.key"],
+  ["* that stands for nothing", "/data/.key"],
+  ["* for a name of 253 bytes", `/data/${LONG}.key`],
+  ["?", "/data/va"],
+  ["a class", "/data/bclass"],
+  ["a negated class", "/data/not-a"],
+  ["a choice", "/data/red/x"],
+  ["a choice in a choice", "/data/gray/x"],
+  ["an escaped star", "/data/star*"],
+  ["** over several directories", "/srv/a/b/x.secret"],
+  ["* for a directory", "/home/u/.ssh/id"],
+  ["** at the end", "/home/u/.ssh/keys/k"],
+];
+
+const passing: [form: string, file: string][] = [
+  ["* before another ending", "/data/a.keys"],
+  ["* before another ending of a long name", `/data/${LONG}.kez`],
+  ["? for two characters", "/data/vab"],
+  ["a class for another character", "/data/dclass"],
+  ["a negated class for its own character", "/data/not1"],
+  ["a choice for another word", "/data/blue/x"],
+  ["an escaped star for another character", "/data/starx"],
+  ["** before another ending", "/srv/a/open"],
+  ["* for a directory with another name below", "/home/u/doc"],
+  ["a pattern that is readOnly, for reading", "/pages/a/x"],
+];
+
+const denied = { ...DENIED, PolicyName: "files", Operation: "File" };
+const deniedProgram = { ...DENIED, PolicyName: "programs", Operation: "Process" };
+const of = (hook: string) => new RegExp(`^lsm=${hook}( |$)`);
+
+/** Refused in web; the same in a container without a policy passes. */
+function refusal(
+  claim: string,
+  run: string,
+  hook: string,
+  resource: string,
+  alert = denied,
+): Act {
+  return {
+    claim: `${claim} is refused`,
+    in: "web",
+    run,
+    expect: "EACCES",
+    alert: { ...alert, Resource: resource, Data: of(hook) },
+    control: "free",
+  };
+}
+
+scenario({
+  name: "rules with patterns",
+  policies: { "patterns.yaml": files },
+  containers: { web: { prepare }, list: { prepare }, free: { prepare } },
+  agentOptions: ["--posture-file", "block"],
+  acts: [
+    ...refused.map(([form, file]) =>
+      refusal(`reading what ${form} matches`, `/bin/cat '${file}'`, "FILE_OPEN", file)
+    ),
+    ...passing.map(([form, file]): Act => ({
+      claim: `what does not match passes: ${form}`,
+      in: "web",
+      run: `/bin/cat '${file}'`,
+      expect: "ok",
+    })),
+    {
+      claim: "an exact path decides before a pattern, and Audit tells",
+      in: "web",
+      run: "/bin/cat /data/open.key /data/told-a",
+      expect: "ok",
+      alert: ["/data/open.key", "/data/told-a"].map((Resource) => ({
+        ...{ PolicyName: "files", Action: "Audit", Result: "Passed", Resource },
+      })),
+    },
+    refusal(
+      "writing what a pattern makes readOnly",
+      "echo x >>/pages/a/x",
+      "FILE_OPEN",
+      "/pages/a/x",
+    ),
+    refusal(
+      "making a file with a matching name",
+      ": >/data/new.key",
+      "FILE_MKNOD",
+      "/data/new.key",
+    ),
+    refusal("renaming out of a pattern", "/bin/mv /data/va /free/va", "FILE_RENAME", "/data/va"),
+    refusal(
+      "renaming into a pattern",
+      "/bin/mv /data/plain /data/p.key",
+      "FILE_RENAME",
+      "/data/p.key",
+    ),
+    refusal(
+      "a hard link from a pattern",
+      "/bin/ln /data/a.key /free/k",
+      "FILE_LINK",
+      "/data/a.key",
+    ),
+    refusal(
+      "a hard link into a pattern",
+      "/bin/ln /data/not1 /data/l.key",
+      "FILE_LINK",
+      "/data/l.key",
+    ),
+    refusal(
+      "following a symbolic link into a pattern",
+      "/bin/ln -sf /data/.key /free/s && /bin/cat /free/s",
+      "FILE_OPEN",
+      "/data/.key",
+    ),
+    refusal(
+      "renaming a directory that stands for *",
+      "/bin/mv /home/u /free/u",
+      "FILE_RENAME",
+      "/home/u",
+    ),
+    refusal(
+      "renaming a directory before the first star",
+      "/bin/mv /srv /free/srv",
+      "FILE_RENAME",
+      "/srv",
+    ),
+    refusal(
+      "renaming a directory out of what ** covers",
+      "/bin/mv /srv/c /free/c",
+      "FILE_RENAME",
+      "/srv/c",
+    ),
+    {
+      claim: "a directory may move to where the same patterns hold for all that is below it",
+      in: "web",
+      run: "/bin/mv /srv/d /srv/a/b/d && /bin/mv /home/v /home/w && [ -d /srv/a/b/d ]",
+      expect: "ok",
+    },
+    ...["/opt/net-admin", "/opt/x/tool", "/opt/x/y/tool"].map((tool) =>
+      refusal(
+        "a program whose path a pattern matches",
+        tool,
+        "SECURITY_BPRM_CHECK",
+        tool,
+        deniedProgram,
+      )
+    ),
+    {
+      claim: "programs that no pattern matches run",
+      in: "web",
+      run: "/opt/z/tool && /opt/adm",
+      expect: "ok",
+    },
+    {
+      claim: "a program does not get rid of a pattern by another name",
+      in: "web",
+      run: "/bin/mv /opt/net-admin /free/tool",
+      expect: "EACCES",
+      alert: { ...DENIED, PolicyName: "programs" },
+      control: "free",
+    },
+    {
+      claim: "an allow-list by pattern lets what matches run",
+      in: "list",
+      run: "/bin/echo ran && /bin/cat /etc/passwd",
+      expect: "ok",
+    },
+    {
+      claim: "an allow-list by pattern refuses what does not match",
+      in: "list",
+      run: "/bin/uname",
+      expect: "EACCES",
+      alert: {
+        ...DENIED,
+        PolicyName: "DefaultPosture",
+        Operation: "Process",
+        Resource: "/bin/uname",
+      },
+      control: "free",
+    },
+  ],
+});
