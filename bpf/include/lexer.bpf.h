@@ -43,14 +43,13 @@ static __always_inline int lex_byte(struct lexing *lexing, __u8 byte)
 	return 0;
 }
 
-/* Reads the next eight bytes of the name, or as many as are left. Returns 1 where that fails. */
+/*
+ * Reads the next eight bytes of the name, and what lies behind it: names begin and their memory ends at multiples of eight
+ * (d_iname; struct external_name in fs/dcache.c). Returns 1 where that fails.
+ */
 static __always_inline int read_word(struct lexed_name *name)
 {
-	__u32 bytes = name->left < 8 ? name->left : 8;
-
-	/* As in hash_step(). */
-	asm volatile("%0 &= 15" : "+r"(bytes));
-	if (bytes > 8 || bpf_probe_read_kernel(&name->word, bytes, (void *)name->at))
+	if (bpf_probe_read_kernel(&name->word, sizeof(name->word), (void *)name->at))
 		return 1;
 	name->at += 8;
 	return 0;

@@ -2,7 +2,7 @@
 import { type Conflict, findConflicts } from "../compile/conflicts.ts";
 import { findHostLockouts, type HostLockout } from "../compile/host_lockout.ts";
 import { type Entrypoint, findLockouts, type Lockout } from "../compile/lockout.ts";
-import type { RuleRef } from "../compile/rules.ts";
+import { type RuleRef, whyNotEnforced } from "../compile/rules.ts";
 import { type Diagnostic, type DiagnosticCode, formatPosition } from "../model/diagnostic.ts";
 import { lintPolicy, type Resolve } from "../model/lint.ts";
 import type { Policy } from "../model/policy.ts";
@@ -39,11 +39,14 @@ function notEnforcedFindings(policy: Policy): Diagnostic[] {
   if (policy.notEnforced !== undefined) {
     return [notEnforced(policy.where, "", `policy "${policy.name}"`, policy.notEnforced)];
   }
-  return policy.rules.flatMap((rule) =>
-    rule.notEnforced === undefined
+  return policy.rules.flatMap((rule) => {
+    const reason = rule.notEnforced ??
+      // That a pattern is too large is known to the compiler alone.
+      (rule.target.kind === "pattern" ? whyNotEnforced(policy, rule) : undefined);
+    return reason === undefined
       ? []
-      : [notEnforced(rule.where, ruleField(rule), ruleText(rule), rule.notEnforced)]
-  );
+      : [notEnforced(rule.where, ruleField(rule), ruleText(rule), reason)];
+  });
 }
 
 function notEnforced(

@@ -1,4 +1,5 @@
 /** What `check` found, as text and as JSON. */
+import { whyNotEnforced } from "../compile/rules.ts";
 import { type Diagnostic, formatDiagnostic } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
 import { type Rule, ruleField, targetText } from "../model/rule.ts";
@@ -27,8 +28,7 @@ function summaryOf({ files, policies, diagnostics }: PolicyFiles): Summary {
 }
 
 function enforcedRules(policy: Policy): Rule[] {
-  if (policy.notEnforced !== undefined) return [];
-  return policy.rules.filter((rule) => rule.notEnforced === undefined);
+  return policy.rules.filter((rule) => whyNotEnforced(policy, rule) === undefined);
 }
 
 /** The findings, a line for each policy, and a summary. */
@@ -76,13 +76,18 @@ export function checkJson(checked: PolicyFiles): string {
     name: policy.name,
     where: policy.where,
     ...(policy.notEnforced !== undefined && { notEnforced: policy.notEnforced }),
-    rules: policy.rules.map((rule) => ({
-      field: ruleField(rule),
-      action: rule.action,
-      target: targetText(rule.target),
-      where: rule.where,
-      ...(rule.notEnforced !== undefined && { notEnforced: rule.notEnforced }),
-    })),
+    rules: policy.rules.map((rule) => {
+      const notEnforced = policy.notEnforced === undefined
+        ? whyNotEnforced(policy, rule)
+        : rule.notEnforced;
+      return {
+        field: ruleField(rule),
+        action: rule.action,
+        target: targetText(rule.target),
+        where: rule.where,
+        ...(notEnforced !== undefined && { notEnforced }),
+      };
+    }),
   }));
   const { files, diagnostics } = checked;
   const value = { summary: summaryOf(checked), files, policies, diagnostics };

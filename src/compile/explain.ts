@@ -364,7 +364,10 @@ function whySilent(ask: Ask, policy: Policy, rule: Rule) {
       : "file rules are not about executing";
   }
   const spoken = ops.filter((op) => verdictOf(rule, op) !== VERDICT_NONE);
-  if (spoken.length === 0) return "directories say nothing about mapping code";
+  if (spoken.length === 0) {
+    const what = rule.target.kind === "pattern" ? "patterns" : "directories";
+    return `${what} say nothing about mapping code`;
+  }
   const programs = [from, ...(spoken.some(isParentJudged) ? [parent] : [])];
   if (rule.fromSource.length > 0 && !programs.some((name) => rule.fromSource.includes(name))) {
     return `holds for other programs only: ${rule.fromSource.join(", ")}`;

@@ -9,10 +9,12 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { isPathTarget } from "../model/rule.ts";
 import { isContainerPolicy } from "../model/selector.ts";
 import { covers } from "../model/selector_sets.ts";
 import { evaluateRules } from "./evaluate.ts";
 import { rankRules } from "./explain.ts";
+import { mayMatchBelow } from "./glob_states.ts";
 import { enforcedRules, type RuleRef } from "./rules.ts";
 
 /** What a container needs to start, real paths in its own file system. */
@@ -127,7 +129,8 @@ function allowsOf(group: "process" | "file", rules: readonly RuleRef[]): RuleRef
 /** Whether a rule is about something at, in or above the directory. */
 function mentions(rules: readonly RuleRef[], directory: string): boolean {
   return rules.some(({ rule: { target } }) => {
-    if (target.kind !== "path" && target.kind !== "directory") return false;
+    if (target.kind === "pattern") return mayMatchBelow(target.pattern, directory);
+    if (!isPathTarget(target)) return false;
     const [inner, outer] = [`${target.path}/`.replace("//", "/"), `${directory}/`];
     return inner.startsWith(outer) ||
       (target.kind === "directory" && target.recursive && outer.startsWith(inner));

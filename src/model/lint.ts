@@ -1,8 +1,9 @@
 /** Policies that are valid and probably do not do what they say. */
 import { dirname } from "node:path";
 import type { Diagnostic } from "./diagnostic.ts";
+import { fixedDirectory } from "./glob.ts";
 import type { Policy } from "./policy.ts";
-import { conditionText, type Rule, ruleField, targetText } from "./rule.ts";
+import { conditionText, isPathTarget, type Rule, ruleField, targetText } from "./rule.ts";
 import { neverSelects } from "./selector_sets.ts";
 
 /** Directories that are links in most images, with what they point to: Debian, Ubuntu and Fedora merge /usr. */
@@ -72,7 +73,8 @@ function targetWarnings(rules: readonly Rule[], resolve: Resolve | undefined): D
   const trees = treesOf(rules);
   return rules.flatMap((rule) => {
     const { target } = rule;
-    if (target.kind !== "path" && target.kind !== "directory") return [];
+    if (target.kind === "pattern") return patternWarning(rule, target.pattern, named, resolve);
+    if (!isPathTarget(target)) return [];
     const found = findLink(target.path, resolve);
     if (found === undefined) return fileTypeWarning(rule, resolve?.(target.path)?.kind);
     if (found.real === undefined) return [linkWarning(rule, ruleField(rule), target.path, found)];
@@ -81,6 +83,26 @@ function targetWarnings(rules: readonly Rule[], resolve: Resolve | undefined): D
     const shown = { ...found, real: targetText(real.target) };
     return [linkWarning(rule, ruleField(rule), targetText(target), shown)];
   });
+}
+
+/** The directory before the first wildcard leads through a link. */
+function patternWarning(
+  rule: Rule,
+  pattern: string,
+  named: ReadonlySet<string>,
+  resolve: Resolve | undefined,
+): Diagnostic[] {
+  const directory = fixedDirectory(pattern);
+  const found = directory === "" ? undefined : findLink(directory, resolve);
+  if (found === undefined) return [];
+  const real = found.real && found.real + pattern.slice(directory.length);
+  if (
+    real !== undefined &&
+    named.has(targetKey({ ...rule, target: { kind: "pattern", pattern: real } }))
+  ) {
+    return [];
+  }
+  return [linkWarning(rule, ruleField(rule), pattern, { ...found, real })];
 }
 
 /** A program of fromSource whose real path stands beside it is not warned about. */

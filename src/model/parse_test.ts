@@ -158,8 +158,7 @@ const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
   ["process: {matchPaths: [{path: /x, allowedArgs: [-l]}]}", /allowedArgs/],
   ["process: {matchPaths: [{execname: x, allowedArgs: [a]}]}", /execname and allowedArgs/],
   ["process: {matchPaths: [{execname: x}]}", /execname/],
-  ["process: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
-  ["file: {matchPatterns: [{pattern: /x*}]}", /matchPatterns/],
+  ["process: {matchPatterns: [{pattern: '/x[*'}]}", /pattern "\/x\[\*" has a "\[" without "\]"/],
   ["network: {matchDNSQueries: [{domain: example.com}]}", /DNS rules/],
   ["syscalls: {matchSyscalls: [{syscall: []}]}", /names no system call/],
   [
