@@ -422,7 +422,7 @@ static __always_inline void tell_rule(struct act *act, struct spoken_path *spoke
 	struct decision *decision = &act->identity->decision;
 	identity_ref ref = ref_of(act->identity);
 
-	decision->generation = act->image.generation;
+	decision->generation = generation_of(act->image.word);
 	decision->row = rule;
 	decision->row2 = spoken->is_read ? spoken->hash >> 32 : 0;
 	decision->open_flags = number;

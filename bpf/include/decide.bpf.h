@@ -101,7 +101,7 @@ static __always_inline int conclude(struct act *act, __u32 verdict, __u8 reason)
 /* What the record, and who may refuse, has to know of the image. */
 static __always_inline void note_image(struct act *act)
 {
-	act->identity->decision.generation = act->image.generation;
+	act->identity->decision.generation = generation_of(act->image.word);
 	act->identity->decision.image_flags = act->image.header->flags;
 }
 
@@ -169,6 +169,14 @@ static __always_inline int is_layer_file(struct file *file)
 	return (__u64)BPF_CORE_READ(mount, mnt_ns) >= (__u64)-ERRNO_MAX;
 }
 
+/* Keeps what find_place() has found. Returns 0 where that is nothing. */
+static __always_inline int keep_place(struct act *act, __u64 found)
+{
+	act->place.row = found;
+	act->place.guard = found >> 32 & (NEXT_GUARD | NEXT_GUARD_END);
+	return !!found;
+}
+
 struct locating {
 	struct act *act;
 	struct object object;
@@ -183,7 +191,7 @@ STEP try_locate(__u32 index, struct locating *locating)
 
 	__u32 end = walk_named(act->identity, locating->object), ended = 1;
 
-	if (end == WALK_REACHED && find_place(&act->image, &act->identity->walk, &act->place)) {
+	if (end == WALK_REACHED && !keep_place(act, find_place(ref_of(act->identity), act->image.word))) {
 		count(COUNT_WALK_RETRIES);
 		end = WALK_GAVE_UP;
 		ended = 0;
@@ -217,7 +225,8 @@ static __always_inline __u32 locate(struct act *act, struct object object, __u64
 }
 
 /*
- * The first try of locate() in line, by trusted loads, for what runs most often. Returns 1 when act->place is the object's: nearly
+ * The first try of locate() in line, by trusted loads, for what runs most often; lexers would make it too long for the
+ * verifier. Returns 1 when act->place is the object's: nearly
  * always; otherwise locate() tells, from the beginning.
  */
 static __always_inline int locate_quickly(struct act *act, struct object object, struct task_struct *task)
@@ -230,7 +239,8 @@ static __always_inline int locate_quickly(struct act *act, struct object object,
 
 	if (!reaches_root(&identity->walk, object, address_of(mounts->root)) || is_astray(identity, mounts))
 		return 0;
-	return !find_place(&act->image, &identity->walk, &act->place);
+	return keep_place(act, act->image.header->lexers_entry ? find_place(ref_of(identity), act->image.word) :
+							 settled_place_in(&act->image, &identity->walk, 0));
 }
 
 /*

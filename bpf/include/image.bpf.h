@@ -39,8 +39,26 @@ static __always_inline __u64 word_of(__u32 container)
 struct image {
 	void *map;
 	struct image_header *header;
-	__u32 generation;
+	__u64 word; /* which names it */
 };
+
+/* The image that the word names. Returns 0 where its slot holds another by now, or none. */
+static __always_inline int find_image(__u64 word, struct image *image)
+{
+	__u32 slot = slot_of(word), first = 0;
+	void *map = bpf_map_lookup_elem(&images, &slot);
+
+	if (!map)
+		return 0;
+	struct image_header *header = bpf_map_lookup_elem(map, &first);
+
+	if (!header || header->generation != generation_of(word))
+		return 0;
+	image->map = map;
+	image->header = header;
+	image->word = word;
+	return 1;
+}
 
 /*
  * `word` is the container's, of a moment ago; where what it names is gone, it is read again. `live`: of the word, what says that it
@@ -49,22 +67,10 @@ struct image {
 static __always_inline int open_image_where(__u64 word, __u32 container, struct image *image, __u64 live)
 {
 	for (int try = 0; try < WORD_TRIES; try++, word = word_of(container)) {
-		__u32 slot = slot_of(word), first = 0;
-
 		if (!(word & live))
 			return 1;
-		void *map = bpf_map_lookup_elem(&images, &slot);
-
-		if (!map)
-			continue;
-		struct image_header *header = bpf_map_lookup_elem(map, &first);
-
-		if (!header || header->generation != generation_of(word))
-			continue;
-		image->map = map;
-		image->header = header;
-		image->generation = header->generation;
-		return 0;
+		if (find_image(word, image))
+			return 0;
 	}
 	if (!is_host(container))
 		return -1;
@@ -93,8 +99,7 @@ static __always_inline int open_any_image(__u32 container, struct image *image)
 
 /*
  * All 64 bits wide, and the rest in walk->descent: stores of half a word leave the stack in one state the first time and in
- * another the next, which the verifier would follow anew. The stack is short, too: with 8 bytes more here 6.1 refuses hooks that
- * judge by find_mounts().
+ * another the next, which the verifier would follow anew. The stack is short, too.
  */
 struct descent {
 	void *map;
@@ -147,27 +152,22 @@ static __always_inline int find_edge(void *map, __u32 buckets, __u32 node, __u64
 	return find_in_bucket(map, 1 + ((mixed & 0xffffffff) * buckets >> 32), key, found);
 }
 
-static __always_inline void take_step(struct descent *descent, __u32 next, __u32 end, __u32 child, __u32 desc)
-{
-	descent->left--;
-	descent->next = next;
-	descent->walk->descent.end = end;
-	descent->walk->descent.child = child;
-	descent->walk->descent.desc = desc;
-}
-
-#include "lexer.bpf.h"
-
-/* Returns 1 when neither an edge nor a lexer knows this component. */
+/* Returns 1 when no edge has this component. */
 static __always_inline long follow_edge(struct descent *descent, __u64 component)
 {
 	struct image_slot slot;
 
 	if (!find_edge(descent->map, descent->buckets, descent->next & NEXT_NODE, component, &slot))
-		return descent->next & NEXT_LEXER ? ask_lexer(descent) : 1;
-	take_step(descent, slot.next, slot.v_end, slot.v_child, slot.v_desc);
+		return 1;
+	descent->left--;
+	descent->next = slot.next;
+	descent->walk->descent.end = slot.v_end;
+	descent->walk->descent.child = slot.v_child;
+	descent->walk->descent.desc = slot.v_desc;
 	return 0;
 }
+
+#include "lexer.bpf.h"
 
 /* Whether there is another name and an edge may go on with it. */
 static __always_inline int goes_on(struct descent *descent)
@@ -181,15 +181,15 @@ static __always_inline __u64 next_component(struct walk_result *walk, __u32 left
 	return component_at(walk, left - 1, *dentry_at(walk, left - 1));
 }
 
-/* One component further from the root. Returns 1 when no edge goes on. */
-STEP descend_step(__u32 step, struct descent *descent)
+/* One component further from the root. `asks_lexers`, a constant: whether there are any. Returns 1 when nothing goes on. */
+static __always_inline long step_down(struct descent *descent, int asks_lexers)
 {
 	/* Both are so from the first step on; it tells the verifier that `left` only shrinks, so that rounds look alike. */
 	if (!goes_on(descent))
 		return 1;
 	if (NAMES_READ_EARLY)
 		return follow_edge(descent, next_component(descent->walk, descent->left));
-	if (follow_edge(descent, descent->component))
+	if (follow_edge(descent, descent->component) && (!asks_lexers || follow_lexer(descent)))
 		return 1;
 	if (!goes_on(descent))
 		return 1;
@@ -197,11 +197,29 @@ STEP descend_step(__u32 step, struct descent *descent)
 	return !descent->component;
 }
 
+STEP descend_step(__u32 step, struct descent *descent)
+{
+	return step_down(descent, 1);
+}
+
+STEP descend_plain_step(__u32 step, struct descent *descent)
+{
+	return step_down(descent, 0);
+}
+
 /* Where a walked path ended in the trie. */
 struct place {
 	__u32 row;   /* with ROW_BY_SOURCE, before a source class is added */
 	__u32 guard; /* NEXT_GUARD and NEXT_GUARD_END, when the path is a node of the trie */
 };
+
+/* A place as one number, as global functions return no more: its row, above it its guard and, so that it is not 0, this. */
+#define PLACE_FOUND (1ULL << 32)
+
+static __always_inline __u64 place_at(__u32 row, __u32 next)
+{
+	return PLACE_FOUND | (__u64)(next & (NEXT_GUARD | NEXT_GUARD_END)) << 32 | row;
+}
 
 /* Whether an edge leaves the root for that name; perhaps not, where the image does not tell its names. */
 static __always_inline int may_enter(struct image_header *header, __u64 component)
@@ -211,14 +229,8 @@ static __always_inline int may_enter(struct image_header *header, __u64 componen
 	return !header->root_names || header->root_names >> (component & 63) & 1;
 }
 
-/* -1: the tree has changed since the walk. */
-static __always_inline int confirm(struct walk_result *walk)
-{
-	return NAMES_READ_EARLY || walk_holds(walk) ? 0 : -1;
-}
-
 /* Follows a path, of which `component` is the first name's hash, from the root on. Returns as find_place(). */
-static __always_inline int descend(struct image *image, struct walk_result *walk, struct place *place, __u64 component)
+static __always_inline __u64 descend(struct image *image, struct walk_result *walk, __u64 component, int asks_lexers)
 {
 	struct image_header *header = image->header;
 	struct descent descent = {
@@ -231,50 +243,65 @@ static __always_inline int descend(struct image *image, struct walk_result *walk
 	};
 
 	walk->descent = (struct descent_rows){ header->root_end, header->root_child, header->root_desc };
-	if (!descend_step(0, &descent))
-		repeat(COMPONENTS_MAX - 1, descend_step, &descent);
-	if (!NAMES_READ_EARLY && !descent.component)
-		return -1;
-	__u32 guard = 0, row = descent.left == 1 ? walk->descent.child : walk->descent.desc;
-
-	if (!descent.left) {
-		row = walk->descent.end;
-		guard = descent.next & (NEXT_GUARD | NEXT_GUARD_END);
-		walk->leads_to = descent.next;
+	walk->lexed.lexers = header->lexers_entry;
+	if (asks_lexers) {
+		if (!descend_step(0, &descent))
+			repeat(COMPONENTS_MAX - 1, descend_step, &descent);
+	} else if (!descend_plain_step(0, &descent)) {
+		repeat(COMPONENTS_MAX - 1, descend_plain_step, &descent);
 	}
-	place->row = row;
-	place->guard = forget(walk, guard);
-	return confirm(walk);
+	if (!NAMES_READ_EARLY && !descent.component)
+		return 0;
+	if (descent.left)
+		return place_at(descent.left == 1 ? walk->descent.child : walk->descent.desc, 0);
+	walk->leads_to = descent.next;
+	return place_at(walk->descent.end, descent.next);
 }
 
-/*
- * Where the walked path lies in the trie. Returns -1 when a name could not be read or the tree has changed since the walk:
- * then it must be walked again.
- */
-static __always_inline int find_place(struct image *image, struct walk_result *walk, struct place *place)
+static __always_inline __u64 place_in(struct image *image, struct walk_result *walk, int asks_lexers)
 {
 	struct image_header *header = image->header;
 	__u32 components = walk->components;
 
 	walk->leads_to = 0;
-	/* 5.10, which follows each way through here anew; all names were read, and a hash costs nothing. */
+	/* 5.10: all names were read, and a hash costs nothing. */
 	if (NAMES_READ_EARLY)
-		return descend(image, walk, place, 1);
-	if (!components) {
-		place->row = header->root_end;
-		place->guard = header->root_next & (NEXT_GUARD | NEXT_GUARD_END);
-		return confirm(walk);
-	}
+		return descend(image, walk, 1, 0);
+	if (!components)
+		return place_at(header->root_end, header->root_next);
 	__u64 component = next_component(walk, components);
 
 	if (!component)
-		return -1;
+		return 0;
 	if (may_enter(header, component))
-		return descend(image, walk, place, component);
+		return descend(image, walk, component, asks_lexers);
 	/* Most paths have left the trie by their first name. */
-	place->row = components == 1 ? header->root_child : header->root_desc;
-	place->guard = 0;
-	return confirm(walk);
+	return place_at(components == 1 ? header->root_child : header->root_desc, 0);
+}
+
+/*
+ * Where the path that was walked last lies in the image: as place_at(). Returns 0 when a name could not be read or the tree has
+ * changed since the walk: then it must be walked again. `asks_lexers`, a constant: whether the image has any.
+ */
+static __always_inline __u64 settled_place_in(struct image *image, struct walk_result *walk, int asks_lexers)
+{
+	__u64 place = place_in(image, walk, asks_lexers);
+
+	return NAMES_READ_EARLY || walk_holds(walk) ? place : 0;
+}
+
+/*
+ * The same of the image that `word` names. Global: verified once, at the price of finding the image again, whose map can't be passed.
+ * It is there: the agent clears a slot when no program runs any more that may have read its word.
+ */
+__noinline __u64 find_place(identity_ref ref, __u64 word)
+{
+	struct task_identity *identity = identity_at(ref);
+	struct image image;
+
+	if (!identity || !find_image(word, &image))
+		return 0;
+	return settled_place_in(&image, &identity->walk, 1);
 }
 
 /* The class of an executable among the fromSource paths of the image; 0: none names it. */

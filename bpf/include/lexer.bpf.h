@@ -10,36 +10,32 @@
 #ifdef KERNEL_5_10
 
 /* Rules with patterns are not enforced there: the verifier would follow each byte of each name. */
-#define ask_lexer(descent) 1
+static __always_inline long follow_lexer(struct descent *descent)
+{
+	return 1;
+}
 
 #else
 
-/* All 64 bits wide, as struct descent. */
 struct lexing {
 	void *map;
 	struct walk_result *walk;
-	__u64 classes_entry;
-	__u64 moves_entry;
-	__u64 classes;
-	__u64 sinks;
+	struct image_classes *low; /* of bytes 0 .. 127 */
+	struct image_classes *high;
 };
 
 /* One byte further. Returns 1 where a table is not there, which the compiler never brings about. */
 static __always_inline int lex_byte(struct lexing *lexing, __u8 byte)
 {
-	__u32 entry = lexing->classes_entry + byte / IMAGE_ENTRY_BYTES;
-	struct image_classes *classes = bpf_map_lookup_elem(lexing->map, &entry);
-
-	if (!classes)
-		return 1;
-	__u32 move = lexing->walk->lexed.state * lexing->classes + classes->class[byte & (IMAGE_ENTRY_BYTES - 1)];
-
-	entry = lexing->moves_entry + move / MOVES_PER_ENTRY;
+	struct lexed_name *name = &lexing->walk->lexed;
+	struct image_classes *classes = byte & 128 ? lexing->high : lexing->low;
+	__u32 move = name->state * name->classes + classes->class[byte & 127];
+	__u32 entry = name->moves + move / MOVES_PER_ENTRY;
 	struct image_moves *moves = bpf_map_lookup_elem(lexing->map, &entry);
 
 	if (!moves)
 		return 1;
-	lexing->walk->lexed.state = moves->state[move & (MOVES_PER_ENTRY - 1)];
+	name->state = moves->state[move & (MOVES_PER_ENTRY - 1)];
 	return 0;
 }
 
@@ -67,65 +63,83 @@ static long lex_step(__u32 index, struct lexing *lexing)
 	name->word >>= 8;
 	name->left--;
 	/* The rest of a name that no rule can tell from others any more need not be read. */
-	if (name->state < lexing->sinks)
+	if (name->state < name->sinks)
 		name->left = 0;
 	return !name->left;
 }
 
-/* Goes through the automaton. Returns -1 when the name could not be read. */
-static __always_inline int lex_name(struct lexing *lexing, __u32 start)
+/* Goes through the automaton. Returns 0 when the name could not be read. */
+static __always_inline int lex_name(struct lexing *lexing)
 {
 	struct lexed_name *name = &lexing->walk->lexed;
 
-	name->state = start;
 	/* A lexer that tells no names apart need not read any. */
-	if (start < lexing->sinks)
-		return 0;
+	if (name->state < name->sinks)
+		return 1;
 	repeat(NAME_LENGTH_MAX, lex_step, lexing);
-	return name->left ? -1 : 0;
+	return !name->left;
 }
 
-/* One component further by the node's lexer. Returns 1, with descent->component 0, when the name could not be read. */
-static __noinline long ask_lexer(struct descent *descent)
+/* Begins with the name of that dentry in the automaton whose entry in the image that is. Returns 0 where the image does not hold it. */
+static __always_inline int open_lexer(struct lexing *lexing, __u32 entry, __u64 dentry)
 {
-	struct walk_result *walk = descent->walk;
-	__u64 dentry = *dentry_at(walk, descent->left - 1);
-	__u32 first = 0, entry;
-	struct image_header *header = bpf_map_lookup_elem(descent->map, &first);
-
-	descent->component = 0;
-	if (!header)
-		return 1;
-	entry = header->lexers_entry + (descent->next & NEXT_NODE & ~NODE_LEXER);
-	struct image_lexer *lexer = bpf_map_lookup_elem(descent->map, &entry);
+	struct lexed_name *name = &lexing->walk->lexed;
+	struct image_lexer *lexer = bpf_map_lookup_elem(lexing->map, &entry);
 
 	if (!lexer)
+		return 0;
+	name->at = (__u64)read_any(struct dentry, dentry, d_name.name);
+	name->left = read_any(struct dentry, dentry, d_name.len);
+	name->state = lexer->start;
+	name->classes = lexer->classes;
+	name->sinks = lexer->sinks;
+	name->moves = entry + lexer->moves;
+	name->outcomes = entry + lexer->outcomes;
+	entry++;
+	lexing->low = bpf_map_lookup_elem(lexing->map, &entry);
+	entry++;
+	lexing->high = bpf_map_lookup_elem(lexing->map, &entry);
+	return lexing->low && lexing->high;
+}
+
+/* Where the automaton has ended; NULL: the image does not hold it. */
+static __always_inline struct image_trie *outcome_of(void *map, struct lexed_name *name)
+{
+	__u32 entry = name->outcomes + name->state / OUTCOMES_PER_ENTRY;
+	struct image_outcomes *outcomes = bpf_map_lookup_elem(map, &entry);
+
+	return outcomes ? &outcomes->outcome[name->state & (OUTCOMES_PER_ENTRY - 1)] : NULL;
+}
+
+/* What the node's lexer makes of the next name: its outcome, or NULL when that can't be told. */
+static __always_inline struct image_trie *lexer_outcome(struct descent *descent)
+{
+	struct walk_result *walk = descent->walk;
+	struct lexing lexing = { .map = descent->map, .walk = walk };
+	__u32 entry = walk->lexed.lexers + (descent->next & NEXT_NODE & ~NODE_LEXER);
+
+	if (!open_lexer(&lexing, entry, *dentry_at(walk, descent->left - 1)) || !lex_name(&lexing))
+		return NULL;
+	return outcome_of(lexing.map, &walk->lexed);
+}
+
+/*
+ * One component further by the node's lexer. Returns 1 where there is none, or, with descent->component 0, where it can't tell. A call,
+ * as the stack is short where names are hashed.
+ */
+static __noinline long follow_lexer(struct descent *descent)
+{
+	struct image_trie *outcome;
+
+	if (!(descent->next & NEXT_LEXER))
 		return 1;
-	struct lexing lexing = {
-		.map = descent->map,
-		.walk = walk,
-		.classes_entry = entry + 1,
-		.moves_entry = entry + lexer->moves,
-		.classes = lexer->classes,
-		.sinks = lexer->sinks,
-	};
-	__u32 outcomes_entry = entry + lexer->outcomes;
-
-	walk->lexed.at = (__u64)read_any(struct dentry, dentry, d_name.name);
-	walk->lexed.left = read_any(struct dentry, dentry, d_name.len);
-	if (lex_name(&lexing, lexer->start))
+	outcome = lexer_outcome(descent);
+	descent->component = !!outcome;
+	if (!outcome)
 		return 1;
-	__u32 state = walk->lexed.state;
-
-	entry = outcomes_entry + state / OUTCOMES_PER_ENTRY;
-	struct image_outcomes *outcomes = bpf_map_lookup_elem(descent->map, &entry);
-
-	if (!outcomes)
-		return 1;
-	struct image_trie *outcome = &outcomes->outcome[state & (OUTCOMES_PER_ENTRY - 1)];
-
-	descent->component = 1;
-	take_step(descent, outcome->next, outcome->end, outcome->child, outcome->desc);
+	descent->left--;
+	descent->next = outcome->next;
+	descent->walk->descent = (struct descent_rows){ outcome->end, outcome->child, outcome->desc };
 	return 0;
 }
 

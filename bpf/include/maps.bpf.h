@@ -88,11 +88,17 @@ struct lexed_name {
 	__u64 left; /* bytes */
 	__u64 word; /* the next eight of them */
 	__u64 state;
+	/* The image's header.lexers_entry, and what the lexer's head says. Here, as the stack is short. */
+	__u64 lexers;
+	__u64 classes;
+	__u64 sinks;
+	__u64 moves; /* entry */
+	__u64 outcomes; /* entry */
 };
 
 /* Scratch of one walk, and what it leaves behind. */
 struct walk_result {
-	struct dentry_head head; /* of the name that is being written */
+	struct dentry_head head; /* of the name that is being written, or hashed */
 	struct object object; /* where it begins: by way of memory, as typed pointers can't be scalar arguments */
 	__u64 dentry[COMPONENTS_MAX]; /* ring; index 0 is the leaf, the last COMPONENTS_MAX are nearest the root */
 	__u64 path_hash; /* set by hash_path() */

@@ -76,10 +76,12 @@ __noinline __u64 hash_long_name(__u64 dentry, __u32 length)
 		return 0;
 	struct long_name name = {
 		.sums = sums_of_length(length),
-		.at = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name),
 		.left = length,
 		.key = 2,
 	};
+
+	if (bpf_core_read(&name.at, sizeof(name.at), &((struct dentry *)dentry)->d_name.name))
+		return 0;
 
 	repeat((NAME_LENGTH_MAX + 7) / 8, hash_step, &name);
 	return name.left ? 0 : component_of(name.sums);
@@ -110,13 +112,10 @@ static __always_inline __u64 hash_name(const struct dentry_head *head, __u64 den
 	return hash_long_name(dentry, length);
 }
 
-ROOM(head, struct dentry_head)
-
-/* Component hash of a dentry's name; 0 when it can't be read. Global: verified once. */
-__noinline __u64 hash_dentry(__u64 dentry)
+/* As hash_dentry(). `head`: room for what is read where there are no casts. */
+static __always_inline __u64 hash_with_room(struct dentry_head *head, __u64 dentry)
 {
 	__u32 start = bpf_core_field_offset(struct dentry, d_parent);
-	LARGE(struct dentry_head, head);
 
 	if (CAN_CAST)
 		return hash_name((void *)cast(struct dentry, dentry) + start, dentry);
@@ -124,6 +123,25 @@ __noinline __u64 hash_dentry(__u64 dentry)
 		return 0;
 	return hash_name(head, dentry);
 }
+
+/* Component hash of a dentry's name; 0 when it can't be read. Global: verified once. The room is elsewhere: the stack is short. */
+#ifdef KERNEL_5_10
+
+SCRATCH(head, struct dentry_head)
+
+__noinline __u64 hash_dentry(__u64 dentry)
+{
+	return hash_with_room(the_head(), dentry);
+}
+
+#else
+
+__noinline __u64 hash_dentry(struct dentry_head *head, __u64 dentry)
+{
+	return hash_with_room(head, dentry);
+}
+
+#endif
 
 static __always_inline __u64 fold_component(__u64 hash, __u64 component)
 {

@@ -344,7 +344,7 @@ static __always_inline int walk_counts(struct walk_result *walk, __u32 end)
 /* Component hash of a walk's name, which is that dentry's. */
 static __always_inline __u64 component_at(struct walk_result *walk, __u32 index, __u64 dentry)
 {
-	return hash_dentry(dentry);
+	return hash_dentry(&walk->head, dentry);
 }
 
 #endif

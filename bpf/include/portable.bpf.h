@@ -46,10 +46,6 @@
 		return bpf_map_lookup_elem(&name, &first);        \
 	}
 
-/* A large variable of a function deep down, and before the function what holds it: the stack is short. NULL never comes. */
-#define ROOM(name, type) SCRATCH(room_for_##name, type)
-#define LARGE(type, name) type *name = the_room_for_##name()
-
 /* Steps that one function of a long loop takes, and how often the functions above it call the one below. */
 #define STEPS_AT_ONCE 16
 #define CALLS_AT_ONCE 256
@@ -196,9 +192,6 @@ static __always_inline struct io_worker *io_worker_of(struct task_struct *task)
 #define repeat(count, step, context) bpf_loop(count, step, context, 0)
 
 #define STEP static long
-
-#define ROOM(name, type)
-#define LARGE(type, name) type room_for_##name, *name = &room_for_##name
 
 #define LONG_LOOP(step, type, revive)
 

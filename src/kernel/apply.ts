@@ -32,6 +32,8 @@ export function stepText(step: Step): string {
       return "identify running tasks";
     case "free":
       return `free container ${step.index}`;
+    case "await":
+      return "wait for programs that read old words";
     case "clear":
       return `clear slot ${step.slot}`;
   }
@@ -92,6 +94,9 @@ function take(step: Step, maps: KernelMaps, installed: Installed): void {
       maps.setWord(step.index, WORD_FREE);
       installed.words.delete(step.index);
       installed.gone.delete(step.index);
+      break;
+    case "await":
+      maps.awaitReaders(step.slot);
       break;
     case "clear":
       maps.clearImage(step.slot);

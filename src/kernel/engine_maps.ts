@@ -233,6 +233,12 @@ export class EngineMaps implements KernelMaps {
     this.#forgetSpare(slot);
   }
 
+  awaitReaders(slot: number): void {
+    // To change a map of maps takes until then (maybe_wait_bpf_programs in kernel/bpf/syscall.c), be the change none.
+    using image = this.#maps.images.innerMap(slot);
+    if (image !== undefined) this.#maps.images.setMap(slot, image);
+  }
+
   clearImage(slot: number): void {
     this.#maps.images.delete(u32Bytes(slot));
     this.#forgetSpare(slot);

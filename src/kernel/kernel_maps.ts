@@ -36,6 +36,11 @@ export interface KernelMaps {
   /** Makes, fills and freezes an image for a slot that is free. `bytes`: whole entries. */
   createImage(slot: number, bytes: Uint8Array): ImageHandle;
   putImage(slot: number, image: ImageHandle): void;
+  /**
+   * Returns when every program of the kernel has ended that ran when it was called, tens of milliseconds later. `slot`: one that
+   * holds an image, which stays there.
+   */
+  awaitReaders(slot: number): void;
   clearImage(slot: number): void;
   /** Gives every task that has none the identity of its cgroup. */
   identify(): void;

@@ -3,7 +3,8 @@
  *
  * Every step leaves each container with either its old image or its new one, complete, so an agent may die between any
  * two: the next one plans again from what it finds.  The order that gives this: images before the words that name them;
- * a word before the cgroup that leads to it; old images last, when no word names them.
+ * a word before the cgroup that leads to it; old images last, when no word names them and no program runs any more that
+ * may have read a word that did.
  */
 
 import {
@@ -36,6 +37,8 @@ export type Step =
   /** Tasks of such cgroups get their identity. */
   | { readonly kind: "identify" }
   | { readonly kind: "free"; readonly index: number }
+  /** Programs that run now may use an image whose word they read before. `slot`: one that holds an image. */
+  | { readonly kind: "await"; readonly slot: number }
   | { readonly kind: "clear"; readonly slot: number };
 
 /** Containers or images beyond what the kernel's maps hold. */
@@ -151,12 +154,16 @@ function publishSteps(
   ).filter(({ slot }) => !occupied.has(slot));
 }
 
-/** Slots that hold an image now and that no word will name. */
+/** Clears the slots that hold an image now and that no word will name. */
 function clearSteps(
   words: ReadonlyMap<number, bigint>,
   occupied: ReadonlyMap<number, number>,
 ): Step[] {
   const named = new Set([...words.values()].map((word) => readWord(word)?.slot));
-  return [...occupied.keys()].filter((slot) => !named.has(slot))
-    .map((slot) => ({ kind: "clear", slot }));
+  const unnamed = [...occupied.keys()].filter((slot) => !named.has(slot));
+  if (unnamed.length === 0) return [];
+  return [
+    { kind: "await", slot: unnamed[0]! },
+    ...unnamed.map((slot) => ({ kind: "clear", slot }) as const),
+  ];
 }

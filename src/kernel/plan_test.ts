@@ -57,10 +57,11 @@ Deno.test("plan() publishes before it points, and clears last", () => {
   kernel.makeContainer(10n, 1, true);
   const installed = bring(kernel, new Map([[10n, imageOf(1)]]));
   const steps = plan(new Map([[10n, imageOf(2)]]), installed);
-  assert.deepEqual(steps.map(({ kind }) => kind), ["publish", "word", "clear"]);
+  assert.deepEqual(steps.map(({ kind }) => kind), ["publish", "word", "await", "clear"]);
   assert.deepEqual(steps.map(stepText), [
     "publish generation 2 in slot 1",
     `point container 1 to 0x${policedWord({ slot: 1, opsLive: 2, generation: 2 }).toString(16)}`,
+    "wait for programs that read old words",
     "clear slot 0",
   ]);
 });

@@ -127,6 +127,8 @@ function contract(name: string, withMaps: (use: (maps: KernelMaps) => void) => v
       maps.putImage(IMAGES_MAX - 1, image);
       image.close();
       assert.deepEqual(maps.slots(), [IMAGES_MAX - 1]);
+      maps.awaitReaders(IMAGES_MAX - 1);
+      assert.deepEqual(maps.slots(), [IMAGES_MAX - 1]);
       maps.clearImage(IMAGES_MAX - 1);
       maps.clearImage(IMAGES_MAX - 1);
       assert.deepEqual(maps.slots(), []);

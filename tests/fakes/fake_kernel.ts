@@ -90,6 +90,12 @@ export class FakeKernel implements KernelMaps {
     this.#change(() => this.#slots.set(slot, image as FakeImage));
   }
 
+  awaitReaders(slot: number): void {
+    this.#change(() => {
+      if (!this.#slots.has(slot)) throw new RangeError(`slot ${slot} is empty`);
+    });
+  }
+
   clearImage(slot: number): void {
     this.#change(() => this.#slots.delete(slot));
   }
