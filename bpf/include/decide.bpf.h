@@ -226,8 +226,7 @@ static __always_inline __u32 locate(struct act *act, struct object object, __u64
 
 /*
  * The first try of locate() in line, by trusted loads, for what runs most often; lexers would make it too long for the
- * verifier. Returns 1 when act->place is the object's: nearly
- * always; otherwise locate() tells, from the beginning.
+ * verifier. Returns 1 when act->place is the object's: nearly always; otherwise locate() tells, from the beginning.
  */
 static __always_inline int locate_quickly(struct act *act, struct object object, struct task_struct *task)
 {

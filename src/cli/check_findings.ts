@@ -90,9 +90,12 @@ function conflictFinding({ kind, ref, by, sometimes, source }: Conflict): Diagno
         ref.rule,
         kind,
         `${subject} never decides${when}: ${ruleText(by.rule)} at ${where} decides before it`,
-        'a recursive directory decides before one that is not: add "recursive: true" to this one' +
-          // Without its last Allow rule an allow-list is none.
-          (ref.rule.action === "Allow" ? "" : ", or remove it"),
+        by.rule.target.kind === "pattern"
+          ? "a pattern decides before every directory: name this one with a pattern, too, or that " +
+            "one as a directory"
+          : 'a recursive directory decides before one that is not: add "recursive: true" to this one' +
+            // Without its last Allow rule an allow-list is none.
+            (ref.rule.action === "Allow" ? "" : ", or remove it"),
       );
   }
 }

@@ -20,6 +20,15 @@ const file = about("file");
 /** Beside 12 to 14 of vectors_test.ts. */
 const VECTORS: Vector[] = [
   {
+    name: "a pattern of programs and one of files for their owners only",
+    rules: [
+      process("glob:/p*", { ownerOnly: true }),
+      file("glob:/**.own", { ownerOnly: true, readOnly: true }),
+    ],
+    asks: [[OP_EXEC, "/px", DENY], [OP_WRITE, "/d/x.own", DENY]],
+    owners: [[OP_EXEC, "/px", ALLOW], [OP_WRITE, "/d/x.own", DENY], [OP_READ, "/d/x.own", ALLOW]],
+  },
+  {
     name:
       "ownerOnly in an allow-list refuses others whatever the posture, and the owner asks no posture",
     rules: [

@@ -1,15 +1,17 @@
 /** Rules that change nothing, because others say the same, are stricter, or decide before them. */
 import { VERDICT_NONE } from "../../ffi/generated/agent_api.ts";
+import { parseGlob } from "../model/glob.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Rule } from "../model/rule.ts";
 import { canSelectTogether, covers } from "../model/selector_sets.ts";
+import { GlobStates } from "./glob_states.ts";
 import { componentsOf } from "./hash.ts";
 import { ALL_CIRCUMSTANCES, enforcedRules, isStricter, type RuleRef, verdictsOf } from "./rules.ts";
 
 export interface Conflict {
   /**
-   * `duplicate`: `by` says the same on the identical selector. `overruled`: it is stricter there. `shadowed`: it is a
-   * recursive directory that decides before this one, which is not recursive.
+   * `duplicate`: `by` says the same on the identical selector. `overruled`: it is stricter there. `shadowed`: it decides before
+   * this directory: a recursive one before one that is not, or a laxer pattern that matches all in it.
    */
   readonly kind: "duplicate" | "overruled" | "shadowed";
   /** What never decides. */
@@ -25,7 +27,7 @@ export interface Conflict {
 interface Rival {
   readonly ref: RuleRef;
   readonly order: number;
-  readonly kind: "identical" | "above";
+  readonly kind: "identical" | "above" | "pattern";
 }
 
 type Rivals = ReadonlyMap<string, readonly Rival[]>;
@@ -44,7 +46,15 @@ export function findConflicts(policies: readonly Policy[]): Conflict[] {
     }
   });
   const relations = new Relations();
-  return refs.flatMap((ref, order) => conflictsOf(ref, order, rivals, relations));
+  const patterns = new Patterns(refs);
+  return refs.flatMap((ref, order) => conflictsOf(ref, order, { rivals, patterns, relations }));
+}
+
+/** What rules are compared with. */
+interface Field {
+  readonly rivals: Rivals;
+  readonly patterns: Patterns;
+  readonly relations: Relations;
 }
 
 /** Every program is one source, too. */
@@ -60,11 +70,10 @@ function selectorKey({ group, target }: Rule, source: string): string {
 function conflictsOf(
   ref: RuleRef,
   order: number,
-  rivals: Rivals,
-  relations: Relations,
+  field: Field,
 ): Conflict[] {
   const found = sourcesOf(ref.rule).map((source) => {
-    const conflict = conflictFor(ref, order, rivalsOf(ref.rule, source, rivals), relations);
+    const conflict = conflictFor(ref, order, rivalsOf(ref.rule, source, field), field.relations);
     return conflict === undefined ? undefined : { ...conflict, source };
   });
   const conflicts = found.filter((conflict) => conflict !== undefined);
@@ -78,8 +87,13 @@ function conflictsOf(
   return conflicts;
 }
 
-function* rivalsOf(rule: Rule, source: string, rivals: Rivals): Generator<Rival> {
+function* rivalsOf(
+  rule: Rule,
+  source: string,
+  { rivals, patterns }: Field,
+): Generator<Rival> {
   const { target } = rule;
+  if (target.kind === "directory") yield* patterns.above(rule, target, source);
   if (target.kind === "directory" && !target.recursive) {
     for (const path of ancestorsOf(target.path)) {
       const key = selectorKey({ ...rule, target: { ...target, path, recursive: true } }, source);
@@ -137,7 +151,10 @@ function kindOf(
   ops: readonly number[],
 ): Conflict["kind"] | undefined {
   const [own, other] = [allVerdictsOf(rule), allVerdictsOf(rival.ref.rule)];
-  if (rival.kind === "above") {
+  if (rival.kind === "pattern" && !ops.some((op) => isStricter(own[op]!, other[op]!))) {
+    return undefined;
+  }
+  if (rival.kind !== "identical") {
     return ops.every((op) => other[op] !== VERDICT_NONE) ? "shadowed" : undefined;
   }
   if (ops.some((op) => isStricter(own[op]!, other[op]!))) return undefined;
@@ -148,6 +165,33 @@ function kindOf(
 /** Of every op class under all circumstances. */
 function allVerdictsOf(rule: Rule): number[] {
   return ALL_CIRCUMSTANCES.flatMap((circumstances) => verdictsOf(rule, circumstances));
+}
+
+/** Patterns that decide before directories. */
+class Patterns {
+  readonly #known: { readonly rival: Rival; readonly states: GlobStates }[];
+
+  constructor(refs: readonly RuleRef[]) {
+    this.#known = refs.flatMap((ref, order) => {
+      const { target } = ref.rule;
+      if (target.kind !== "pattern") return [];
+      const states = new GlobStates([parseGlob(target.pattern)]);
+      return [{ rival: { ref, order, kind: "pattern" }, states }];
+    });
+  }
+
+  /** Those of the same group and program that match all in the directory. */
+  *above(
+    rule: Rule,
+    { path, recursive }: { readonly path: string; readonly recursive: boolean },
+    source: string,
+  ): Generator<Rival> {
+    for (const { rival, states } of this.#known) {
+      const other = rival.ref.rule;
+      if (other.group !== rule.group || !sourcesOf(other).includes(source)) continue;
+      if (states.coverAll(path, recursive)) yield rival;
+    }
+  }
 }
 
 type Relation = "always" | "sometimes" | "never";

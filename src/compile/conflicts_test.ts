@@ -25,6 +25,21 @@ const CASES: [claim: string, rules: RuleText[], conflicts: string[]][] = [
   ["rules about different things", [{ at: "/a" }, { at: "/b" }, { at: "/a/" }, { at: "/a//" }], [
     "shadowed p:3 by p:4",
   ]],
+  ["a directory and a laxer pattern that matches all in it", [
+    { at: "/a//" },
+    { at: "/b/" },
+    { at: "/c//" },
+    { at: "glob:/**", ...allow },
+    { at: "glob:/b/*", ...audit },
+  ], ["shadowed p:1 by p:4", "shadowed p:2 by p:4", "shadowed p:3 by p:4"]],
+  ["a directory and patterns that match some of it, or are as strict, or of other programs", [
+    { at: "/a//" },
+    { at: "glob:/a/*", ...allow },
+    { at: "glob:/a/x**", ...allow },
+    { at: "glob:/**.key", ...allow },
+    { at: "glob:/**" },
+    { at: "glob:/**", ...allow, from: ["/x"] },
+  ], []],
   ["a rule twice", [{ at: "/a" }, { at: "/a" }], ["duplicate p:2 by p:1"]],
   ["a rule thrice", [{ at: "/a" }, { at: "/a" }, { at: "/a" }], [
     "duplicate p:2 by p:1",

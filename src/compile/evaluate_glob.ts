@@ -13,6 +13,24 @@ export function matchesGlob(pattern: string, path: string): boolean {
   return path !== "/" && endsOf(parseGlob(pattern), bytes, new Set([0])).has(bytes.length);
 }
 
+/** Whether the glob matches the directory, or may match something below it. */
+export function mayMatchBelow(pattern: string, directory: string): boolean {
+  const before = encoder.encode(directory.endsWith("/") ? directory : directory + "/");
+  return matchesGlob(pattern, directory) || coversAll(parseGlob(pattern), before, new Set([0]));
+}
+
+/** Whether some first parts of the glob match all the bytes that follow one of the places. */
+function coversAll(glob: Glob, bytes: Uint8Array, starts: ReadonlySet<number>): boolean {
+  let places = starts;
+  for (const part of glob) {
+    if (places.has(bytes.length)) return true;
+    const isChoice = part.kind === "choice";
+    if (isChoice && part.branches.some((branch) => coversAll(branch, bytes, places))) return true;
+    places = endsOfPart(part, bytes, places);
+  }
+  return places.has(bytes.length);
+}
+
 /** Where a match may end that begins at one of the places. */
 function endsOf(glob: Glob, bytes: Uint8Array, starts: ReadonlySet<number>): ReadonlySet<number> {
   return glob.reduce((places, part) => endsOfPart(part, bytes, places), starts);

@@ -1,6 +1,6 @@
 /** Which patterns an image has room for. */
 import type { Posture } from "../model/posture.ts";
-import { STATES_MAX, TooManyStatesError } from "./glob_states.ts";
+import { LEXER_STATES_MAX, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
 import type { RuleRef } from "./rules.ts";
 
@@ -14,8 +14,8 @@ export interface FittingTrie {
 
 /** Why such a rule is not enforced. */
 export const TOO_MANY_PATTERNS =
-  `the patterns of one container need more than ${STATES_MAX} states: ` +
-  'use fewer, and fewer "*" before others';
+  `the patterns of one container need more than ${STATES_MAX} states, or ${LEXER_STATES_MAX} at all ` +
+  'places where they meet other rules: use fewer, and fewer "*" before others';
 
 /** Each is found by building the trie several times, which takes seconds: behind that many, all others are left out too. */
 const LEFT_OUT_MAX = 2;
@@ -27,26 +27,37 @@ const LEFT_OUT_MAX = 2;
  */
 export function fittingTrie(rules: readonly RuleRef[], posture: Posture): FittingTrie {
   const leftOut = new Set<RuleRef>();
-  for (let first = 0;;) {
+  for (let fitting = 0;;) {
     const judged = rules.filter((ref) => !leftOut.has(ref));
     const trie = tryBuild(judged, posture);
     if (trie !== undefined) return { trie, judged, leftOut: [...leftOut] };
-    const patterns = judged.filter(({ rule }) => rule.target.kind === "pattern");
-    first = firstTooMany(patterns, first, posture);
-    const refused = leftOut.size < LEFT_OUT_MAX ? [patterns[first]!] : patterns.slice(first);
+    const patterns = judged.filter(isAboutPattern);
+    fitting = countFitting(judged, patterns, fitting, posture);
+    const refused = leftOut.size < LEFT_OUT_MAX ? [patterns[fitting]!] : patterns.slice(fitting);
     for (const ref of refused) leftOut.add(ref);
   }
 }
 
-/** How many patterns fit, from the first one on; `known` of them do. */
-function firstTooMany(patterns: readonly RuleRef[], known: number, posture: Posture): number {
+/** How many of the patterns, from the first one on, fit beside the other rules; `known` of them do, and not all. */
+function countFitting(
+  rules: readonly RuleRef[],
+  patterns: readonly RuleRef[],
+  known: number,
+  posture: Posture,
+): number {
   let [fits, fails] = [known, patterns.length];
   while (fails - fits > 1) {
     const middle = (fits + fails) >> 1;
-    if (tryBuild(patterns.slice(0, middle), posture) === undefined) fails = middle;
+    const chosen = new Set(patterns.slice(0, middle));
+    const some = rules.filter((ref) => !isAboutPattern(ref) || chosen.has(ref));
+    if (tryBuild(some, posture) === undefined) fails = middle;
     else fits = middle;
   }
   return fits;
+}
+
+function isAboutPattern({ rule }: RuleRef): boolean {
+  return rule.target.kind === "pattern";
 }
 
 function tryBuild(rules: readonly RuleRef[], posture: Posture): PathTrie | undefined {

@@ -2,7 +2,7 @@
  * All patterns of one image as one automaton over the bytes of a path, made deterministic name by name. Sets of its states are
  * numbered; the same set has the same number, so that what two names lead to can be compared.
  */
-import { type Glob, type GlobPart, parseGlob } from "../model/glob.ts";
+import type { Glob, GlobPart } from "../model/glob.ts";
 
 /** Numbers a set of states between two bytes of a path. */
 export type StateSet = number;
@@ -46,6 +46,15 @@ export interface NamePlan {
 /** States of all automata of one image: what they may take of memory (some hundred kilobytes) and of time. */
 export const STATES_MAX = 4_096;
 
+/** States of all lexers: one automaton stands in the image once for each set of recursive directories around it. */
+export const LEXER_STATES_MAX = 4 * STATES_MAX;
+
+/**
+ * How many states of the automaton before it is deterministic are followed by a byte, all in all: about a second. A few
+ * deterministic ones may stand for hundreds each.
+ */
+const STATES_FOLLOWED_MAX = 1 << 24;
+
 /** Patterns that need more. */
 export class TooManyStatesError extends Error {
   override name = "TooManyStatesError";
@@ -74,16 +83,22 @@ interface State {
 
 export class GlobStates {
   readonly #states: State[] = [];
+  /** What #reachedFreely() found. */
+  readonly #freely: (readonly number[])[] = [];
+  /** For each state, the number of the set that it was last put into. */
+  #marks: Uint32Array | undefined;
+  #lastMark = 0;
   readonly #classOf: Uint8Array;
   readonly #classCount: number;
-  readonly #sets = new Numbered();
-  readonly #accepts = new Numbered();
+  readonly #sets = new Numbered<Uint32Array>();
+  readonly #accepts = new Numbered<readonly number[]>();
   readonly #moves = new Map<number, StateSet>();
   readonly #plans = new Map<StateSet, NamePlan>();
   /** Whose plans are being made: names below such a place are told apart at the place itself. */
   readonly #open = new Set<StateSet>();
   readonly #statesMax: number;
   #statesUsed = 0;
+  #statesFollowed = 0;
 
   /** Before the first name of a path. */
   readonly start: StateSet;
@@ -91,7 +106,7 @@ export class GlobStates {
   /** `accepted()` counts patterns from 0 as they are given here. */
   constructor(globs: readonly Glob[], statesMax = STATES_MAX) {
     this.#statesMax = statesMax;
-    this.#sets.of([]);
+    this.#sets.of(new Uint32Array());
     this.#accepts.of([]);
     const starts = globs.map((glob, index) => {
       const end = this.#add({ free: [], accepts: index });
@@ -138,6 +153,17 @@ export class GlobStates {
     }
   }
 
+  /** Whether some pattern matches all that lies directly in the directory, or, if `deep`, all that lies below it. */
+  coverAll(directory: string, deep: boolean): boolean {
+    let set = this.start;
+    for (const name of directory.split("/").filter((part) => part !== "")) {
+      set = this.step(set, name).next;
+    }
+    const { names, others } = this.plan(set);
+    if (names.length > 0 || others === undefined || others.accepts === NO_ACCEPTS) return false;
+    return !deep || others.below !== NO_ACCEPTS;
+  }
+
   // ---- the automaton ---------------------------------------------------------------------------------------------------
 
   #add(state: State): number {
@@ -171,16 +197,41 @@ export class GlobStates {
     return loop;
   }
 
-  /** With all that is reached without a byte; only states that something can happen in. */
-  #closure(states: Iterable<number>): number[] {
-    const reached = new Set(states);
-    for (const state of reached) {
-      for (const next of this.#states[state]!.free) reached.add(next);
+  /** With all that is reached without a byte; only states that something can happen in. Ascending. */
+  #closure(states: Iterable<number>): Uint32Array {
+    const reached: number[] = [];
+    this.#marks ??= new Uint32Array(this.#states.length);
+    const mark = ++this.#lastMark;
+    for (const state of states) {
+      for (const next of this.#reachedFreely(state)) {
+        if (this.#marks[next] === mark) continue;
+        this.#marks[next] = mark;
+        reached.push(next);
+      }
     }
-    return [...reached].filter((state) => {
-      const { bytes, accepts } = this.#states[state]!;
+    return Uint32Array.from(reached).sort();
+  }
+
+  #reachedFreely(state: number): readonly number[] {
+    const known = this.#freely[state];
+    if (known !== undefined) return known;
+    const reached = new Set([state]);
+    for (const next of reached) {
+      for (const free of this.#states[next]!.free) reached.add(free);
+    }
+    return this.#freely[state] = [...reached].filter((next) => {
+      const { bytes, accepts } = this.#states[next]!;
       return bytes !== undefined || accepts !== undefined;
-    }).sort((a, b) => a - b);
+    });
+  }
+
+  #movedBy(set: StateSet, byte: number): number[] {
+    const moved: number[] = [];
+    for (const state of this.#sets.at(set)) {
+      const { bytes, to } = this.#states[state]!;
+      if (bytes?.has(byte)) moved.push(to!);
+    }
+    return moved;
   }
 
   #after(set: StateSet, byte: number): StateSet {
@@ -188,17 +239,15 @@ export class GlobStates {
     const key = set * this.#classCount + this.#classOf[byte]!;
     const known = this.#moves.get(key);
     if (known !== undefined) return known;
-    const moved = this.#sets.at(set).flatMap((state) => {
-      const { bytes, to } = this.#states[state]!;
-      return bytes?.has(byte) ? [to!] : [];
-    });
-    const after = this.#sets.of(this.#closure(moved));
+    this.#statesFollowed += this.#sets.at(set).length;
+    if (this.#statesFollowed > STATES_FOLLOWED_MAX) throw new TooManyStatesError();
+    const after = this.#sets.of(this.#closure(this.#movedBy(set, byte)));
     this.#moves.set(key, after);
     return after;
   }
 
   #outcome(set: StateSet): Outcome {
-    const accepts = this.#sets.at(set).flatMap((state) => this.#states[state]!.accepts ?? []);
+    const accepts = [...this.#sets.at(set)].flatMap((state) => this.#states[state]!.accepts ?? []);
     return {
       accepts: this.#accepts.of(accepts.sort((a, b) => a - b)),
       next: this.#after(set, SLASH),
@@ -306,16 +355,6 @@ export class GlobStates {
   }
 }
 
-/** Whether a pattern matches the directory, or may match something below it. */
-export function mayMatchBelow(pattern: string, directory: string): boolean {
-  const states = new GlobStates([parseGlob(pattern)]);
-  let at: Outcome = { accepts: NO_ACCEPTS, next: states.start };
-  for (const name of directory.split("/").filter((part) => part !== "")) {
-    at = states.step(at.next, name);
-  }
-  return at.accepts !== NO_ACCEPTS || at.next !== NO_STATES;
-}
-
 const ONE_BYTE: readonly ReadonlySet<number>[] = Array.from(
   { length: 256 },
   (_, byte) => new Set([byte]),
@@ -379,18 +418,29 @@ function readable(bytes: readonly number[]): string | undefined {
 }
 
 /** Numbers lists by their content, from 0. */
-class Numbered {
-  readonly #lists: (readonly number[])[] = [];
-  readonly #numbers = new Map<string, number>();
+class Numbered<List extends ArrayLike<number>> {
+  readonly #lists: List[] = [];
+  /** By a hash of the content. */
+  readonly #numbers = new Map<number, number[]>();
 
-  of(list: readonly number[]): number {
-    const key = list.join();
-    const known = this.#numbers.get(key) ?? this.#lists.push(list) - 1;
-    this.#numbers.set(key, known);
-    return known;
+  of(list: List): number {
+    let hash = list.length;
+    for (let i = 0; i < list.length; i++) hash = Math.imul(hash ^ list[i]!, 0x9e3779b1);
+    const alike = this.#numbers.get(hash) ?? [];
+    const known = alike.find((number) => isEqual(this.#lists[number]!, list));
+    if (known !== undefined) return known;
+    const number = this.#lists.push(list) - 1;
+    this.#numbers.set(hash, [...alike, number]);
+    return number;
   }
 
-  at(number: number): readonly number[] {
+  at(number: number): List {
     return this.#lists[number]!;
   }
+}
+
+function isEqual(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -13,8 +13,8 @@ import { isPathTarget } from "../model/rule.ts";
 import { isContainerPolicy } from "../model/selector.ts";
 import { covers } from "../model/selector_sets.ts";
 import { evaluateRules } from "./evaluate.ts";
+import { mayMatchBelow } from "./evaluate_glob.ts";
 import { rankRules } from "./explain.ts";
-import { mayMatchBelow } from "./glob_states.ts";
 import { enforcedRules, type RuleRef } from "./rules.ts";
 
 /** What a container needs to start, real paths in its own file system. */

@@ -20,9 +20,9 @@ import type { Posture } from "../model/posture.ts";
 import type { Workload } from "../model/workload.ts";
 import { compile, compileImage } from "./compile.ts";
 import { evaluate } from "./evaluate.ts";
-import { matchesGlob } from "./evaluate_glob.ts";
+import { matchesGlob, mayMatchBelow } from "./evaluate_glob.ts";
 import { TOO_MANY_PATTERNS } from "./fitting.ts";
-import { GlobStates, mayMatchBelow, NO_STATES, TooManyStatesError } from "./glob_states.ts";
+import { GlobStates, NO_STATES, TooManyStatesError } from "./glob_states.ts";
 import { lookup } from "./lookup.ts";
 import { whyNotEnforced } from "./rules.ts";
 import { assertMonotonic, assertSame, read, say, type Space, tell } from "./test_comparison.ts";
@@ -106,6 +106,7 @@ const DEFECTS: [pattern: string, defect: string][] = [
   ["/" + "{".repeat(100_000), "has more than 4095 bytes"],
   ["/" + "{".repeat(1_000), "has choices more than 32 deep at character 34"],
   ["/a".repeat(65), "has 65 slashes: the kernel compares 64 names"],
+  ["/a{/b,/c}".repeat(33), "has 66 slashes: the kernel compares 64 names"],
 ];
 
 for (const [pattern, defect] of DEFECTS) {
@@ -113,6 +114,13 @@ for (const [pattern, defect] of DEFECTS) {
     assert.equal(globDefect(pattern), defect);
   });
 }
+
+Deno.test("a glob of many branches has no more slashes than one of them", () => {
+  assert.equal(
+    globDefect(`/{${Array.from({ length: 80 }, (_, i) => `a/${i}`).join()}}`),
+    undefined,
+  );
+});
 
 Deno.test("globDefect() of any text is words or nothing", () => {
   const text = fc.string({ unit: fc.constantFrom(..."/ab*?[]^-{},\\.é@") });
@@ -127,6 +135,9 @@ Deno.test("mayMatchBelow() says no only where nothing below can match", () => {
     ["/a/*/c", "/a/x/d", false],
     ["/a/*/c", "/b", false],
     ["/a/**", "/a/x/y", true],
+    ["/a/{b,c/d}/x", "/a/c", true],
+    ["/a/{b,c/d}/x", "/a/d", false],
+    ["/a{,/b}", "/a/b", true],
   ];
   for (const [pattern, directory, expected] of cases) {
     assert.equal(mayMatchBelow(pattern, directory), expected, `${pattern} ${directory}`);
@@ -442,6 +453,23 @@ Deno.test("a pattern that needs too many states is not enforced, with the reason
 Deno.test("GlobStates refuses more states than it may use", () => {
   const states = new GlobStates([parseGlob("/*a????????")], 100);
   assert.throws(() => states.planAll(), TooManyStatesError);
+});
+
+Deno.test("a pattern of few states that stand for many at once is refused in time", () => {
+  const words = Array.from({ length: 300 }, (_, i) => `*${i.toString(36)}*`);
+  assert.throws(
+    () => new GlobStates([parseGlob(`/{${words.join()}}`)], 1 << 20).planAll(),
+    TooManyStatesError,
+  );
+});
+
+Deno.test("of patterns that fit alone those are left out that do not fit beside other rules", () => {
+  const dirs = Array.from({ length: 1_000 }, (_, i) => ({ at: `/srv/d${i}//` }));
+  const rules = [glob("/**/*.conf"), ...dirs, glob("/**/*.key"), glob("/**/*.pem")];
+  const image = compileImage([policy("p", ...rules)], AUDIT, KEYS)!;
+  const texts = image.leftOut.map(({ rule: { target } }) => "pattern" in target && target.pattern);
+  assert.ok(texts.length > 0 && texts.length < 3, texts.join());
+  assert.deepEqual(texts, ["/**/*.conf", "/**/*.key", "/**/*.pem"].slice(3 - texts.length));
 });
 
 Deno.test("of patterns that need too much together those behind are left out, and that is told", () => {

@@ -29,7 +29,8 @@ import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { globDefect, parseGlob } from "../model/glob.ts";
 import { isPathTarget, type Rule } from "../model/rule.ts";
-import { GlobStates, mayMatchBelow, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
+import { mayMatchBelow } from "./evaluate_glob.ts";
+import { GlobStates, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
 
 /** A rule and the policy it stands in: what an alert names. */

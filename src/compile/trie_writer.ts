@@ -13,10 +13,10 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import {
   type GlobStates,
+  LEXER_STATES_MAX,
   type NamePlan,
   type NameStates,
   type Outcome,
-  STATES_MAX,
   type StateSet,
   TooManyStatesError,
 } from "./glob_states.ts";
@@ -364,9 +364,6 @@ export function lexerSize({ moves, outcomes }: NameStates): number {
   return LEXER_HEAD + Math.ceil(moves.length / MOVES_PER_ENTRY) +
     Math.ceil(outcomes.length / OUTCOMES_PER_ENTRY);
 }
-
-/** States of all lexers: one automaton stands in the image once for each set of recursive directories around it. */
-const LEXER_STATES_MAX = 4 * STATES_MAX;
 
 function namesOf(node: Node, { names }: NamePlan): string[] {
   return [...new Set([...node.children.keys(), ...names])].sort(compareText);

@@ -189,10 +189,18 @@ function refuseUnmatched(pattern: string, glob: Glob): void {
   if (pattern.endsWith("/")) {
     throw new GlobError('ends with "/": the kernel\'s names of directories do not');
   }
-  const slashes = pattern.split("/").length - 1;
+  const slashes = slashesOf(glob);
   if (slashes > COMPONENTS_MAX) {
     throw new GlobError(`has ${slashes} slashes: the kernel compares ${COMPONENTS_MAX} names`);
   }
+}
+
+/** Of the branches of a choice those count that have most. */
+function slashesOf(glob: Glob): number {
+  return glob.reduce((slashes, part) => {
+    if (part.kind === "choice") return slashes + Math.max(...part.branches.map(slashesOf));
+    return slashes + Number(part.kind === "byte" && part.byte === SLASH);
+  }, 0);
 }
 
 /** What a glob's matches begin with: `isSlash`: a slash, all that are not empty. */
@@ -206,4 +214,10 @@ function startOf(glob: Glob): { isSlash: boolean; canBeEmpty: boolean } {
     if (!starts.some((start) => start.canBeEmpty)) return { isSlash, canBeEmpty: false };
   }
   return { isSlash, canBeEmpty: true };
+}
+
+/** The directories that every match lies in: the names before the first wildcard, "" for the root. */
+export function fixedDirectory(pattern: string): string {
+  const fixed = /^[^*?[{\\]*/.exec(pattern)![0];
+  return fixed.slice(0, fixed.lastIndexOf("/"));
 }

@@ -58,6 +58,15 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
   "host rules": {
     "spec.nodeSelector.matchLabels": "a program is not executed on the node",
   },
+  "rules with patterns": {
+    "spec.process.matchPatterns[].pattern":
+      "the program /opt/net-admin, which a pattern matches, is refused",
+    "spec.process.matchPatterns[].ownerOnly":
+      "the program /opt/own-tool, which a pattern leaves to its owner, is refused",
+    "spec.file.matchPatterns[].pattern": "reading what * at the start of a name matches is refused",
+    "spec.file.matchPatterns[].readOnly": "writing what a pattern makes readOnly is refused",
+    "spec.file.matchPatterns[].ownerOnly": "reading what a pattern leaves to its owner is refused",
+  },
   "network rules": {
     "spec.network.matchProtocols[].protocol":
       "tcp for one program refuses the sockets that it names, and no other",

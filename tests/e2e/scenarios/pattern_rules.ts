@@ -1,9 +1,12 @@
 /** Rules with patterns: each form of a glob, for files and programs; what carries a name out of a pattern, or into it. */
 
 import { DENIED, makeTool } from "../fixtures.ts";
-import { type Act, scenario } from "../harness.ts";
+import { type Act, type AlertPattern, scenario } from "../harness.ts";
 
 const LONG = "n".repeat(249);
+
+/** A path below /srv of so many names, which are what the kernel compares: 64. */
+const deep = (names: number, last: string) => `/srv${"/d".repeat(names - 2)}/${last}`;
 
 const files = `
 apiVersion: security.kubearmor.com/v1
@@ -26,6 +29,8 @@ spec:
       - pattern: /home/*/.ssh/**
       - pattern: /pages/**
         readOnly: true
+      - pattern: /data/*.own
+        ownerOnly: true
       - pattern: /data/told-*
         action: Audit
     matchPaths:
@@ -48,6 +53,8 @@ spec:
     matchPatterns:
       - pattern: /opt/*-admin
       - pattern: /opt/{x,y}/**
+      - pattern: /opt/own-*
+        ownerOnly: true
   action: Block
 ---
 apiVersion: security.kubearmor.com/v1
@@ -65,13 +72,19 @@ spec:
 `;
 
 const prepare = [
+  `mkdir -p ${deep(66, "")}`,
+  ...[64, 65, 66].map((names) => `touch ${deep(names, "x.secret")} ${deep(names, "x.open")}`),
+  `mkdir -p /free${"/d".repeat(65)} && touch /free${"/d".repeat(65)}/x.secret`,
   "mkdir -p /data/red /data/gray /data/blue /data/closed /srv/a/b /srv/c /srv/d /home/u/.ssh/keys",
   "mkdir -p /home/v /pages/a /opt/x/y /opt/z /free && cd /data",
   "for f in a.key .key open.key va bclass not-a not1 red/x gray/x blue/x told-a 'star*' plain" +
   ` vab dclass starx a.keys ${LONG}.key ${LONG}.kez closed/x` +
   " /srv/a/b/x.secret /srv/a/open /home/u/.ssh/id /home/u/.ssh/keys/k /home/u/doc /pages/a/x;" +
   ' do echo text >"$f"; done',
+  "touch root.own other.own && chown 1000 other.own",
   ...["/opt/net-admin", "/opt/x/tool", "/opt/x/y/tool", "/opt/z/tool", "/opt/adm"].map(makeTool),
+  ...["/opt/own-root", "/opt/own-tool"].map(makeTool),
+  "chown 1000 /opt/own-tool",
 ].join(" && ");
 
 /** Claim, and file. */
@@ -88,6 +101,7 @@ const refused: [form: string, file: string][] = [
   ["** over several directories", "/srv/a/b/x.secret"],
   ["* for a directory", "/home/u/.ssh/id"],
   ["** at the end", "/home/u/.ssh/keys/k"],
+  ["** in a path of 64 names", deep(64, "x.secret")],
 ];
 
 const passing: [form: string, file: string][] = [
@@ -101,6 +115,9 @@ const passing: [form: string, file: string][] = [
   ["** before another ending", "/srv/a/open"],
   ["* for a directory with another name below", "/home/u/doc"],
   ["a pattern that is readOnly, for reading", "/pages/a/x"],
+  ["a pattern that is ownerOnly, for the owner", "/data/root.own"],
+  ["** before another ending, 64 names deep", deep(64, "x.open")],
+  ["** elsewhere, 67 names deep", `/free${"/d".repeat(65)}/x.secret`],
 ];
 
 const denied = { ...DENIED, PolicyName: "files", Operation: "File" };
@@ -113,7 +130,7 @@ function refusal(
   run: string,
   hook: string,
   resource: string | RegExp,
-  alert = denied,
+  alert: AlertPattern = denied,
 ): Act {
   return {
     claim: `${claim} is refused`,
@@ -140,6 +157,17 @@ scenario({
       run: `/bin/cat '${file}'`,
       expect: "ok",
     })),
+    ...[65, 66].flatMap((names) =>
+      ["x.secret", "x.open"].map((last) =>
+        refusal(
+          `reading ${last} where ** may match and no more names are compared, at ${names},`,
+          `/bin/cat ${deep(names, last)}`,
+          "FILE_OPEN",
+          deep(names, last),
+          { ...DENIED, PolicyName: "DefaultPosture", Operation: "File" },
+        )
+      )
+    ),
     {
       claim: "an exact path decides before a pattern, and Audit tells",
       in: "web",
@@ -154,6 +182,12 @@ scenario({
       "echo x >>/pages/a/x",
       "FILE_OPEN",
       "/pages/a/x",
+    ),
+    refusal(
+      "reading what a pattern leaves to its owner",
+      "/bin/cat /data/other.own",
+      "FILE_OPEN",
+      "/data/other.own",
     ),
     refusal(
       "making a file with a matching name",
@@ -212,17 +246,24 @@ scenario({
     },
     ...["/opt/net-admin", "/opt/x/tool", "/opt/x/y/tool"].map((tool) =>
       refusal(
-        "a program whose path a pattern matches",
+        `the program ${tool}, which a pattern matches,`,
         tool,
         "SECURITY_BPRM_CHECK",
         new RegExp(`^${tool}( |$)`),
         deniedProgram,
       )
     ),
+    refusal(
+      "the program /opt/own-tool, which a pattern leaves to its owner,",
+      "/opt/own-tool",
+      "SECURITY_BPRM_CHECK",
+      /^\/opt\/own-tool( |$)/,
+      deniedProgram,
+    ),
     {
-      claim: "programs that no pattern matches run",
+      claim: "programs that no pattern matches, or leaves to their owner, run",
       in: "web",
-      run: "/opt/z/tool && /opt/adm",
+      run: "/opt/z/tool && /opt/adm && /opt/own-root",
       expect: "ok",
     },
     {
