@@ -7,7 +7,14 @@ import { type Diagnostic, type DiagnosticCode, formatPosition } from "../model/d
 import { lintPolicy, type Resolve } from "../model/lint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { conditionText, isPathTarget, type Rule, ruleField, targetText } from "../model/rule.ts";
+import {
+  conditionText,
+  isMatchedTarget,
+  isPathTarget,
+  type Rule,
+  ruleField,
+  targetText,
+} from "../model/rule.ts";
 
 export interface FindingOptions {
   readonly posture: Posture;
@@ -42,7 +49,7 @@ function notEnforcedFindings(policy: Policy): Diagnostic[] {
   return policy.rules.flatMap((rule) => {
     const reason = rule.notEnforced ??
       // That a pattern is too large is known to the compiler alone.
-      (rule.target.kind === "pattern" ? whyNotEnforced(policy, rule) : undefined);
+      (isMatchedTarget(rule.target) ? whyNotEnforced(policy, rule) : undefined);
     return reason === undefined
       ? []
       : [notEnforced(rule.where, ruleField(rule), ruleText(rule), reason)];

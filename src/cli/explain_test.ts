@@ -96,7 +96,7 @@ As to exec, process rules:
   would be next, in this order:
     Audit /bin/
         a.yaml:13:9 spec.process.matchDirectories[0] of shells
-        lost: an exact path decides before a pattern or a directory
+        lost: an exact path decides before a program's name, a pattern or a directory
 
 As to read, file rules:
   no file rule names it, and the posture (posture.file) is block for what an allow-list leaves out
@@ -280,7 +280,7 @@ Deno.test("runExplain() gives the same as JSON", async () => {
   });
   assert.equal(
     view.decisions[0].runnersUp[0].why,
-    "an exact path decides before a pattern or a directory",
+    "an exact path decides before a program's name, a pattern or a directory",
   );
 });
 

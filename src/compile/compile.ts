@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Policy } from "../model/policy.ts";
 import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
-import type { Rule } from "../model/rule.ts";
+import { isMatchedTarget, type Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
@@ -107,7 +107,7 @@ function withoutLeftOut(
   const leftOut = new Set(refs.map(({ rule }) => JSON.stringify(rule)));
   return rules.map((status) => {
     const { group, target } = status.rule;
-    const mayBe = group === "syscalls" || target.kind === "pattern";
+    const mayBe = group === "syscalls" || isMatchedTarget(target);
     if (!mayBe || !leftOut.has(JSON.stringify(status.rule))) return status;
     const reason = group === "syscalls" ? TOO_MANY_SYSCALL_RULES : TOO_MANY_PATTERNS;
     return { ...status, state: "not enforced", reason };

@@ -94,10 +94,12 @@ function judge(
   const named = matching.filter(({ rule }) => rule.fromSource.includes(source));
   const general = matching.filter(({ rule }) => rule.fromSource.length === 0);
 
-  for (const stage of [exactPaths(named), patterns(named), directories(named)]) {
+  for (const stage of [exactPaths(named), names(named), patterns(named), directories(named)]) {
     if (stage.length > 0) return strictest(op, stage, VERDICT_SOURCE, circumstances);
   }
-  for (const stage of [exactPaths(general), patterns(general), directories(general)]) {
+  for (
+    const stage of [exactPaths(general), names(general), patterns(general), directories(general)]
+  ) {
     if (stage.length > 0) return strictest(op, stage, 0, circumstances);
   }
   return { verdict: postureVerdict(op, rules, posture) };
@@ -108,13 +110,15 @@ function concerns(rule: Rule, op: number): boolean {
   return groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE;
 }
 
-/** A directory matches itself and its children; a recursive one everything below; a pattern the whole path. */
+/** A directory matches itself and its children; a recursive one everything below; a pattern the whole path, a name its last one. */
 export function matches(target: RuleTarget, path: string): boolean {
   switch (target.kind) {
     case "path":
       return path === target.path;
     case "pattern":
       return matchesGlob(target.pattern, path);
+    case "name":
+      return path.endsWith(`/${target.name}`);
     case "directory":
       return path === target.path || parentOf(path) === target.path ||
         (target.recursive && isBelow(path, target.path));
@@ -135,6 +139,10 @@ function isBelow(path: string, directory: string): boolean {
 
 function exactPaths(rules: readonly RuleRef[]): readonly RuleRef[] {
   return rules.filter(({ rule }) => rule.target.kind === "path");
+}
+
+function names(rules: readonly RuleRef[]): readonly RuleRef[] {
+  return rules.filter(({ rule }) => rule.target.kind === "name");
 }
 
 /** None is more specific than another: all that match decide together. */

@@ -193,8 +193,14 @@ const CASES: Case[] = [
     verdict: VERDICT_BLOCK,
     winner: "/bin/sh",
     runnersUp: [
-      ["/bin/ (recursive)", /^an exact path decides before a pattern or a directory$/],
-      ["/ (recursive)", /^an exact path decides before a pattern or a directory$/],
+      [
+        "/bin/ (recursive)",
+        /^an exact path decides before a program's name, a pattern or a directory$/,
+      ],
+      [
+        "/ (recursive)",
+        /^an exact path decides before a program's name, a pattern or a directory$/,
+      ],
       ["/bin/", /^an exact path/],
     ],
   },

@@ -1,5 +1,6 @@
-/** Which patterns an image has room for. */
+/** Which patterns, and names of programs, an image has room for. */
 import type { Posture } from "../model/posture.ts";
+import { isMatchedTarget } from "../model/rule.ts";
 import { LEXER_STATES_MAX, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { buildPathTrie, type PathTrie } from "./path_trie.ts";
 import type { RuleRef } from "./rules.ts";
@@ -8,13 +9,13 @@ export interface FittingTrie {
   readonly trie: PathTrie;
   /** What it is made of. */
   readonly judged: readonly RuleRef[];
-  /** Rules on patterns that it has no room for. */
+  /** Rules on patterns and names that it has no room for. */
   readonly leftOut: readonly RuleRef[];
 }
 
 /** Why such a rule is not enforced. */
 export const TOO_MANY_PATTERNS =
-  `the patterns of one container need more than ${STATES_MAX} states, or ${LEXER_STATES_MAX} at all ` +
+  `the patterns and names of one container need more than ${STATES_MAX} states, or ${LEXER_STATES_MAX} at all ` +
   'places where they meet other rules: use fewer, and fewer "*" before others';
 
 /** Each is found by building the trie several times, which takes seconds: behind that many, all others are left out too. */
@@ -31,7 +32,7 @@ export function fittingTrie(rules: readonly RuleRef[], posture: Posture): Fittin
     const judged = rules.filter((ref) => !leftOut.has(ref));
     const trie = tryBuild(judged, posture);
     if (trie !== undefined) return { trie, judged, leftOut: [...leftOut] };
-    const patterns = judged.filter(isAboutPattern);
+    const patterns = judged.filter(isMatched);
     fitting = countFitting(judged, patterns, fitting, posture);
     const refused = leftOut.size < LEFT_OUT_MAX ? [patterns[fitting]!] : patterns.slice(fitting);
     for (const ref of refused) leftOut.add(ref);
@@ -49,15 +50,15 @@ function countFitting(
   while (fails - fits > 1) {
     const middle = (fits + fails) >> 1;
     const chosen = new Set(patterns.slice(0, middle));
-    const some = rules.filter((ref) => !isAboutPattern(ref) || chosen.has(ref));
+    const some = rules.filter((ref) => !isMatched(ref) || chosen.has(ref));
     if (tryBuild(some, posture) === undefined) fails = middle;
     else fits = middle;
   }
   return fits;
 }
 
-function isAboutPattern({ rule }: RuleRef): boolean {
-  return rule.target.kind === "pattern";
+function isMatched({ rule }: RuleRef): boolean {
+  return isMatchedTarget(rule.target);
 }
 
 function tryBuild(rules: readonly RuleRef[], posture: Posture): PathTrie | undefined {

@@ -13,6 +13,7 @@ import {
   type ImageSlot,
   type ImageTrie,
   NEXT_GUARD,
+  NEXT_GUARD_END,
   NEXT_LEXER,
   NEXT_NODE,
   NODE_LEXER,
@@ -106,7 +107,7 @@ export class ImageReader {
     const left = names.length - steps;
     return {
       reference: left === 0 ? at.vEnd : left === 1 ? at.vChild : at.vDesc,
-      guard: left === 0 && (at.next & NEXT_GUARD) !== 0,
+      guard: left === 0 && (at.next & (NEXT_GUARD | NEXT_GUARD_END)) !== 0,
     };
   }
 

@@ -1,6 +1,7 @@
 import { OP_CLASSES, VERDICT_NONE } from "../../ffi/generated/agent_api.ts";
-import { parseGlob } from "../model/glob.ts";
+import { globOfName, parseGlob } from "../model/glob.ts";
 import type { Posture } from "../model/posture.ts";
+import { isMatchedTarget } from "../model/rule.ts";
 import { evaluateUnreachable } from "./evaluate.ts";
 import { GlobStates, type NameStates } from "./glob_states.ts";
 import { numberedReferences } from "./numbered.ts";
@@ -71,19 +72,20 @@ export function buildPathTrie(rules: readonly RuleRef[], posture: Posture): Path
     posture: postureVerdicts(rules, posture),
     sources,
     ...patternsOf(rules, sourceOf),
+    staysBehind: (index) => rules[index]?.rule.target.kind !== "name",
     tooDeep: () => unreachableVerdicts(rules, posture),
   }).write(root);
   const references = numberedReferences({ rules, posture, sourceOf, sources }, table);
   return { ...written, rows: table.rows, sourceOf, sources, references };
 }
 
-/** The automaton of all patterns, and what the rules on those that match say. */
+/** The automaton of all patterns and names, and what the rules on those that match say. */
 function patternsOf(rules: readonly RuleRef[], sourceOf: ReadonlyMap<string, number>) {
   const indices: number[] = [];
   const states = new GlobStates(rules.flatMap(({ rule: { target } }, index) => {
-    if (target.kind !== "pattern") return [];
+    if (!isMatchedTarget(target)) return [];
     indices.push(index);
-    return [parseGlob(target.pattern)];
+    return [target.kind === "name" ? globOfName(target.name) : parseGlob(target.pattern)];
   }));
   const matched = (accepts: number) =>
     matchedCells(states.accepted(accepts).map((number) => indices[number]!), rules, sourceOf);

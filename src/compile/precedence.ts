@@ -24,8 +24,13 @@ export const PRECEDENCE: readonly Criterion[] = [
   },
   {
     decides: "an exact path",
-    before: "a pattern or a directory",
+    before: "a program's name, a pattern or a directory",
     rank: ({ target }) => target.kind === "path" ? 0 : 1,
+  },
+  {
+    decides: "a program's name",
+    before: "a pattern or a directory",
+    rank: ({ target }) => target.kind === "name" ? 0 : 1,
   },
   {
     decides: "a pattern",

@@ -117,12 +117,16 @@ const NAMES = ["a", "b"];
 const PATHS = ["/", ...below("", [...NAMES, "z"], 4)];
 const SOURCES = ["/a", "/b/a", "/z"];
 
+const anyPlace = fc.tuple(
+  fc.constantFrom("/", ...below("", NAMES, 3)),
+  fc.constantFrom("", "/", "//"),
+).map(([path, slashes]) => path + slashes);
 const anyRule: fc.Arbitrary<RuleText> = fc.record({
   group: fc.constantFrom("process" as const, "file" as const),
-  at: fc.tuple(
-    fc.constantFrom("/", ...below("", NAMES, 3)),
-    fc.constantFrom("", "/", "//"),
-  ).map(([path, slashes]) => path + slashes),
+  at: fc.oneof(
+    { weight: 9, arbitrary: anyPlace },
+    { weight: 1, arbitrary: fc.constantFrom("name:a", "name:z") },
+  ),
   action: fc.constantFrom("Block" as const, "Audit" as const, "Allow" as const),
   readOnly: fc.boolean(),
   ownerOnly: fc.boolean(),

@@ -28,7 +28,7 @@ import {
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { globDefect, parseGlob } from "../model/glob.ts";
-import { isPathTarget, type Rule } from "../model/rule.ts";
+import { isPathTarget, type Rule, type RuleTarget } from "../model/rule.ts";
 import { mayMatchBelow } from "./evaluate_glob.ts";
 import { GlobStates, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
@@ -79,19 +79,23 @@ export function postureOf(group: JudgedGroup): keyof Posture {
 /**
  * What a rule says about an op class when it is the one that decides; VERDICT_NONE when the class is not its business.
  *
- * OP_MMAP_EXEC is the business of exact paths only: a directory that must not be executed from may well hold libraries.
+ * OP_MMAP_EXEC is the business of exact paths and names only: a directory that must not be executed from may well hold libraries.
  * An exact Allow speaks too, since a program that one source may execute must not fail when it is mapped.
  *
  * @param circumstances of IS_OWNER and NO_TERMINAL: matter to rules with ownerOnly and `pts: false`
  */
 export function verdictOf(rule: Rule, op: number, circumstances = 0): number {
   if (groupOf(op) !== rule.group) return VERDICT_NONE;
-  if (op === OP_MMAP_EXEC && rule.target.kind !== "path") return VERDICT_NONE;
+  if (op === OP_MMAP_EXEC && !isOneProgram(rule.target)) return VERDICT_NONE;
   if (rule.terminalOnly === true && (circumstances & NO_TERMINAL) !== 0) return VERDICT_ALLOW;
   if (rule.ownerOnly === true && (circumstances & IS_OWNER) === 0) return exclusiveVerdict(rule);
   if (rule.group === "file" && rule.readOnly) return readOnlyVerdict(rule, op);
   if (rule.ownerOnly === true) return VERDICT_ALLOW;
   return rule.terminalOnly === true ? exclusiveVerdict(rule) : plainVerdict(rule);
+}
+
+function isOneProgram({ kind }: RuleTarget): boolean {
+  return kind === "path" || kind === "name";
 }
 
 /** The circumstances that matter to a rule. */
@@ -119,7 +123,7 @@ const verdictsByShape = new Map<string, readonly number[]>();
 /** Equal for rules that say the same about each op class, and of one group. */
 function shapeOf(rule: Rule): string {
   const readOnly = rule.group === "file" && rule.readOnly;
-  return `${rule.group}/${rule.action}/${rule.target.kind === "path"}/${readOnly}/${
+  return `${rule.group}/${rule.action}/${isOneProgram(rule.target)}/${readOnly}/${
     conditionsOf(rule)
   }`;
 }
@@ -194,7 +198,9 @@ export function enforcedRules(policies: readonly Policy[]): RuleRef[] {
 export function ruleBelow(directory: string, rules: readonly RuleRef[]): RuleRef | undefined {
   const prefix = directory.endsWith("/") ? directory : directory + "/";
   return rules.find(({ rule: { target } }) =>
-    target.kind === "pattern"
+    target.kind === "name"
+      ? directory.endsWith(`/${target.name}`)
+      : target.kind === "pattern"
       ? mayMatchBelow(target.pattern, directory)
       : isPathTarget(target) && (target.path + "/").startsWith(prefix)
   );
@@ -229,6 +235,9 @@ function findReason(policy: Policy, rule: Rule): string | undefined {
     if (defect !== undefined) return `pattern "${rule.target.pattern}" ${defect}`;
   }
   if (rule.target.kind === "other") return `the engine does not judge ${rule.group}.${rule.list}`;
+  if (rule.target.kind === "name" && nameBytes(rule.target.name) > NAME_BYTES_MAX) {
+    return `it has ${nameBytes(rule.target.name)} bytes: file systems allow ${NAME_BYTES_MAX}`;
+  }
   const named = isPathTarget(rule.target) ? [rule.target.path] : [];
   for (const path of [...named, ...rule.fromSource]) {
     const wrong = whyNotComparable(path);

@@ -99,11 +99,26 @@ function addCells(cells: (Cell | undefined)[], rule: Rule, index: number): void 
   });
 }
 
-/** What the patterns that match a path say together, by source class. */
+/** What the names and patterns that match a path say together, by source class: a name, else the patterns. */
 export type Matched = ReadonlyMap<number, Cells>;
 
-/** `indices`: of rules on patterns, ascending. */
+/** `indices`: of rules on names and patterns, ascending. */
 export function matchedCells(
+  indices: readonly number[],
+  rules: readonly RuleRef[],
+  sourceOf: SourceClasses,
+): Matched {
+  const isName = (index: number) => rules[index]!.rule.target.kind === "name";
+  const patterns = cellsOf(indices.filter((index) => !isName(index)), rules, sourceOf);
+  const names = cellsOf(indices.filter(isName), rules, sourceOf);
+  const matched = new Map(patterns);
+  for (const [source, cells] of names) {
+    matched.set(source, overlay(cells, patterns.get(source) ?? NO_CELLS));
+  }
+  return matched;
+}
+
+function cellsOf(
   indices: readonly number[],
   rules: readonly RuleRef[],
   sourceOf: SourceClasses,
@@ -213,7 +228,7 @@ function overlay(inner: Cells, outer: Cells): Cells {
 }
 
 /**
- * The cell of one source class that decides at a place: an exact path beats patterns, these beat directories, of which a recursive
+ * The cell of one source class that decides at a place: an exact path beats names and patterns, these beat directories, of which a recursive
  * one, even a higher one, beats others.
  */
 export function decidingCell(

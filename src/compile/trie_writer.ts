@@ -9,6 +9,7 @@ import {
   NODE_SOURCES,
   OP_CLASSES,
   OUTCOMES_PER_ENTRY,
+  VERDICT_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
 import {
@@ -21,7 +22,7 @@ import {
   TooManyStatesError,
 } from "./glob_states.ts";
 import type { Edge, Lexer, PathTrie, Step } from "./path_trie.ts";
-import { NO_RULE, type Row, type RowTable } from "./row_table.ts";
+import { NO_RULE, type Row, type RowTable, unpackRow } from "./row_table.ts";
 import { compareText } from "./rules.ts";
 import {
   type Cell,
@@ -46,6 +47,8 @@ export interface WriterOptions {
   readonly states: GlobStates;
   /** What the patterns behind a number of `accepts` say. */
   readonly matched: (accepts: number) => Matched;
+  /** Whether a rule, by its index, would stay behind when a directory above what it blocks is renamed. */
+  readonly staysBehind: (rule: number) => boolean;
   /** Verdicts where a pattern may match and the kernel compares no more names. */
   readonly tooDeep: () => readonly number[];
 }
@@ -72,6 +75,7 @@ interface Spot extends Below {
 interface Link {
   readonly end: number;
   readonly endBlocks: boolean;
+  readonly endGuards: boolean;
   readonly below: Below;
 }
 
@@ -94,6 +98,8 @@ export class TrieWriter {
   readonly #resolved = new Map<string, Row>();
   readonly #cellIds = new Map<Cell, number>();
   readonly #matched = new Map<number, Matched>();
+  /** Whether rows that block guard what is above. */
+  readonly #guarding = new Map<Row, boolean>();
   readonly #edges: Edge[] = [];
   readonly #lexers: Lexer[] = [];
   readonly #spots = new Map<string, Below>();
@@ -135,7 +141,7 @@ export class TrieWriter {
     const endBlocks = this.#blocks(end);
     const endReference = this.#table.reference(end);
     const { guarded: isGuarded, ...rest } = this.#restOf(scopes, plan);
-    let guarded = endBlocks || isGuarded;
+    let guarded = this.#guards(end) || isGuarded;
     for (const name of namesOf(node, plan)) {
       const below = this.#writeEdge(node.children.get(name), scopes, live, id, name);
       guarded ||= (below & NEXT_GUARD) !== 0;
@@ -194,6 +200,7 @@ export class TrieWriter {
     return {
       end: this.#table.reference(end),
       endBlocks: this.#blocks(end),
+      endGuards: this.#guards(end),
       below: this.#below(scopes, next),
     };
   }
@@ -245,8 +252,8 @@ export class TrieWriter {
     }
   }
 
-  #stepTo({ end, endBlocks, below: { id, child, desc, guarded } }: Link): Step {
-    return { next: nextOf(id, guarded || endBlocks, endBlocks), end, child, desc };
+  #stepTo({ end, endBlocks, endGuards, below: { id, child, desc, guarded } }: Link): Step {
+    return { next: nextOf(id, guarded || endGuards, endBlocks), end, child, desc };
   }
 
   /** What holds for names without an edge. */
@@ -263,7 +270,7 @@ export class TrieWriter {
     return {
       child: this.#table.reference(child),
       desc: this.#table.reference(desc),
-      guarded: this.#blocks(child) || this.#blocks(desc),
+      guarded: this.#guards(child) || this.#guards(desc),
     };
   }
 
@@ -300,6 +307,22 @@ export class TrieWriter {
 
   #blocks(rows: readonly Row[]): boolean {
     return rows.some((row) => this.#table.blocks(row));
+  }
+
+  /** Whether a Block would stay behind when a directory above it is renamed: the name of a program goes with it. */
+  #guards(rows: readonly Row[]): boolean {
+    return rows.some((row) => {
+      if (!this.#table.blocks(row)) return false;
+      const known = this.#guarding.get(row) ?? this.#isGuarding(row);
+      this.#guarding.set(row, known);
+      return known;
+    });
+  }
+
+  #isGuarding({ bits, rules }: Row): boolean {
+    return unpackRow(bits).some((verdict, op) =>
+      (verdict & ~VERDICT_SOURCE) === VERDICT_BLOCK && this.#options.staysBehind(rules[op]!)
+    );
   }
 
   /** One row for every source class, 0 first; a single one when no class differs. */
@@ -380,7 +403,7 @@ function guardThoseAbove(spots: readonly Spot[]): void {
     changed = false;
     for (const spot of spots.toReversed()) {
       if (spot.guarded) continue;
-      spot.guarded = spot.links.some(({ link }) => link.endBlocks || link.below.guarded);
+      spot.guarded = spot.links.some(({ link }) => link.endGuards || link.below.guarded);
       changed ||= spot.guarded;
     }
   }

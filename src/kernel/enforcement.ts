@@ -4,7 +4,7 @@ import { BpfError, type Shim } from "../../ffi/bpf.ts";
 import type { DesiredState, HashKeys } from "../compile/compile.ts";
 import { randomKeys } from "../compile/hash.ts";
 import { errorText } from "../lib/log.ts";
-import type { Rule } from "../model/rule.ts";
+import { isMatchedTarget, type Rule } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import {
   type ApplyResult,
@@ -81,8 +81,8 @@ export class Enforcement implements ReconcileTarget, Disposable {
   }
 
   lacks({ target }: Rule): string | undefined {
-    if (this.#takesPatterns || target.kind !== "pattern") return undefined;
-    return "the programs for 5.10 know no patterns: its verifier does not take them";
+    if (this.#takesPatterns || !isMatchedTarget(target)) return undefined;
+    return "the programs for 5.10 know no patterns and no execname: its verifier does not take them";
   }
 
   apply(desired: DesiredState, workloads: readonly Workload[]): ApplyResult {

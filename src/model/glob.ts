@@ -56,6 +56,14 @@ const parsed = new Map<string, Glob>();
 let parsedCharacters = 0;
 const PARSED_CHARACTERS_MAX = 1 << 16;
 
+/** What matches paths that end with this name, in any directory. */
+export function globOfName(name: string): Glob {
+  const slash = { kind: "byte", byte: SLASH } as const;
+  const directories = { kind: "choice", branches: [[], [{ kind: "globstar" }, slash]] } as const;
+  const bytes = [...encoder.encode(name)].map((byte) => ({ kind: "byte", byte }) as const);
+  return [slash, directories, ...bytes];
+}
+
 /** Why a glob can't be used, in words that follow `pattern "…"`; undefined: it can. */
 export function globDefect(pattern: string): string | undefined {
   try {

@@ -156,8 +156,7 @@ Deno.test("parsePolicies() takes the longest name and the deepest path", () => {
 
 const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
   ["process: {matchPaths: [{path: /x, allowedArgs: [-l]}]}", /allowedArgs/],
-  ["process: {matchPaths: [{execname: x, allowedArgs: [a]}]}", /execname and allowedArgs/],
-  ["process: {matchPaths: [{execname: x}]}", /execname/],
+  ["process: {matchPaths: [{execname: x, allowedArgs: [a]}]}", /allowedArgs/],
   ["process: {matchPatterns: [{pattern: '/x[*'}]}", /pattern "\/x\[\*" has a "\[" without "\]"/],
   ["network: {matchDNSQueries: [{domain: example.com}]}", /DNS rules/],
   ["syscalls: {matchSyscalls: [{syscall: []}]}", /names no system call/],
@@ -183,6 +182,7 @@ for (
   const spec of [
     "process: {matchPaths: [{path: /x, ownerOnly: false, pts: true, allowedArgs: []}]}",
     "process: {matchPaths: [{path: /x, ownerOnly: yes, pts: no}]}",
+    "process: {matchPaths: [{execname: x, fromSource: [{path: /y}]}]}",
     "file: {matchPaths: [{path: /x, pts: false}]}",
     "network: {matchProtocols: [{protocol: tcp, pts: false}]}",
     "file: {matchDirectories: [{dir: /x/, recursive: true, readOnly: true, ownerOnly: true}]}",

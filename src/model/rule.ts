@@ -23,6 +23,12 @@ export interface PatternTarget {
   readonly pattern: string;
 }
 
+/** Programs by their last name, wherever they lie. */
+export interface NameTarget {
+  readonly kind: "name";
+  readonly name: string;
+}
+
 /** Any of these system calls. */
 export interface SyscallTarget {
   readonly kind: "syscall";
@@ -37,6 +43,7 @@ export interface SyscallTarget {
 export type RuleTarget =
   | PathTarget
   | PatternTarget
+  | NameTarget
   /** A word of `matchProtocols`, in lower case. */
   | { readonly kind: "protocol"; readonly protocol: Protocol }
   /** In lower case, without `cap_`. */
@@ -83,8 +90,13 @@ export function ruleField(rule: Rule): string {
 }
 
 /** Whether a target is about files by their paths. */
-export function namesFiles(target: RuleTarget): target is PathTarget | PatternTarget {
-  return isPathTarget(target) || target.kind === "pattern";
+export function namesFiles(target: RuleTarget): target is PathTarget | PatternTarget | NameTarget {
+  return isPathTarget(target) || isMatchedTarget(target);
+}
+
+/** Whether a target is about all files whose paths look so. */
+export function isMatchedTarget(target: RuleTarget): target is PatternTarget | NameTarget {
+  return target.kind === "pattern" || target.kind === "name";
 }
 
 /** Whether a target is one place in the file system. */
@@ -96,6 +108,7 @@ export function isPathTarget(target: RuleTarget): target is PathTarget {
 export function targetText(target: RuleTarget): string {
   if (target.kind === "path") return target.path;
   if (target.kind === "pattern") return target.pattern;
+  if (target.kind === "name") return target.name;
   if (target.kind === "protocol") return target.protocol;
   if (target.kind === "capability") return target.capability;
   if (target.kind === "other") return target.text;

@@ -126,8 +126,7 @@ function readProcessPath(item: Item): Reading {
   const name = childText(item.tree, "execname");
   const hasPath = child(item.tree, "path") !== undefined;
   if (name !== "" && !hasPath) {
-    const target = { kind: "other", list: "matchPaths", text: name } as const;
-    return { targets: [target], lacks: ["execname", ...lackedBy(item.tree)] };
+    return { targets: [{ kind: "name", name }], lacks: lackedBy(item.tree) };
   }
   if (item.tree.kind === "map" && (name !== "" || !hasPath)) reportPathOrName(item, hasPath);
   return readPath(item);

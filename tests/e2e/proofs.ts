@@ -59,6 +59,7 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.nodeSelector.matchLabels": "a program is not executed on the node",
   },
   "rules with patterns": {
+    "spec.process.matchPaths[].execname": "the program of /opt/named, by its last name, is refused",
     "spec.process.matchPatterns[].pattern":
       "the program /opt/net-admin, which a pattern matches, is refused",
     "spec.process.matchPatterns[].ownerOnly":

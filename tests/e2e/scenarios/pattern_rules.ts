@@ -1,4 +1,4 @@
-/** Rules with patterns: each form of a glob, for files and programs; what carries a name out of a pattern, or into it. */
+/** Rules with patterns and with execname: each form of a glob, for files and programs; programs by their last name; what carries a name out of a pattern, or into it. */
 
 import { DENIED, makeTool } from "../fixtures.ts";
 import { type Act, type AlertPattern, scenario } from "../harness.ts";
@@ -50,6 +50,11 @@ spec:
     matchLabels:
       kubearmor.io/container.name: web
   process:
+    matchPaths:
+      - execname: named
+      - execname: sourced
+        fromSource:
+          - path: /bin/env
     matchPatterns:
       - pattern: /opt/*-admin
       - pattern: /opt/{x,y}/**
@@ -76,12 +81,13 @@ const prepare = [
   ...[64, 65, 66].map((names) => `touch ${deep(names, "x.secret")} ${deep(names, "x.open")}`),
   `mkdir -p /free${"/d".repeat(65)} && touch /free${"/d".repeat(65)}/x.secret`,
   "mkdir -p /data/red /data/gray /data/blue /data/closed /srv/a/b /srv/c /srv/d /home/u/.ssh/keys",
-  "mkdir -p /home/v /pages/a /opt/x/y /opt/z /free && cd /data",
+  "mkdir -p /home/v /pages/a /opt/x/y /opt/z /free /opt/any/where && cd /data",
   "for f in a.key .key open.key va bclass not-a not1 red/x gray/x blue/x told-a 'star*' plain" +
   ` vab dclass starx a.keys ${LONG}.key ${LONG}.kez closed/x` +
   " /srv/a/b/x.secret /srv/a/open /home/u/.ssh/id /home/u/.ssh/keys/k /home/u/doc /pages/a/x;" +
   ' do echo text >"$f"; done',
   "touch root.own other.own && chown 1000 other.own",
+  ...["/opt/named", "/opt/any/where/named", "/opt/any/sourced", "/opt/named.not"].map(makeTool),
   ...["/opt/net-admin", "/opt/x/tool", "/opt/x/y/tool", "/opt/z/tool", "/opt/adm"].map(makeTool),
   ...["/opt/own-root", "/opt/own-tool"].map(makeTool),
   "chown 1000 /opt/own-tool",
@@ -260,10 +266,34 @@ scenario({
       /^\/opt\/own-tool( |$)/,
       deniedProgram,
     ),
+    ...["/opt/named", "/opt/any/where/named", "/bin/env /opt/any/sourced"].map((run) =>
+      refusal(
+        `the program of ${run}, by its last name,`,
+        run,
+        "SECURITY_BPRM_CHECK",
+        new RegExp(`^${run.split(" ").at(-1)}( |$)`),
+        deniedProgram,
+      )
+    ),
+    refusal(
+      "another name for a program that is refused by its name",
+      "/bin/mv /opt/named /opt/other",
+      "FILE_RENAME",
+      "/opt/named",
+      { ...deniedProgram, Operation: "File" },
+    ),
     {
-      claim: "programs that no pattern matches, or leaves to their owner, run",
+      claim: "the directory of such a program may be renamed, and the rule goes with it",
       in: "web",
-      run: "/opt/z/tool && /opt/adm && /opt/own-root",
+      run: "/bin/mv /opt/any /opt/some && /opt/some/where/named",
+      expect: "EACCES",
+      alert: { ...deniedProgram, Resource: /^\/opt\/some\/where\/named( |$)/ },
+      control: { in: "free", run: "/bin/mv /opt/any /opt/some && /opt/some/where/named" },
+    },
+    {
+      claim: "programs that no pattern or name matches, or leaves to their owner, run",
+      in: "web",
+      run: "/opt/z/tool && /opt/adm && /opt/own-root && /opt/some/sourced && /opt/named.not",
       expect: "ok",
     },
     {
