@@ -291,7 +291,7 @@ Deno.test("plan() follows the host as long as it has an image, and identifies it
   assert.deepEqual(kindsOf(host(imageOf(1)), installed), ["publish", "word", "identify"]);
   bring(kernel, host(imageOf(1)), installed);
   assert.equal(kernel.words().get(HOST_CONTAINER), policedWord({ ...imageOf(1), slot: 0 }));
-  assert.deepEqual(kindsOf(host(imageOf(2)), installed), ["publish", "word", "clear"]);
+  assert.deepEqual(kindsOf(host(imageOf(2)), installed), ["publish", "word", "await", "clear"]);
   // What an agent finds that knows of no container yet stays in force.
   assert.deepEqual(bring(kernel, new Map()).words, installed.words);
   bring(kernel, host(), installed);
