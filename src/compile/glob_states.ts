@@ -83,6 +83,8 @@ interface State {
 
 export class GlobStates {
   readonly #states: State[] = [];
+  /** For each state, the pattern that it belongs to. */
+  readonly #patterns: number[] = [];
   /** What #reachedFreely() found. */
   readonly #freely: (readonly number[])[] = [];
   /** For each state, the number of the set that it was last put into. */
@@ -110,7 +112,9 @@ export class GlobStates {
     this.#accepts.of([]);
     const starts = globs.map((glob, index) => {
       const end = this.#add({ free: [], accepts: index });
-      return this.#addGlob(glob, end);
+      const start = this.#addGlob(glob, end);
+      while (this.#patterns.length < this.#states.length) this.#patterns.push(index);
+      return start;
     });
     ({ classOf: this.#classOf, count: this.#classCount } = byteClasses(
       this.#states.flatMap(({ bytes }) => bytes ?? []),
@@ -121,6 +125,11 @@ export class GlobStates {
   /** The patterns behind a number of `accepts`, ascending. */
   accepted(accepts: number): readonly number[] {
     return this.#accepts.at(accepts);
+  }
+
+  /** The patterns that may match something further down. */
+  alive(set: StateSet): readonly number[] {
+    return [...new Set(Array.from(this.#sets.at(set), (state) => this.#patterns[state]!))];
   }
 
   step(set: StateSet, name: string): Outcome {

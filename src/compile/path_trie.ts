@@ -3,10 +3,17 @@ import { globOfName, parseGlob } from "../model/glob.ts";
 import type { Posture } from "../model/posture.ts";
 import { isMatchedTarget } from "../model/rule.ts";
 import { evaluateUnreachable } from "./evaluate.ts";
-import { GlobStates, type NameStates } from "./glob_states.ts";
+import { GlobStates, type NameStates, type StateSet } from "./glob_states.ts";
 import { numberedReferences } from "./numbered.ts";
 import { type Row, RowTable } from "./row_table.ts";
-import { compareText, differentRules, isPathOp, postureVerdict, type RuleRef } from "./rules.ts";
+import {
+  compareText,
+  differentRules,
+  isPathOp,
+  postureVerdict,
+  type RuleRef,
+  verdictOf,
+} from "./rules.ts";
 import { addRule, matchedCells, newNode } from "./scopes.ts";
 import { TrieWriter } from "./trie_writer.ts";
 
@@ -67,13 +74,14 @@ export function buildPathTrie(rules: readonly RuleRef[], posture: Posture): Path
   const root = newNode();
   rules.forEach((ref, index) => addRule(root, ref, index, sourceOf));
   const table = new RowTable(sources);
+  const unreachable = unreachableVerdicts(rules, posture);
   const written = new TrieWriter({
     table,
     posture: postureVerdicts(rules, posture),
     sources,
     ...patternsOf(rules, sourceOf),
     staysBehind: (index) => rules[index]?.rule.target.kind !== "name",
-    tooDeep: () => unreachableVerdicts(rules, posture),
+    tooDeep: (spoken) => tooDeepVerdicts(spoken.map((index) => rules[index]!), unreachable),
   }).write(root);
   const references = numberedReferences({ rules, posture, sourceOf, sources }, table);
   return { ...written, rows: table.rows, sourceOf, sources, references };
@@ -89,7 +97,15 @@ function patternsOf(rules: readonly RuleRef[], sourceOf: ReadonlyMap<string, num
   }));
   const matched = (accepts: number) =>
     matchedCells(states.accepted(accepts).map((number) => indices[number]!), rules, sourceOf);
-  return { states, matched };
+  const alive = (live: StateSet) => states.alive(live).map((number) => indices[number]!);
+  return { states, matched, alive };
+}
+
+/** What is not known of a path that one of the rules may match; undefined where they say nothing. */
+function tooDeepVerdicts(rules: readonly RuleRef[], unreachable: readonly number[]) {
+  return unreachable.map((verdict, op) =>
+    rules.some(({ rule }) => verdictOf(rule, op) !== VERDICT_NONE) ? verdict : undefined
+  );
 }
 
 function postureVerdicts(rules: readonly RuleRef[], posture: Posture): number[] {

@@ -406,6 +406,27 @@ Deno.test("behind 64 names a pattern that may match still is refused as unknown"
   assert.equal(ask("/d".repeat(80)), VERDICT_UNKNOWN_BLOCK);
 });
 
+Deno.test("behind 64 names a pattern of programs says nothing about files, nor the other way round", () => {
+  const rules = [glob("/**.key"), glob("/x/**/sh", { group: "process" }), { at: "/d/d//" }];
+  const { reader } = read([policy("p", ...rules)], AUDIT);
+  const ask = (op: number, path: string) =>
+    lookup(reader, { op, path, caller: "/", parent: "/" }).verdict;
+  const [files, both] = ["/f" + "/d".repeat(70), "/x" + "/d".repeat(70)];
+  assert.equal(ask(OP_READ, files), VERDICT_UNKNOWN_BLOCK);
+  assert.equal(ask(OP_EXEC, files), NONE);
+  assert.equal(ask(OP_READ, both), VERDICT_UNKNOWN_BLOCK);
+  assert.equal(ask(OP_EXEC, both), VERDICT_UNKNOWN_BLOCK);
+  const { reader: named } = read(
+    [policy("p", { group: "process", at: "name:sh" }, rules[2]!)],
+    AUDIT,
+  );
+  const askNamed = (op: number, path: string) =>
+    lookup(named, { op, path, caller: "/", parent: "/" }).verdict;
+  assert.equal(askNamed(OP_READ, files), NONE);
+  assert.equal(askNamed(OP_READ, "/d".repeat(70)), DENY);
+  assert.equal(askNamed(OP_EXEC, files), VERDICT_UNKNOWN_BLOCK);
+});
+
 Deno.test("guard: on directories above what a pattern blocks, and on none that it can't reach", () => {
   const { reader } = read([
     policy("p", glob("/home/*/.ssh/**"), glob("/srv/**.key"), glob("/log/*", { action: "Audit" })),

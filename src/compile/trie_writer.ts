@@ -49,9 +49,14 @@ export interface WriterOptions {
   readonly matched: (accepts: number) => Matched;
   /** Whether a rule, by its index, would stay behind when a directory above what it blocks is renamed. */
   readonly staysBehind: (rule: number) => boolean;
-  /** Verdicts where a pattern may match and the kernel compares no more names. */
-  readonly tooDeep: () => readonly number[];
+  /** Rules on the patterns that may match something further down. */
+  readonly alive: (live: StateSet) => readonly number[];
+  /** Verdicts where the kernel compares no more names and these rules may hold; undefined where they say nothing. */
+  readonly tooDeep: (rules: readonly number[]) => Verdicts;
 }
+
+/** For each op class: what is said instead of what rules say. */
+type Verdicts = readonly (number | undefined)[];
 
 /** What is written of a place that no rule on a path or a directory names. */
 interface Below {
@@ -140,7 +145,7 @@ export class TrieWriter {
     const end = this.#rowsAt(scopes, "end", matched);
     const endBlocks = this.#blocks(end);
     const endReference = this.#table.reference(end);
-    const { guarded: isGuarded, ...rest } = this.#restOf(scopes, plan);
+    const { guarded: isGuarded, ...rest } = this.#restOf(scopes, plan, live);
     let guarded = this.#guards(end) || isGuarded;
     for (const name of namesOf(node, plan)) {
       const below = this.#writeEdge(node.children.get(name), scopes, live, id, name);
@@ -211,7 +216,7 @@ export class TrieWriter {
     if (known !== undefined) return known;
     const plan = this.#states.plan(live);
     const id = this.#newNode(NOWHERE, plan);
-    const spot = { id, ...this.#restOf(scopes, plan), scopes, live, plan, links: [] };
+    const spot = { id, ...this.#restOf(scopes, plan, live), scopes, live, plan, links: [] };
     this.#spots.set(key, spot);
     if (id !== 0) this.#unwritten.push(spot);
     return spot;
@@ -257,12 +262,15 @@ export class TrieWriter {
   }
 
   /** What holds for names without an edge. */
-  #restOf(scopes: Scopes, { others }: NamePlan): Pick<Below, "child" | "desc" | "guarded"> {
+  #restOf(
+    scopes: Scopes,
+    { others }: NamePlan,
+    live: StateSet,
+  ): Pick<Below, "child" | "desc" | "guarded"> {
     if (others === undefined) {
       // Only names behind the last one that the kernel compares find no outcome.
-      const verdicts = this.#options.tooDeep();
-      const row = this.#table.intern(verdicts, Array(OP_CLASSES).fill(NO_RULE));
-      const reference = this.#table.reference([row]);
+      const deep = this.#options.tooDeep(this.#options.alive(live));
+      const reference = this.#table.reference(this.#rowsAt(scopes, "desc", NO_MATCH, deep));
       return { child: reference, desc: reference, guarded: false };
     }
     const child = this.#rowsAt(scopes, "child", this.#matchedBy(others.accepts));
@@ -326,21 +334,27 @@ export class TrieWriter {
   }
 
   /** One row for every source class, 0 first; a single one when no class differs. */
-  #rowsAt(scopes: Scopes, place: Place, matched: Matched): Row[] {
-    const general = this.#rowFor(scopes, 0, place, matched);
+  #rowsAt(scopes: Scopes, place: Place, matched: Matched, unknown?: Verdicts): Row[] {
+    const general = this.#rowFor(scopes, 0, place, matched, unknown);
     const rows: Row[] = [general];
     const classes = [...scopes.keys(), ...matched.keys()];
     if (classes.every((source) => source === 0)) return rows;
     for (let source = 1; source <= this.#options.sources; source++) {
       const isNamed = scopes.has(source) || matched.has(source);
-      rows.push(isNamed ? this.#rowFor(scopes, source, place, matched) : general);
+      rows.push(isNamed ? this.#rowFor(scopes, source, place, matched, unknown) : general);
     }
     return rows;
   }
 
-  #rowFor(scopes: Scopes, source: number, place: Place, matched: Matched): Row {
+  #rowFor(
+    scopes: Scopes,
+    source: number,
+    place: Place,
+    matched: Matched,
+    unknown?: Verdicts,
+  ): Row {
     const [own, all] = [scopes.get(source), scopes.get(0)];
-    if (matched.size === 0 && isEmpty(own, place) && isEmpty(all, place)) {
+    if (unknown === undefined && matched.size === 0 && isEmpty(own, place) && isEmpty(all, place)) {
       return this.#undecided ??= this.#resolve([]);
     }
     const decided = FACETS.map((_, facet) => {
@@ -348,8 +362,9 @@ export class TrieWriter {
       if (named !== undefined) return { cell: named, flag: VERDICT_SOURCE };
       return { cell: decidingCell(all, place, facet, matched.get(0)), flag: 0 };
     });
-    const key = decided.map(({ cell, flag }) => `${this.#cellId(cell)}/${flag}`).join();
-    const known = this.#resolved.get(key) ?? this.#resolve(decided);
+    const cells = decided.map(({ cell, flag }) => `${this.#cellId(cell)}/${flag}`).join();
+    const key = unknown === undefined ? cells : `${cells};${unknown}`;
+    const known = this.#resolved.get(key) ?? this.#resolve(decided, unknown);
     this.#resolved.set(key, known);
     return known;
   }
@@ -362,12 +377,12 @@ export class TrieWriter {
     return id;
   }
 
-  #resolve(decided: readonly Decided[]): Row {
+  #resolve(decided: readonly Decided[], unknown: Verdicts = []): Row {
     const conditions = decided.reduce((bits, { cell }) => bits | (cell?.conditions ?? 0), 0);
-    return this.#table.internFor(conditions, (given) => this.#sayingOf(decided, given));
+    return this.#table.internFor(conditions, (given) => this.#sayingOf(decided, given, unknown));
   }
 
-  #sayingOf(decided: readonly Decided[], given: number): Saying {
+  #sayingOf(decided: readonly Decided[], given: number, unknown: Verdicts): Saying {
     const verdicts = [...this.#options.posture];
     const rules: number[] = Array(OP_CLASSES).fill(NO_RULE);
     decided.forEach(({ cell, flag }, facet) => {
@@ -377,6 +392,11 @@ export class TrieWriter {
         verdicts[op] = saying.verdicts[op]! | flag;
         rules[op] = saying.rules[op]!;
       }
+    });
+    unknown.forEach((verdict, op) => {
+      if (verdict === undefined) return;
+      verdicts[op] = verdict;
+      rules[op] = NO_RULE;
     });
     return { verdicts, rules };
   }
