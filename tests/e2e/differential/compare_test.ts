@@ -48,7 +48,7 @@ Deno.test("makeRound() follows from its seed", () => {
 Deno.test("makeRound() has what is refused and what is not, of every access", () => {
   const rounds = Array.from({ length: 6 }, (_, seed) => makeRound(seed, "r0", 200, BLOCK));
   const operations = rounds.flatMap(({ lists }) => lists.flatMap(({ operations }) => operations));
-  assert.equal(operations.length, 6 * (200 * 3 + 66));
+  assert.equal(operations.length, 6 * (200 * 3 + 100));
   const refused = operations.filter(({ refused }) => refused).length;
   assert.ok(refused > 500 && refused < operations.length - 500, `${refused} refused`);
   const accesses = new Set(operations.flatMap(({ alerts }) => alerts.map(({ access }) => access)));

@@ -63,7 +63,7 @@ export interface Round {
 }
 
 /**
- * `operations`: of each container; a third as many where what can be told is so little that it would be told too often for
+ * `operations`: of each container; half as many where what can be told is so little that it would be told too often for
  * the rate of alerts.
  */
 export function makeRound(
@@ -124,7 +124,7 @@ function makeList(
   const ruled = specification.rules.flatMap(({ rule: { target } }) =>
     isPathTarget(target) && target.path.startsWith("/t") ? [target.path] : []
   );
-  const length = isFiles ? count : Math.floor(count / 3);
+  const length = isFiles ? count : count >> 1;
   const operations = Array.from({ length }, () => {
     const uid = isFiles ? random.pick(USERS) : 0;
     const operation = isFiles ? randomOperation({ tree, random, ruled, uid }) : randomUse(random);

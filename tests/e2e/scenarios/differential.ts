@@ -17,8 +17,8 @@ import { compileTool } from "../tools/compile.ts";
 
 /** The same every time: what a change breaks shows with that change. Others are for long runs by hand. */
 const seed = setting("ANKYLO_SEED", 1);
-const rounds = setting("ANKYLO_ROUNDS", 7);
-const operations = setting("ANKYLO_OPERATIONS", 900);
+const rounds = setting("ANKYLO_ROUNDS", 10);
+const operations = setting("ANKYLO_OPERATIONS", 600);
 /** As STRICT_AGENT has it. */
 const posture = { ...DEFAULT_POSTURE, file: "block" } as const;
 
