@@ -208,7 +208,7 @@ export class Specification {
       yield { ...guarding(exec.rule ?? this.#guardRule), ...guard };
     }
     const strangers = this.#ask(OP_EXEC, on, self, 0);
-    const owners = this.#ask(OP_EXEC, on, self, IS_OWNER);
+    const owners = this.#ask(OP_EXEC, on, { ...self, uid: on.owner });
     const isLeftToOwner = refuses(strangers.verdict) && !refuses(owners.verdict);
     if (changesOwner && isLeftToOwner && on.owner !== actor.uid) {
       yield { ...guarding(strangers.rule ?? this.#guardRule), ...guard };

@@ -52,8 +52,8 @@ function sizeOf({ lists }: Round): number {
   return lists.reduce((sum, { operations }) => sum + operations.length, 0);
 }
 
-const seeds = [...SEEDS, ...Array.from({ length: rounds }, (_, index) => seed + index)];
-const all = seeds.map((seed, index) => makeRound(seed, `r${index}`, operations, posture));
+const seeds = new Set([...SEEDS, ...Array.from({ length: rounds }, (_, index) => seed + index)]);
+const all = [...seeds].map((seed, index) => makeRound(seed, `r${index}`, operations, posture));
 for (const round of all) await writeRound(round);
 
 const names = Object.keys(CONTAINERS);
