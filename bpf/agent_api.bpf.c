@@ -10,6 +10,7 @@
 #include "agent_api.h"
 
 enum op_class global_op_class;
+enum preset global_preset;
 enum socket_kind global_socket_kind;
 enum verdict global_verdict;
 enum exemption global_exemption;

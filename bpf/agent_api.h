@@ -75,6 +75,7 @@ enum op_class {
 	OP_CAPABILITY = 15, /* use a capability; rows of capabilities only */
 	OP_PROTECTED = 16, /* of no row: what self-protection refuses */
 	OP_SYSCALL = 17, /* of no row: a system call that a rule tells of; the decision's row is the rule's place in the image's sets */
+	OP_PRESET = 20,  /* of no row: what a preset is about; the decision's row is the preset */
 };
 /* Those of a row. */
 #define OP_CLASSES 16
@@ -101,6 +102,26 @@ enum socket_kind {
 	SOCKET_OTHER = 17,
 	SOCKET_KINDS = 18,
 };
+
+/* What presets refuse or tell of, by the names of policies. Each has a bit in image_header.presets. */
+enum preset {
+	PRESET_FILELESS_EXEC = 0,
+	PRESET_ANONYMOUS_MAP_EXEC = 1,
+	PRESET_PROTECT_ENV = 2,
+	PRESET_PROTECT_PROC = 3,
+	PRESET_EXEC = 4,
+	PRESET_PROTECT_RUNTIME_SOCKET = 5,
+	PRESET_BLOCK_RAW_DEVICES = 6,
+	PRESET_DENY_USER_NAMESPACES = 7,
+	PRESET_DENY_IO_URING = 8,
+	PRESET_PROTECT_KERNEL_TUNABLES = 9,
+	PRESETS = 10,
+};
+
+/* Bits of image_header.presets: those in force from 0 on, and from here on those that refuse. */
+#define PRESETS_REFUSING 16
+/* Bit of ops_live in the place of a class that no row speaks of (OP_NOTIFY): some preset is in force. */
+#define LIVE_PRESETS 13
 
 /* Numbers of what has a row and no path: a socket's kind, or REFERENCE_CAPABILITIES plus a capability's number. */
 #define REFERENCE_CAPABILITIES 32
@@ -204,7 +225,11 @@ enum hook {
 	HOOK_UNIX_STREAM_CONNECT = 66,
 	HOOK_CAPABLE = 68,
 	HOOK_SYS_ENTER = 76, /* a tracepoint */
-	HOOKS = 77,
+	HOOK_INODE_FOLLOW_LINK = 80,
+	HOOK_INODE_READLINK = 81,
+	HOOK_USERNS_CREATE = 82,
+	HOOK_INODE_INIT_SECURITY_ANON = 83,
+	HOOKS = 84,
 };
 
 enum event_type {
@@ -318,7 +343,8 @@ struct task_survey {
 
 struct container_use {
 	__u32 tasks; /* live tasks that carry the index */
-	__u32 gone;  /* 1: its cgroup was removed; free once tasks is 0 (the agent frees) */
+	__u16 gone;  /* 1: its cgroup was removed; free once tasks is 0 (the agent frees) */
+	__u16 begun; /* 1: a program of its own has run: what enters from now on is not its first */
 };
 
 /*
@@ -495,7 +521,8 @@ struct decision_event {
 	__u32 row2;    /* row of the new name, for REASON_LAUNDER; of a system call what tells its path from others */
 	/*
 	 * f_flags of file_open; mount flags of sb_mount; of a socket family | type << 8 | protocol << 16; a capability's
-	 * number; a system call's, by its name; what self-protection tells beside the target.
+	 * number; a system call's, by its name; what self-protection tells beside the target; of a preset about memory
+	 * MAPPED_* below, about a device that is made or mounted its number as the kernel keeps it.
 	 */
 	__u32 open_flags;
 	__u16 path_bytes;
@@ -503,6 +530,10 @@ struct decision_event {
 	__u16 cwd_bytes;
 	__u16 args_bytes;
 };
+
+/* Parts of open_flags: requested protection from bit 0 on, the one that is applied, and the flags of mmap(2). */
+#define MAPPED_PROTECTION_BITS 4
+#define MAPPED_FLAGS_AT 8
 
 /* Sent on the agent's demand for kinds that fell quiet. Of the header only type, container and time are set. */
 struct suppressed_event {

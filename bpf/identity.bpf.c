@@ -287,6 +287,7 @@ static long try_index(__u32 step, struct index_search *search)
 	if (use) {
 		use->tasks = 0;
 		use->gone = 0;
+		use->begun = 0;
 	}
 	search->found = index;
 	return 1;

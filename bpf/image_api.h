@@ -61,7 +61,8 @@ struct image_header {
 	struct image_trie arguments; /* of paths among their arguments; the same */
 	__u32 syscalls_entry; /* SYSCALLS set indices from there on, then the sets; 0: no rule about system calls */
 	__u32 lexers_entry; /* of the first lexer */
-	__u32 _pad[2];
+	__u32 _pad;
+	__u32 presets; /* a bit for each enum preset, see PRESETS_REFUSING */
 };
 _Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
 

@@ -3,24 +3,10 @@
  * Files in memory: mapping one as code, and writing one through a shared mapping.
  *
  * Writing was judged when the file was opened; it is judged again here for descriptors that are older than the policy.
- * Known holes: anonymous memory may be made executable; what is mapped before a policy comes stays mapped.
+ * Anonymous memory is a preset's business (presets_exec.bpf.c). Known hole: what is mapped before a policy comes stays mapped.
  */
 #include "exec.bpf.h"
-
-#define PROT_WRITE 2
-#define PROT_EXEC 4
-#define MAP_SHARED 1 /* set in MAP_SHARED_VALIDATE too */
-#define VM_WRITE 2UL
-#define VM_EXEC 4UL
-#define VM_SHARED 8UL
-
-/* execve maps the image that it just judged. Both tests: prctl can set exe_file, but not in the middle of an execve. */
-static __always_inline int is_exec_mapping_itself(struct file *file)
-{
-	struct task_struct *task = current_task();
-
-	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve) && BPF_CORE_READ(task, mm, exe_file) == file;
-}
+#include "mapping.bpf.h"
 
 /*
  * Judges identity->old_name for OP_WRITE, or for mapping a program. Returns the hook's value. Global, so that the verifier
@@ -54,8 +40,9 @@ int BPF_PROG(decide_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	KEEP_REFUSAL(ret);
 	__u32 writes = prot & PROT_WRITE && flags & MAP_SHARED;
 
-	/* Allows: anonymous memory, or memory that neither executes nor changes the file. */
-	if (!file || !(prot & PROT_EXEC || writes))
+	/* Allows: memory that neither executes nor changes the file; anonymous memory, by its address, as some verifiers trust the
+	 * pointer to be one, and leave a test of it out. */
+	if (!(prot & PROT_EXEC || writes) || !address_of(file))
 		return 0;
 	JUDGED_IDENTITY(identity);
 
@@ -66,16 +53,6 @@ int BPF_PROG(decide_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	if (!(prot & PROT_EXEC) || is_exec_mapping_itself(file))
 		return 0;
 	return judge_mapping(ref_of(identity), HOOK_MMAP_FILE, code_op(identity)) ? -EACCES : 0;
-}
-
-/* The file behind a mapping, by the name that the user opened: since 6.8 overlayfs leaves the layer's own file there. */
-static __always_inline struct object mapped_object(struct file *file)
-{
-	if (!bpf_core_field_exists(struct backing_file, user_path) || !is_layer_file(file))
-		return object_of_path(&file->f_path);
-	struct backing_file *backing = (struct backing_file *)file;
-
-	return (struct object){ (__u64)BPF_CORE_READ(backing, user_path.dentry), (__u64)BPF_CORE_READ(backing, user_path.mnt) };
 }
 
 DECIDING_HOOK(file_mprotect)

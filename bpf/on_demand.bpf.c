@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Programs that the agent loads when a policy needs them, with the maps of those that are there: most nodes have no rules about
- * sockets, capabilities or system calls, and their hooks are called all the time.
+ * sockets, capabilities or system calls, nor presets, and their hooks are called all the time.
  */
 #include "capability.bpf.c"
 #include "network.bpf.c"
+#include "presets_exec.bpf.c"
+#include "presets_files.bpf.c"
+#include "presets_other.bpf.c"
 #ifndef KERNEL_5_10 /* What it reads into memory of the CPU has loops that its verifier would follow step by step. */
 #include "syscalls.bpf.c"
 #endif

@@ -132,6 +132,11 @@ static __always_inline int is_in_host_mounts(struct task_struct *task)
 
 static __always_inline void arm(struct task_identity *identity, struct task_struct *task)
 {
+	__u32 container = identity->container;
+	struct container_use *use = bpf_map_lookup_elem(&container_use, &container);
+
+	if (use)
+		use->begun = 1;
 	identity->host_mounts = is_in_host_mounts(task);
 	identity->home = home_of(task);
 	identity->state = TASK_ARMED;

@@ -28,6 +28,8 @@ export const RING_ALERTS_BYTES = 4194304;
 export const PATH_BYTES_MAX = 4096;
 export const ARGS_BYTES_MAX = 1024;
 export const OP_CLASSES = 16;
+export const PRESETS_REFUSING = 16;
+export const LIVE_PRESETS = 13;
 export const REFERENCE_CAPABILITIES = 32;
 export const CAPABILITIES_MAX = 64;
 export const REFERENCES = 96;
@@ -77,6 +79,8 @@ export const EVENT_TRUNCATED = 1;
 export const EVENT_FOUND = 2;
 export const EVENT_STAGING = 4;
 export const EVENT_DENIED = 8;
+export const MAPPED_PROTECTION_BITS = 4;
+export const MAPPED_FLAGS_AT = 8;
 
 export const OP_EXEC = 0;
 export const OP_MMAP_EXEC = 1;
@@ -96,6 +100,7 @@ export const OP_CREDS = 14;
 export const OP_CAPABILITY = 15;
 export const OP_PROTECTED = 16;
 export const OP_SYSCALL = 17;
+export const OP_PRESET = 20;
 /** enum op_class: the names of its values. */
 export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   0: "OP_EXEC",
@@ -116,6 +121,33 @@ export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   15: "OP_CAPABILITY",
   16: "OP_PROTECTED",
   17: "OP_SYSCALL",
+  20: "OP_PRESET",
+};
+
+export const PRESET_FILELESS_EXEC = 0;
+export const PRESET_ANONYMOUS_MAP_EXEC = 1;
+export const PRESET_PROTECT_ENV = 2;
+export const PRESET_PROTECT_PROC = 3;
+export const PRESET_EXEC = 4;
+export const PRESET_PROTECT_RUNTIME_SOCKET = 5;
+export const PRESET_BLOCK_RAW_DEVICES = 6;
+export const PRESET_DENY_USER_NAMESPACES = 7;
+export const PRESET_DENY_IO_URING = 8;
+export const PRESET_PROTECT_KERNEL_TUNABLES = 9;
+export const PRESETS = 10;
+/** enum preset: the names of its values. */
+export const PRESET_NAMES: Readonly<Record<number, string>> = {
+  0: "PRESET_FILELESS_EXEC",
+  1: "PRESET_ANONYMOUS_MAP_EXEC",
+  2: "PRESET_PROTECT_ENV",
+  3: "PRESET_PROTECT_PROC",
+  4: "PRESET_EXEC",
+  5: "PRESET_PROTECT_RUNTIME_SOCKET",
+  6: "PRESET_BLOCK_RAW_DEVICES",
+  7: "PRESET_DENY_USER_NAMESPACES",
+  8: "PRESET_DENY_IO_URING",
+  9: "PRESET_PROTECT_KERNEL_TUNABLES",
+  10: "PRESETS",
 };
 
 export const SOCKET_TCP = 0;
@@ -280,7 +312,11 @@ export const HOOK_SOCKET_SENDMSG = 65;
 export const HOOK_UNIX_STREAM_CONNECT = 66;
 export const HOOK_CAPABLE = 68;
 export const HOOK_SYS_ENTER = 76;
-export const HOOKS = 77;
+export const HOOK_INODE_FOLLOW_LINK = 80;
+export const HOOK_INODE_READLINK = 81;
+export const HOOK_USERNS_CREATE = 82;
+export const HOOK_INODE_INIT_SECURITY_ANON = 83;
+export const HOOKS = 84;
 /** enum hook: the names of its values. */
 export const HOOK_NAMES: Readonly<Record<number, string>> = {
   1: "HOOK_BPRM_CHECK",
@@ -339,7 +375,11 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   66: "HOOK_UNIX_STREAM_CONNECT",
   68: "HOOK_CAPABLE",
   76: "HOOK_SYS_ENTER",
-  77: "HOOKS",
+  80: "HOOK_INODE_FOLLOW_LINK",
+  81: "HOOK_INODE_READLINK",
+  82: "HOOK_USERNS_CREATE",
+  83: "HOOK_INODE_INIT_SECURITY_ANON",
+  84: "HOOKS",
 };
 
 export const EVENT_DECISION = 1;
@@ -457,6 +497,7 @@ export interface ImageHeader {
   arguments: ImageTrie;
   syscallsEntry: number;
   lexersEntry: number;
+  presets: number;
 }
 export const IMAGE_HEADER_SIZE = 128;
 export const IMAGE_HEADER_OFFSETS = {
@@ -481,6 +522,7 @@ export const IMAGE_HEADER_OFFSETS = {
   arguments: 96,
   syscallsEntry: 112,
   lexersEntry: 116,
+  presets: 124,
 } as const;
 export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
   return {
@@ -505,6 +547,7 @@ export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
     arguments: decodeImageTrie(view, offset + 96),
     syscallsEntry: view.getUint32(offset + 112, true),
     lexersEntry: view.getUint32(offset + 116, true),
+    presets: view.getUint32(offset + 124, true),
   };
 }
 export function writeImageHeader(view: DataView, offset: number, value: ImageHeader): void {
@@ -529,6 +572,7 @@ export function writeImageHeader(view: DataView, offset: number, value: ImageHea
   writeImageTrie(view, offset + 96, value.arguments);
   view.setUint32(offset + 112, value.syscallsEntry, true);
   view.setUint32(offset + 116, value.lexersEntry, true);
+  view.setUint32(offset + 124, value.presets, true);
 }
 export function encodeImageHeader(value: ImageHeader): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(128);
@@ -965,21 +1009,25 @@ export function encodeCgroupPrefix(value: CgroupPrefix): Uint8Array<ArrayBuffer>
 export interface ContainerUse {
   tasks: number;
   gone: number;
+  begun: number;
 }
 export const CONTAINER_USE_SIZE = 8;
 export const CONTAINER_USE_OFFSETS = {
   tasks: 0,
   gone: 4,
+  begun: 6,
 } as const;
 export function decodeContainerUse(view: DataView, offset = 0): ContainerUse {
   return {
     tasks: view.getUint32(offset, true),
-    gone: view.getUint32(offset + 4, true),
+    gone: view.getUint16(offset + 4, true),
+    begun: view.getUint16(offset + 6, true),
   };
 }
 export function writeContainerUse(view: DataView, offset: number, value: ContainerUse): void {
   view.setUint32(offset, value.tasks, true);
-  view.setUint32(offset + 4, value.gone, true);
+  view.setUint16(offset + 4, value.gone, true);
+  view.setUint16(offset + 6, value.begun, true);
 }
 export function encodeContainerUse(value: ContainerUse): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(8);

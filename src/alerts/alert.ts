@@ -13,6 +13,7 @@ import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
 import { capabilityName, socketWords } from "./numbered.ts";
+import { deviceText, mappedText, presetPath, presetWording } from "./preset.ts";
 import { syscallWords } from "./syscall.ts";
 import {
   ARGUMENTS_MAX,
@@ -54,20 +55,21 @@ export const PROTECTION_NAME = "SelfProtection";
 /** The alert in the order of its JSON. Undefined fields are not in the JSON. */
 export function buildAlert(input: AlertInput, reporter: Reporter) {
   const { event, actor, rule } = input;
-  const isExec = event.opName === "exec";
+  const isExec = isExecution(event);
+  const wording = presetWording(event);
   return {
     ...timeFields(input.unixNs, reporter),
     ...workloadFields(input.workload),
     ...pidFields(event),
     ParentProcessName: orAbsent(actor.parentExe),
-    ProcessName: orAbsent(isExec ? event.path : actor.exe),
+    ProcessName: orAbsent(isExec ? presetPath(event) : actor.exe),
     ...policyFields(event, rule),
     Type: isHostIndex(event.container) ? "MatchedHostPolicy" : "MatchedPolicy",
     Source: orAbsent(isExec ? actor.parentExe || actor.exe : commandLine(actor.exe, actor.args)),
     Operation: operationOf(event),
     Resource: orAbsent(resourceOf(event, rule)),
     ...dataOf(event, rule),
-    Enforcer: event.opName === "syscall" ? "eBPF Monitor" : "BPFLSM",
+    Enforcer: wording?.enforcer ?? (event.opName === "syscall" ? "eBPF Monitor" : "BPFLSM"),
     Action: actionOf(event),
     Result: resultOf(event),
     Cwd: cwdText(actor.cwd),
@@ -95,11 +97,22 @@ function resourceOf(event: DecisionEvent, rule: RuleRef | undefined): string {
       return socketWords(event.openFlags, rule).map((word) => word.join("=")).join(" ");
     case "capability":
       return capabilityName(event.openFlags);
-    case "syscall":
-      return event.path;
+    case "preset":
+      return presetResource(event);
     default:
       return event.path;
   }
+}
+
+/** Whether a program is executed, which is then the alert's process. */
+function isExecution({ opName, hook }: DecisionEvent): boolean {
+  return opName === "exec" || opName === "preset" && hook === "bprm_check_security";
+}
+
+function presetResource(event: DecisionEvent): string {
+  const path = presetPath(event);
+  if (isExecution(event)) return refusedCommand({ ...event, path });
+  return path || (presetWording(event)?.resource ?? "");
 }
 
 /** The kernel reads no more than 20 arguments behind argv[0], and can't tell whether there were others. */
@@ -133,6 +146,8 @@ export function operationOf(
   event: DecisionEvent,
 ): "Process" | "File" | "Network" | "Capabilities" | "Syscall" {
   const { opName, hook } = event;
+  const wording = presetWording(event);
+  if (wording !== undefined) return wording.operation;
   if (opName === "network") return "Network";
   if (opName === "capability") return "Capabilities";
   if (opName === "syscall") return "Syscall";
@@ -209,6 +224,10 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   socket_accept: "SOCKET_ACCEPT",
   socket_sendmsg: "SOCKET_SENDMSG",
   capable: "CAPABLE",
+  inode_follow_link: "INODE_FOLLOW_LINK",
+  inode_readlink: "INODE_READLINK",
+  userns_create: "USERNS_CREATE",
+  inode_init_security_anon: "INODE_INIT_SECURITY_ANON",
   sys_enter: "SYS_ENTER",
 };
 
@@ -219,9 +238,21 @@ function dataOf(event: DecisionEvent, rule: RuleRef | undefined) {
     return dataFields([lsm, ...socketWords(event.openFlags, rule)]);
   }
   if (event.opName === "syscall") return dataFields(syscallWords(event));
+  if (event.opName === "preset") return presetData(event);
   const fields = dataFields(dataWords(event));
   if (event.opName !== "capability") return fields;
   return { ...fields, Data: `${fields.Data} ${capabilityName(event.openFlags)}` };
+}
+
+/** Of memory that becomes code KubeArmor tells the bare flags. A summary does not know them. */
+function presetData(event: DecisionEvent) {
+  const { hook, openFlags } = event;
+  const lsm = ["lsm", LSM_NAMES[hook]] as const;
+  if (presetWording(event)?.isMapping && openFlags !== 0) {
+    return { Data: mappedText(openFlags), EventData: {} };
+  }
+  const isDevice = (hook === "path_mknod" || hook === "sb_kern_mount") && openFlags !== 0;
+  return dataFields([lsm, ...(isDevice ? [["device", deviceText(openFlags)] as const] : [])]);
 }
 
 /** The other object comes last: its path may hold spaces. */
@@ -279,7 +310,7 @@ function ankyloFields(input: AlertInput) {
     Flags: input.isSummary ? undefined : flagsText(event),
     Rule: rule === undefined ? undefined : ruleText(rule),
     FromSource: event.bySource ? true : undefined,
-    Caller: event.opName === "exec" ? orAbsent(actor.exe) : undefined,
+    Caller: isExecution(event) ? orAbsent(actor.exe) : undefined,
     ContainerIndex: workload === undefined && !isHostIndex(event.container)
       ? event.container
       : undefined,

@@ -9,6 +9,7 @@ import {
   viewOf,
 } from "../events/samples.ts";
 import type { Protocol } from "../model/grammars.ts";
+import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import type { Rule } from "../model/rule.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { type AlertInput, buildAlert } from "./alert.ts";
@@ -151,6 +152,47 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   }),
   "open-default-posture-block": fileOpen({ verdict: api.VERDICT_POSTURE_BLOCK }),
   "pending": exec(["sleep", "1"], { reason: api.REASON_PENDING, generation: 0 }),
+  "preset-fileless-memfd": preset("filelessExec", api.HOOK_BPRM_CHECK, "/memfd:program"),
+  "preset-fileless-shm": preset("filelessExec", api.HOOK_BPRM_CHECK, "/dev/shm/program"),
+  "preset-fileless-loader": preset("filelessExec", api.HOOK_MMAP_FILE, "/dev/shm/program"),
+  "preset-anonymous-map": preset("anonymousMapExec", api.HOOK_MMAP_FILE, "", mapped(7, 7, 0x22)),
+  "preset-anonymous-mprotect": preset(
+    "anonymousMapExec",
+    api.HOOK_FILE_MPROTECT,
+    "/usr/lib/code.so",
+    mapped(4, 5, 0x2),
+  ),
+  "preset-anonymous-summary": {
+    ...preset("anonymousMapExec", api.HOOK_MMAP_FILE, ""),
+    isSummary: true,
+  },
+  "preset-env": preset("protectEnv", api.HOOK_FILE_OPEN, "/proc/1/environ", 0o100000),
+  "preset-env-audit": preset("protectEnv", api.HOOK_FILE_OPEN, "/proc/1/environ", 0, {
+    verdict: api.VERDICT_AUDIT,
+    header: { flags: 0 },
+  }),
+  "preset-proc": preset("protectProc", api.HOOK_FILE_OPEN, "/proc/1/status", 0o100000),
+  "preset-proc-link": preset("protectProc", api.HOOK_INODE_FOLLOW_LINK, "/1/root"),
+  "preset-proc-readlink": preset("protectProc", api.HOOK_INODE_READLINK, "/1/exe"),
+  "preset-exec": preset("exec", api.HOOK_BPRM_CHECK, "/bin/sh", 0, {
+    header: { flags: api.EVENT_DENIED | api.EVENT_STAGING },
+  }),
+  "preset-runtime-socket": preset(
+    "protectRuntimeSocket",
+    api.HOOK_UNIX_STREAM_CONNECT,
+    "/run/containerd/containerd.sock",
+  ),
+  "preset-raw-open": preset("blockRawDevices", api.HOOK_FILE_OPEN, "/dev/sda", 0o2),
+  "preset-raw-mknod": preset("blockRawDevices", api.HOOK_PATH_MKNOD, "/tmp/disk", 8 << 20 | 1),
+  "preset-raw-mount": preset("blockRawDevices", api.HOOK_SB_KERN_MOUNT, "", 8 << 20 | 1),
+  "preset-user-namespace": preset("denyUserNamespaces", api.HOOK_USERNS_CREATE, ""),
+  "preset-io-uring": preset("denyIoUring", api.HOOK_INODE_INIT_SECURITY_ANON, ""),
+  "preset-tunables": preset(
+    "protectKernelTunables",
+    api.HOOK_FILE_OPEN,
+    "/proc/sys/kernel/core_pattern",
+    0o1001,
+  ),
   "protected-signal": own(api.HOOK_TASK_KILL, "/var/cache/ankylo/ankylo-deno-0a1b", 9),
   "protected-signal-by-descriptor": own(api.HOOK_FILE_SEND_SIGIOTASK, "/usr/bin/ankylo", 29),
   "protected-trace": own(api.HOOK_PTRACE_ACCESS_CHECK, "/usr/bin/ankylo", 18),
@@ -273,6 +315,26 @@ function syscall(name: string, spoken: string, call: bigint[], start?: string): 
   const target = { kind: "syscall", syscalls: [name], sources: [] } as const;
   const rule = { group: "syscalls", list: "matchSyscalls", action: "Audit", target } as const;
   return alertInput({ event, rule: { ...RULE_REF, rule: { ...RULE, ...rule } } });
+}
+
+/** `openFlags`: as of decision_event.open_flags. */
+function preset(
+  preset: PresetName,
+  hook: number,
+  path: string,
+  openFlags = 0,
+  fields: DecisionFields = {},
+): AlertInput {
+  const row = PRESET_NAMES.indexOf(preset);
+  const args = hook === api.HOOK_BPRM_CHECK ? { args: ["program", "-v"] } : {};
+  const event = decision(path, { hook, op: api.OP_PRESET, row, openFlags, ...fields }, args);
+  const target = { kind: "preset", preset } as const;
+  const rule = { ...RULE, group: "presets", list: "presets", target } as const;
+  return alertInput({ event, rule: { ...RULE_REF, rule } });
+}
+
+function mapped(asked: number, applied: number, flags: number): number {
+  return asked | applied << api.MAPPED_PROTECTION_BITS | flags << api.MAPPED_FLAGS_AT;
 }
 
 /** Beyond all names where there is none. */

@@ -1,6 +1,7 @@
 /** Flags of open(2) and mount(2) by name, in KubeArmor's form: `O_RDONLY|O_CLOEXEC`. */
 
-type Names = readonly (readonly [number, string])[];
+/** A bit and its name. */
+export type Names = readonly (readonly [number, string])[];
 
 const ACCESS_MODES = ["O_RDONLY", "O_WRONLY", "O_RDWR"] as const;
 const ACCESS_MASK = 3;
@@ -44,16 +45,20 @@ const MOUNT_FLAGS: Names = [
 /** `f_flags` of an open, in the order of their numbers on x86-64. */
 export function openFlagsText(flags: number, architecture = Deno.build.arch): string {
   const access = ACCESS_MODES[flags & ACCESS_MASK] ?? "O_ACCMODE";
-  const own = namesOf(flags, OWN_OPEN_FLAGS[architecture]);
-  const [low, high] = [namesOf(flags & 0o17777, OPEN_FLAGS), namesOf(flags & ~0o17777, OPEN_FLAGS)];
+  const own = flagNames(flags, OWN_OPEN_FLAGS[architecture]);
+  const [low, high] = [
+    flagNames(flags & 0o17777, OPEN_FLAGS),
+    flagNames(flags & ~0o17777, OPEN_FLAGS),
+  ];
   return [access, ...low, ...own, ...high].join("|");
 }
 
 /** Flags of mount(2); empty without any. @see include/uapi/linux/mount.h */
 export function mountFlagsText(flags: number): string {
-  return namesOf(flags, MOUNT_FLAGS).join("|");
+  return flagNames(flags, MOUNT_FLAGS).join("|");
 }
 
-function namesOf(flags: number, table: Names): string[] {
+/** Names of the bits that are set, in the table's order. */
+export function flagNames(flags: number, table: Names): string[] {
   return table.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name);
 }

@@ -8,7 +8,7 @@ import { type Governance, type GovernanceDefaults, governanceOf } from "../model
 import { conditionText, ruleField, targetText } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import type { Workload } from "../model/workload.ts";
-import { postureOf } from "../compile/rules.ts";
+import { type PosturedGroup, postureOf } from "../compile/rules.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
 import { readPolicyFiles } from "./policy_arguments.ts";
@@ -167,7 +167,7 @@ function whyText({ rule, group, byPosture }: Fate): string {
     }${conditionText(rule.rule)}`;
   }
   return byPosture
-    ? `posture.${postureOf(group)}: the ${group} allow-list does not let it pass`
+    ? `posture.${postureOf(group as PosturedGroup)}: the ${group} allow-list does not let it pass`
     : "no rule";
 }
 

@@ -34,6 +34,7 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
   ],
   ["cap", "capability", "is this capability used? net_raw and others"],
   ["syscall", "syscall", "is this system call told of? with --path: with this path"],
+  ["preset", "preset", "does what this preset is about happen? filelessExec and others"],
   ["load", "load", "is this program executed by a dynamic loader that was started by hand?"],
   ["mmap-exec", "mmap-exec", "is it mapped as code, as libraries are?"],
 ];

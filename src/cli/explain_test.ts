@@ -398,11 +398,37 @@ Deno.test("every access has an option, and words of its own", async () => {
   const withOption = [...ASKS.map(([, access]) => access), "write"];
   assert.deepEqual(withOption.toSorted(), Object.keys(ACCESSES).toSorted());
   for (const [option] of ASKS) {
-    const object = { net: "tcp", cap: "net_raw", syscall: "unlink" }[option] ?? "/x";
+    const object = { net: "tcp", cap: "net_raw", syscall: "unlink", preset: "exec" }[option] ??
+      "/x";
     const { out } = await ask({ labels: ["app=web"], objects: { [option]: object } });
     assert.doesNotMatch(out, /undefined|^$/, option);
   }
 });
+
+const PRESETS = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorPolicy
+metadata: {name: presets}
+spec:
+  selector: {matchLabels: {app: web}}
+  presets: [{name: exec, action: Audit}, {name: denyIoUring}]
+`;
+
+for (
+  const [preset, words] of [
+    [
+      "denyIoUring",
+      /: REFUSED with "Permission denied", and an alert of presets\n[^]*Block denyIoUring\n +a.yaml:6:42/,
+    ],
+    ["exec", /passes, and raises an alert of presets\n[^]*Audit exec\n/],
+    ["protectEnv", /passes, without an alert\n[^]*no presets rule of a policy/],
+  ] as const
+) {
+  Deno.test(`runExplain() says what preset ${preset} does`, async () => {
+    const { status, out } = await ask({ labels: ["app=web"], objects: { preset } }, PRESETS);
+    assert.equal(status, EXIT_OK);
+    assert.match(out, words);
+  });
+}
 
 Deno.test("explanationText() lets no name move the cursor", async () => {
   const { out } = await ask({ container: "\x1b[2Jweb", objects: { exec: "/x" }, json: true });

@@ -1,7 +1,7 @@
 /** An explanation for people. */
 import type { DecisionView, ExplanationView, RuleView } from "../http/explanation_view.ts";
 import { conditionText } from "../model/rule.ts";
-import { postureOf } from "../compile/rules.ts";
+import { type PosturedGroup, postureOf } from "../compile/rules.ts";
 import { printable } from "./printable.ts";
 
 /** What the program does, as a sentence with the object behind it. */
@@ -21,6 +21,7 @@ const DEEDS: Readonly<Record<string, string>> = {
   socket: "uses a socket of kind",
   capability: "uses",
   syscall: "calls",
+  preset: "does what is a case of preset",
 };
 
 /** Allow rules that are named as makers of an allow-list. */
@@ -103,9 +104,9 @@ function decisionLines({ verdict, group, winner, runnersUp, allowList }: Decisio
     const shown = allowList.slice(0, ALLOWS_SHOWN);
     const more = allowList.length - shown.length;
     return [
-      `  no ${group} rule names it, and the posture (posture.${postureOf(group)}) is ${
-        verdict === "posture-block" ? "block" : "audit"
-      } for what an allow-list leaves out`,
+      `  no ${group} rule names it, and the posture (posture.${
+        postureOf(group as PosturedGroup)
+      }) is ${verdict === "posture-block" ? "block" : "audit"} for what an allow-list leaves out`,
       "  the allow-list has",
       ...shown.flatMap((rule) => ruleLines(rule, [], "    ")),
       ...(more > 0 ? [`    and ${more} more`] : []),

@@ -11,7 +11,7 @@ import { TOO_MANY_SYSCALL_RULES } from "./syscalls.ts";
 import {
   compareText,
   conditionsOf,
-  type JudgedGroup,
+  type PosturedGroup,
   postureOf,
   type RuleRef,
   whyNotEnforced,
@@ -161,7 +161,7 @@ function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): Rul
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
   if (defaults.mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
-  const governing = postureOf(rule.group as JudgedGroup);
+  const governing = postureOf(rule.group as PosturedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
     return { policy, rule, state: "enforced" };
   }

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import {
   IMAGE_ENTRY_BYTES,
+  LIVE_PRESETS,
   OP_CAPABILITY,
   OP_CLASSES,
   OP_EXEC,
+  OP_PRESET,
   OP_SYSCALL,
   VERDICT_ALLOW,
   VERDICT_BLOCK,
@@ -13,12 +15,14 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import { type Action, namesFiles } from "../model/rule.ts";
 import { evaluateAnonymous } from "./evaluate.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { fittingTrie } from "./fitting.ts";
 import { type PathTrie, unreachableVerdicts } from "./path_trie.ts";
+import { presetBits, type PresetRules, presetRules } from "./presets.ts";
 import { namedSyscalls, NO_SYSCALLS, syscallRules, syscallSets } from "./syscalls.ts";
 import { NO_RULE, packRow, unpackRow, verdictIn } from "./row_table.ts";
 import { differentRules, enforcedRules, isPathOp, postureVerdict, type RuleRef } from "./rules.ts";
@@ -31,6 +35,8 @@ export interface CompiledImage {
   readonly opsLive: number;
   /** System calls that its rules tell of, ascending: indices of SYSCALL_NAMES. */
   readonly syscalls: readonly number[];
+  /** Presets in force. */
+  readonly presets: readonly PresetName[];
   /** entries * IMAGE_ENTRY_BYTES, as bpf/image_api.h describes. The image's own: not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly entries: number;
@@ -40,7 +46,7 @@ export interface CompiledImage {
   readonly rules: readonly RuleRef[];
   /** Enforced rules that it has no room for: some about system calls, or on patterns. */
   readonly leftOut: readonly RuleRef[];
-  /** The rule that decided, from a record's row (of a system call the rule's place) and op class; undefined for the posture, for none, for unknown rows. */
+  /** The rule that decided, from a record's row (of a system call the rule's place, of a preset its number) and op class; undefined for the posture, for none, for unknown rows. */
   explain(row: number, op: number): RuleRef | undefined;
   /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
   readonly guardRule: RuleRef | undefined;
@@ -64,22 +70,26 @@ export function compileImage(
   const enforced = enforcedRules(policies);
   if (enforced.length === 0) return undefined;
   const { calls, leftOut: leftOutCalls } = syscallRules(enforced);
+  const presets = presetRules(enforced);
   const { trie, judged, leftOut: leftOutPatterns } = fittingTrie(
-    enforced.filter(({ rule }) => rule.target.kind !== "syscall"),
+    enforced.filter(({ rule: { target } }) =>
+      target.kind !== "syscall" && target.kind !== "preset"
+    ),
     posture,
   );
   const rules = enforced.filter((ref) => !leftOutPatterns.includes(ref));
-  const facts = { ...factsOf(trie, judged, posture), audits };
+  const facts = { ...factsOf(trie, judged, presets, posture), audits };
   const sets = calls.length === 0 ? NO_SYSCALLS : syscallSets(calls, trie.lastNode);
   const bytes = encodeImage(trie, PathHasher.of(keys), facts, sets);
   const generation = generationOf(bytes, rules);
-  const blocking = rules.filter(({ rule }) => rule.action === "Block");
+  const blocking = judged.filter(({ rule }) => rule.action === "Block");
   const blockRules = blocking.filter(({ rule }) => namesFiles(rule.target));
   stampGeneration(bytes, generation);
   return {
     generation,
     opsLive: facts.opsLive,
     syscalls: namedSyscalls(calls),
+    presets: [...presets.keys()].map((number) => PRESET_NAMES[number]!),
     bytes,
     entries: bytes.length / IMAGE_ENTRY_BYTES,
     audits,
@@ -87,6 +97,7 @@ export function compileImage(
     leftOut: [...leftOutCalls, ...leftOutPatterns],
     explain(row, op) {
       if (op === OP_SYSCALL) return calls[row];
+      if (op === OP_PRESET) return presets.get(row);
       const index = trie.rows[row]?.rules[op] ?? NO_RULE;
       return index === NO_RULE ? undefined : judged[index];
     },
@@ -98,6 +109,7 @@ export function compileImage(
 function factsOf(
   trie: PathTrie,
   rules: readonly RuleRef[],
+  presets: PresetRules,
   posture: Posture,
 ): Omit<ImageFacts, "audits"> {
   const ops = Array.from({ length: OP_CLASSES }, (_, op) => op);
@@ -110,7 +122,8 @@ function factsOf(
   return {
     unreachable,
     anonymous,
-    opsLive: opsLive(trie, [unreachable, anonymous]),
+    opsLive: opsLive(trie, [unreachable, anonymous]) | (presets.size > 0 ? 1 << LIVE_PRESETS : 0),
+    presets: presetBits(presets),
     blocks: blocks(trie, rules),
     holdsCredentials: trie.rows.some(({ bits }) => isRefusal(verdictIn(bits, OP_CAPABILITY))),
     trustsNames: trustsNames(trie, rules, posture),

@@ -1,5 +1,5 @@
 /** Rules that change nothing, because others say the same, are stricter, or decide before them. */
-import { VERDICT_NONE } from "../../ffi/generated/agent_api.ts";
+import { VERDICT_AUDIT, VERDICT_BLOCK, VERDICT_NONE } from "../../ffi/generated/agent_api.ts";
 import { parseGlob } from "../model/glob.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Rule } from "../model/rule.ts";
@@ -162,8 +162,11 @@ function kindOf(
   return rival.order < order ? "duplicate" : undefined;
 }
 
-/** Of every op class under all circumstances. */
+/** Of every op class under all circumstances. A preset is about one act, and no class. */
 function allVerdictsOf(rule: Rule): number[] {
+  if (rule.target.kind === "preset") {
+    return [rule.action === "Block" ? VERDICT_BLOCK : VERDICT_AUDIT];
+  }
   return ALL_CIRCUMSTANCES.flatMap((circumstances) => verdictsOf(rule, circumstances));
 }
 

@@ -11,6 +11,7 @@ import {
   OP_MMAP_EXEC,
   OP_MOUNT,
   OP_NETWORK,
+  OP_PRESET,
   OP_READ,
   OP_RENAME,
   OP_SYSCALL,
@@ -34,7 +35,7 @@ import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
 import { ImageReader, lookup, lookupNumber } from "./lookup.ts";
 import { namesNumber } from "./numbered.ts";
-import { nameOfNumber, readCapability, readSocketKind } from "./numbered_names.ts";
+import { nameOfNumber, readCapability, readPreset, readSocketKind } from "./numbered_names.ts";
 import { comparePrecedence, criterionBetween } from "./precedence.ts";
 import { groupOf, ruleBelow, type RuleRef, verdictOf, whyNotEnforced } from "./rules.ts";
 
@@ -59,6 +60,13 @@ export const PATH_ACCESSES: Readonly<Record<string, readonly number[]>> = {
 const NUMBER_ACCESSES: Readonly<Record<string, readonly number[]>> = {
   socket: [OP_NETWORK],
   capability: [OP_CAPABILITY],
+  preset: [OP_PRESET],
+};
+
+const NUMBER_READERS: Readonly<Record<string, (text: string) => number>> = {
+  socket: readSocketKind,
+  capability: readCapability,
+  preset: readPreset,
 };
 
 /** System calls, of which rules tell and which none refuses. */
@@ -78,11 +86,11 @@ export const GUARDED_ACCESSES: readonly string[] = ["rename", "link", "mount"];
 export interface Ask {
   /** A key of `ACCESSES`. */
   readonly access: string;
-  /** An absolute path without superfluous slashes, what `nameOfNumber()` calls a socket or a capability, or a system call. */
+  /** An absolute path without superfluous slashes, what `nameOfNumber()` calls it, or a system call. */
   readonly object: string;
   /** Of a system call a path among its arguments, absolute and without links. */
   readonly path?: string;
-  /** SOCKET_*, or REFERENCE_CAPABILITIES plus a capability's number; undefined for a path. */
+  /** SOCKET_*, REFERENCE_CAPABILITIES plus a capability's number, or a preset's; undefined for a path. */
   readonly number?: number;
   /** Executable of the acting program; empty: one that no rule names. */
   readonly from: string;
@@ -160,7 +168,7 @@ export function readAsk(
   if (Object.hasOwn(PATH_ACCESSES, access)) {
     return { access, object: questionPath(object), from, parent, circumstances };
   }
-  const number = access === "socket" ? readSocketKind(object) : readCapability(object);
+  const number = NUMBER_READERS[access]!(object);
   return { access, object: nameOfNumber(number), number, from, parent, circumstances };
 }
 

@@ -50,6 +50,8 @@ export interface ImageFacts {
   readonly trustsNames: boolean;
   /** Whether nothing is refused. */
   readonly audits: boolean;
+  /** A bit for each preset in force, and for each that refuses. */
+  readonly presets: number;
 }
 
 /**

@@ -380,6 +380,7 @@ const FACTS_NONE = {
   holdsCredentials: false,
   trustsNames: false,
   audits: false,
+  presets: 0,
 };
 
 Deno.test("encodeImage() refuses an image that is too large", () => {

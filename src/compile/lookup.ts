@@ -18,17 +18,22 @@ import {
   NEXT_NODE,
   NODE_LEXER,
   NODE_SOURCES,
+  PRESETS_REFUSING,
   REFERENCES_PER_ENTRY,
   ROW_BY_SOURCE,
   ROW_INDEX,
   SYSCALLS,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_NONE,
 } from "../../ffi/generated/agent_api.ts";
+import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { isParentJudged, type Question } from "./evaluate.ts";
 import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import type { SyscallQuestion } from "./evaluate_syscall.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
-import { opOfNumber } from "./numbered.ts";
+import { opOfNumber, presetOfNumber } from "./numbered.ts";
 import { conditionsIn, verdictIn } from "./row_table.ts";
 
 const encoder = new TextEncoder();
@@ -231,9 +236,19 @@ export function lookup(image: ImageReader, question: Question): Decision {
 
 /** The kernel's answer about what has a number and no path. */
 export function lookupNumber(image: ImageReader, question: NumberedQuestion): Decision {
+  const preset = presetOfNumber(question.number);
+  if (preset !== undefined) return lookupPreset(image, preset);
   const op = opOfNumber(question.number);
   const { number, caller, circumstances } = question;
   return decide(image, image.reference(number), caller, op, circumstances);
+}
+
+/** The same about what a preset is about. The row is its number. */
+export function lookupPreset({ header }: ImageReader, preset: PresetName): Decision {
+  const row = PRESET_NAMES.indexOf(preset);
+  const inForce = header.presets;
+  if ((inForce >>> PRESETS_REFUSING + row & 1) === 1) return { verdict: VERDICT_BLOCK, row };
+  return { verdict: (inForce >>> row & 1) === 1 ? VERDICT_AUDIT : VERDICT_NONE, row };
 }
 
 function decide(

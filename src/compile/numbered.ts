@@ -6,6 +6,7 @@ import {
   OP_CAPABILITY,
   OP_CLASSES,
   OP_NETWORK,
+  OP_PRESET,
   REFERENCE_CAPABILITIES,
   REFERENCES,
   SOCKET_DCCP,
@@ -33,6 +34,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import { CAPABILITIES, type Protocol } from "../model/grammars.ts";
 import type { Posture } from "../model/posture.ts";
+import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import type { RuleTarget } from "../model/rule.ts";
 import { NO_RULE, type Row, type RowTable } from "./row_table.ts";
 import { conditionsOf, postureVerdict, type RuleRef, STRICTNESS, verdictOf } from "./rules.ts";
@@ -70,6 +72,7 @@ export function specificity(target: RuleTarget): number {
 
 /** Whether a rule's target is, or is among others, what has this number. */
 export function namesNumber(target: RuleTarget, number: number): boolean {
+  if (target.kind === "preset") return number === numberOfPreset(target.preset);
   if (target.kind === "capability") {
     return number === REFERENCE_CAPABILITIES + CAPABILITIES.indexOf(target.capability);
   }
@@ -77,8 +80,19 @@ export function namesNumber(target: RuleTarget, number: number): boolean {
   return target.protocol === "all" || SOCKET_WORDS[number]!.includes(target.protocol);
 }
 
+/** Presets have numbers behind those of an image's references; there they have no row. */
+export function numberOfPreset(preset: PresetName): number {
+  return REFERENCES + PRESET_NAMES.indexOf(preset);
+}
+
+/** The preset that has a number, if it is one's. */
+export function presetOfNumber(number: number): PresetName | undefined {
+  return PRESET_NAMES[number - REFERENCES];
+}
+
 /** The op class of a number. */
 export function opOfNumber(number: number): number {
+  if (number >= REFERENCES) return OP_PRESET;
   return number < REFERENCE_CAPABILITIES ? OP_NETWORK : OP_CAPABILITY;
 }
 

@@ -5,8 +5,9 @@ import {
   SOCKET_OTHER,
 } from "../../ffi/generated/agent_api.ts";
 import { CAPABILITIES } from "../model/grammars.ts";
+import { isPresetName, PRESET_NAMES } from "../model/presets.ts";
 import { shorten } from "../model/validate.ts";
-import { SOCKET_WORDS } from "./numbered.ts";
+import { numberOfPreset, presetOfNumber, SOCKET_WORDS } from "./numbered.ts";
 
 /** Of who speaks of TCP hardly anybody says that it is a stream: where a first word is one kind's alone, it is the name. */
 const SOCKET_NAMES: readonly string[] = Array.from({ length: SOCKET_KINDS }, (_, kind) => {
@@ -16,8 +17,10 @@ const SOCKET_NAMES: readonly string[] = Array.from({ length: SOCKET_KINDS }, (_,
   return isAlone ? words[0]! : words.join("/");
 });
 
-/** "tcp", "icmp/raw", "CAP_NET_RAW": what `readSocketKind()` or `readCapability()` reads. */
+/** "tcp", "icmp/raw", "CAP_NET_RAW", "exec": what the functions below read. */
 export function nameOfNumber(number: number): string {
+  const preset = presetOfNumber(number);
+  if (preset !== undefined) return preset;
   if (number < SOCKET_KINDS) return SOCKET_NAMES[number]!;
   return `CAP_${CAPABILITIES[number - REFERENCE_CAPABILITIES]!.toUpperCase()}`;
 }
@@ -47,5 +50,16 @@ export function readCapability(text: string): number {
   if (capability >= 0) return REFERENCE_CAPABILITIES + capability;
   throw new RangeError(
     `Cannot use capability "${shorten(text)}": must be one of ${CAPABILITIES.join(", ")}`,
+  );
+}
+
+/**
+ * The number of a preset, by its name.
+ * @throws {RangeError} there is none of that name
+ */
+export function readPreset(text: string): number {
+  if (isPresetName(text)) return numberOfPreset(text);
+  throw new RangeError(
+    `Cannot use preset "${shorten(text)}": must be one of ${PRESET_NAMES.join(", ")}`,
   );
 }

@@ -15,6 +15,7 @@ import {
   OP_MMAP_EXEC,
   OP_MOUNT,
   OP_NETWORK,
+  OP_PRESET,
   OP_READ,
   OP_RENAME,
   OP_WRITE,
@@ -56,23 +57,27 @@ export const FILE_OPS: readonly number[] = [
 ];
 
 /** Groups of rules that the engine judges. */
-export type JudgedGroup = "process" | "file" | "network" | "capabilities";
+export type JudgedGroup = "process" | "file" | "network" | "capabilities" | "presets";
 
 /** The group of rules that governs an op class; undefined for classes that no rule can name. */
 export function groupOf(op: number): JudgedGroup | undefined {
   if (PROCESS_OPS.includes(op)) return "process";
   if (op === OP_NETWORK) return "network";
   if (op === OP_CAPABILITY) return "capabilities";
+  if (op === OP_PRESET) return "presets";
   return FILE_OPS.includes(op) ? "file" : undefined;
 }
 
 /** Whether objects of an op class have paths. */
 export function isPathOp(op: number): boolean {
-  return op !== OP_NETWORK && op !== OP_CAPABILITY;
+  return op !== OP_NETWORK && op !== OP_CAPABILITY && op !== OP_PRESET;
 }
 
+/** Groups that may have an allow-list. */
+export type PosturedGroup = Exclude<JudgedGroup, "presets">;
+
 /** The posture that governs a group's allow-list, by its name. */
-export function postureOf(group: JudgedGroup): keyof Posture {
+export function postureOf(group: PosturedGroup): keyof Posture {
   return group === "process" ? "file" : group;
 }
 
@@ -177,7 +182,7 @@ export function isStricter(a: number, b: number): boolean {
  */
 export function postureVerdict(op: number, rules: readonly RuleRef[], posture: Posture): number {
   const group = groupOf(op);
-  if (group === undefined || op === OP_MMAP_EXEC) return VERDICT_NONE;
+  if (group === undefined || group === "presets" || op === OP_MMAP_EXEC) return VERDICT_NONE;
   const allowList = rules.some(({ rule }) =>
     rule.group === group && rule.action === "Allow" && rule.isRail !== true
   );

@@ -155,7 +155,7 @@ function decisionOf(record: RecordView, at: number, details: DecisionDetails) {
     bySource: kind.bySource,
     hook: kind.hook,
     reason: kind.reason,
-    path: details.path ?? (WITHOUT_OBJECT.has(kind.hook) ? "" : "/"),
+    path: details.path ?? (isObjectless(kind) ? "" : "/"),
     path2: details.path2,
     call: details.call,
     cwd: details.cwd,
@@ -325,7 +325,12 @@ class TextParts {
   }
 }
 
-/** Their records name no object, and no names at all would read as the root. */
+/** No names at all would read as the root; a preset's object has one, wherever it lies. */
+function isObjectless({ hook, op }: { readonly hook: HookName; readonly op: number }): boolean {
+  return WITHOUT_OBJECT.has(hook) || op === api.OP_PRESET;
+}
+
+/** Their records name no object. */
 const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set([
   "sb_kern_mount",
   "uring_override_creds",
@@ -361,6 +366,7 @@ const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_CAPABILITY]: "capability",
   [api.OP_PROTECTED]: "protected",
   [api.OP_SYSCALL]: "syscall",
+  [api.OP_PRESET]: "preset",
 };
 
 const VERDICTS: Readonly<Record<number, VerdictName>> = {
@@ -446,4 +452,8 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_SOCKET_SENDMSG]: "socket_sendmsg",
   [api.HOOK_CAPABLE]: "capable",
   [api.HOOK_SYS_ENTER]: "sys_enter",
+  [api.HOOK_INODE_FOLLOW_LINK]: "inode_follow_link",
+  [api.HOOK_INODE_READLINK]: "inode_readlink",
+  [api.HOOK_USERNS_CREATE]: "userns_create",
+  [api.HOOK_INODE_INIT_SECURITY_ANON]: "inode_init_security_anon",
 };

@@ -56,7 +56,8 @@ export type OpName =
   | "credentials"
   | "capability"
   | "protected"
-  | "syscall";
+  | "syscall"
+  | "preset";
 
 /** `enum verdict` without its source bit. */
 export type VerdictName =
@@ -141,6 +142,10 @@ export type HookName =
   | "socket_accept"
   | "socket_sendmsg"
   | "capable"
+  | "inode_follow_link"
+  | "inode_readlink"
+  | "userns_create"
+  | "inode_init_security_anon"
   | "sys_enter";
 
 /** Names a kind of decision: equal where rule, subject, object and container are. Opaque; unique among all that are known. */

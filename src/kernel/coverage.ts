@@ -1,7 +1,7 @@
 /** What a kernel's missing hooks mean for rules; pure. */
 
 import type { RuleStatus } from "../compile/compile.ts";
-import { ruleField } from "../model/rule.ts";
+import { type Rule, ruleField } from "../model/rule.ts";
 import { DECIDING_HOOKS, type DecidingHook, isAlways } from "./hooks.ts";
 import type { HookState } from "./records.ts";
 
@@ -44,9 +44,15 @@ function rulesText(rules: readonly RuleStatus[]): string {
   return `${named.join(", ")}${rest > 0 ? ` and ${rest} more rules` : ""}`;
 }
 
-function isConcerned({ state, rule }: RuleStatus, { groups, need }: DecidingHook): boolean {
-  const isBlind = state === "not enforced" || !groups.some((group) => group === rule.group);
-  return !isBlind && (need === "rules" || rule.action === "Block");
+function isConcerned({ state, rule }: RuleStatus, hook: DecidingHook): boolean {
+  const isBlind = state === "not enforced" || !isAbout(hook, rule);
+  return !isBlind && (hook.need === "rules" || rule.action === "Block");
+}
+
+/** Whether the hook's program decides about such rules. */
+function isAbout({ groups, presets }: DecidingHook, { group, target }: Rule): boolean {
+  if (target.kind === "preset" && presets !== undefined) return presets.includes(target.preset);
+  return groups.some((name) => name === group);
 }
 
 /** A hook without its program, and how that came. */
@@ -85,7 +91,7 @@ function lossOf(hook: DecidingHook, hooks: readonly HookState[]): LostHook | und
 
 function coverRule(status: RuleStatus, lost: readonly LostHook[]): RuleStatus {
   if (status.state === "not enforced") return status;
-  const mine = lost.filter(({ groups }) => groups.some((group) => group === status.rule.group));
+  const mine = lost.filter((hook) => isAbout(hook, status.rule));
   const needed = mine.find(({ need }) => need === "rules");
   if (needed !== undefined) {
     return notEnforced(status, `${needed.how} ${needed.by}, so ${needed.loss}`);

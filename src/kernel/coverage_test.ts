@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { RuleStatus } from "../compile/compile.ts";
+import type { PresetName } from "../model/presets.ts";
 import type { Action, RuleGroup } from "../model/rule.ts";
 import { coverRules, lossLines } from "./coverage.ts";
 import { DECIDING_HOOKS, isAlways } from "./hooks.ts";
@@ -146,4 +147,18 @@ Deno.test("lossLines() tells of self-protection, which no rule is about", () => 
   assert.deepEqual(lossLines([], hooksWith("task_kill", "refused")), [
     "not enforced: the kernel refused the program of hook task_kill, so containers can send signals to the agent",
   ]);
+});
+
+Deno.test("coverRules() takes those presets that a missing hook decides about", () => {
+  const presetStatus = (preset: PresetName): RuleStatus => {
+    const { policy, rule, state } = status("presets");
+    return { policy, rule: { ...rule, target: { kind: "preset", preset } }, state };
+  };
+  const rules = [presetStatus("denyUserNamespaces"), presetStatus("blockRawDevices")];
+  assert.deepEqual(coverRules(rules, hooksBut("file_open", "path_mknod")), rules);
+  const [namespaces, devices] = coverRules(rules, hooksBut("userns_create", "preset_path_mknod"));
+  assert.equal(namespaces!.state, "not enforced");
+  assert.match(namespaces!.reason!, /no hook userns_create, so user namespaces are made/);
+  assert.equal(devices!.state, "enforced");
+  assert.match(devices!.reason!, /raw devices are made, and not opened/);
 });

@@ -8,8 +8,6 @@ import {
   COUNT_NOTICES_LOST,
   IMAGES_MAX,
   type Numbering,
-  OP_CAPABILITY,
-  OP_NETWORK,
   type TaskSurvey,
   WORD_PASSED,
   WORD_PENDING,
@@ -22,11 +20,12 @@ import { apply } from "./apply.ts";
 import type { Account, PendingMode, Prefix } from "./engine_maps.ts";
 import type { HostPrograms } from "./host_programs.ts";
 import { readFacts } from "./facts.ts";
-import { DECIDING_HOOKS, ON_DEMAND_GROUPS, type OnDemandGroup } from "./hooks.ts";
+import { DECIDING_HOOKS, type OnDemandGroup } from "./hooks.ts";
 import { Installation } from "./installation.ts";
 import { Installed } from "./installed.ts";
 import type { HeldProcess } from "./hold.ts";
 import { buildIdOf, type ProgramObjects } from "./loading.ts";
+import { groupsOf } from "./needs.ts";
 import { type InstallationPins, PinDirectory } from "./pins.ts";
 import { freeSlot, plan, type Step } from "./plan.ts";
 import { type ProtectedPlaces, Protector } from "./protect.ts";
@@ -463,22 +462,6 @@ export class Enforcer {
       this.#images.delete(generation);
     }
   }
-}
-
-/** By op class that is live in an image. */
-const GROUP_OPS: Readonly<Record<Exclude<OnDemandGroup, "syscalls">, number>> = {
-  network: OP_NETWORK,
-  capabilities: OP_CAPABILITY,
-};
-
-/** Groups of programs, loaded on demand, without which some image would not be enforced. */
-function groupsOf(images: readonly (CompiledImage | undefined)[]): OnDemandGroup[] {
-  const live = images.reduce((bits, image) => bits | (image?.opsLive ?? 0), 0);
-  return ON_DEMAND_GROUPS.filter((group) =>
-    group === "syscalls"
-      ? images.some((image) => image !== undefined && image.syscalls.length > 0)
-      : (live >> GROUP_OPS[group] & 1) === 1
-  );
 }
 
 /** Numbers of the system calls that some image tells of; some more than once. */

@@ -153,7 +153,10 @@ export class EngineMaps implements KernelMaps {
 
   resetUse(index: number): void {
     this.#maps.accounts.update(u32Bytes(index), new Uint8Array(CONTAINER_ACCOUNT_SIZE));
-    this.#maps.container_use.update(u32Bytes(index), encodeContainerUse({ tasks: 0, gone: 0 }));
+    this.#maps.container_use.update(
+      u32Bytes(index),
+      encodeContainerUse({ tasks: 0, gone: 0, begun: 0 }),
+    );
   }
 
   cgroups(): Map<bigint, number> {

@@ -1,16 +1,22 @@
 /** The kernel programs: where each attaches, and what is lost where a kernel lacks the place. */
+import type { PresetName } from "../model/presets.ts";
 
 /** A hook whose program decides: a stub that is attached, and the program in its slot. */
 export interface DecidingHook {
-  /** The kernel's name, without `security_`. */
+  /** The kernel's name, without `security_`; of one that other programs decide at, too, with a word before it. */
   readonly name: string;
+  /** The kernel's name, where that is another. */
+  readonly lsmHook?: string;
   /**
    * `rules`: without it, rules of `groups` are not enforced. `guard`: without it they are, and `loss` says how a container
    * gets round Block rules. `variant`: not on every kernel; another hook does its work there. `protection`: no rule needs it,
    * the agent's safety does.
    */
   readonly need: "rules" | "guard" | "variant" | "protection";
-  readonly groups: readonly ("process" | "file" | OnDemandGroup)[];
+  readonly groups:
+    readonly ("process" | "file" | "network" | "capabilities" | "syscalls" | "presets")[];
+  /** Of the group of presets: those that are its business. */
+  readonly presets?: readonly PresetName[];
   readonly loss: string;
   /** Of a variant: what a kernel has that never had it. */
   readonly instead?: string;
@@ -20,11 +26,37 @@ export interface DecidingHook {
   readonly onDemand?: OnDemandGroup;
 }
 
-/** Groups of rules whose hooks are called all the time, and which most nodes have none of. */
-export type OnDemandGroup = "network" | "capabilities" | "syscalls";
+/** Rules whose hooks are called all the time, and which most nodes have none of; of presets those that share programs. */
+export type OnDemandGroup =
+  | "network"
+  | "capabilities"
+  | "syscalls"
+  | "presets-programs"
+  | "presets-memory"
+  | "presets-files"
+  | "presets-links"
+  | "presets-devices"
+  | "presets-sockets"
+  | "presets-namespaces"
+  | "presets-rings";
 
 /** Of DECIDING_HOOKS those that are tracepoints and no LSM hooks: they decide what is told. */
 export const TRACEPOINTS: readonly string[] = ["sys_enter"];
+
+/** Hooks of presets at which no other program decides. */
+const OWN_PRESET_HOOKS: readonly string[] = [
+  "inode_follow_link",
+  "inode_readlink",
+  "userns_create",
+  "inode_init_security_anon",
+];
+
+const FILE_PRESETS: readonly PresetName[] = [
+  "protectEnv",
+  "protectProc",
+  "blockRawDevices",
+  "protectKernelTunables",
+];
 
 /** In the order in which they are attached. */
 export const DECIDING_HOOKS: readonly DecidingHook[] = [
@@ -104,10 +136,62 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   onDemand("network", "socket_sendmsg", "sockets that are there send whatever the rules say"),
   onDemand("capabilities", "capable", "capabilities are used whatever the rules say"),
   onDemand("syscalls", "sys_enter", "system calls are not told of"),
+  preset("presets-programs", "bprm_check_security", ["filelessExec", "exec"], {
+    loss: "nothing is decided about programs without a file, nor about those from outside",
+  }),
+  preset("presets-memory", "mmap_file", ["anonymousMapExec", "filelessExec"], {
+    loss: "memory without a file is mapped as code, and a dynamic loader runs what has no file",
+  }),
+  preset("presets-memory", "file_mprotect", ["anonymousMapExec", "filelessExec"], {
+    loss: "memory without a file becomes code",
+  }),
+  preset("presets-files", "file_open", FILE_PRESETS, {
+    loss: "nothing is decided about opening such files",
+  }),
+  preset("presets-files", "file_receive", FILE_PRESETS, {
+    need: "guard",
+    loss: "descriptors of such files are taken from other processes",
+  }),
+  preset("presets-links", "inode_follow_link", ["protectProc"], {
+    loss: "the links of other processes are followed",
+  }),
+  preset("presets-links", "inode_readlink", ["protectProc"], {
+    loss: "the links of other processes are read",
+  }),
+  preset("presets-devices", "path_mknod", ["blockRawDevices"], {
+    need: "guard",
+    loss: "raw devices are made, and not opened",
+  }),
+  preset("presets-devices", "sb_kern_mount", ["blockRawDevices"], {
+    need: "guard",
+    loss: "file systems on raw devices are mounted",
+  }),
+  preset("presets-sockets", "unix_stream_connect", ["protectRuntimeSocket"], {
+    loss: "runtimes' sockets are connected to",
+  }),
+  preset("presets-namespaces", "userns_create", ["denyUserNamespaces"], {
+    loss: "user namespaces are made",
+  }),
+  preset("presets-rings", "inode_init_security_anon", ["denyIoUring"], {
+    loss: "rings of io_uring are made",
+  }),
 ];
 
 /** In the order of their programs. */
-export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = ["network", "capabilities", "syscalls"];
+export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = [
+  ...new Set(DECIDING_HOOKS.flatMap(({ onDemand }) => onDemand ?? [])),
+];
+
+/** Presets by the group of programs that any of them needs. */
+export function presetsOf(group: OnDemandGroup): readonly PresetName[] {
+  return DECIDING_HOOKS.filter(({ onDemand }) => onDemand === group)
+    .flatMap(({ presets }) => presets ?? []);
+}
+
+/** The kernel's name of a hook. */
+export function lsmHookOf({ name, lsmHook }: DecidingHook): string {
+  return lsmHook ?? name;
+}
 
 /** Whether a hook's program is among those that are loaded from the start. */
 export function isAlways({ onDemand }: DecidingHook): boolean {
@@ -182,7 +266,7 @@ function decidingPlaces(
   hooks: ReadonlySet<string>,
   isWanted: (hook: DecidingHook) => boolean,
 ): Place[] {
-  return DECIDING_HOOKS.filter((hook) => hooks.has(hook.name) && isWanted(hook))
+  return DECIDING_HOOKS.filter((hook) => hooks.has(lsmHookOf(hook)) && isWanted(hook))
     .map(({ name }) => ({ name, program: deciderOf(name) }));
 }
 
@@ -207,16 +291,33 @@ export function slotOf(place: string): string {
 
 /** Every LSM hook that the agent uses. */
 export const LSM_HOOKS: readonly string[] = [
-  ...IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? []),
-  ...DECIDING_HOOKS.map(({ name }) => name).filter((name) => !TRACEPOINTS.includes(name)),
+  ...new Set([
+    ...IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? []),
+    ...DECIDING_HOOKS.map(lsmHookOf).filter((name) => !TRACEPOINTS.includes(name)),
+  ]),
 ];
 
 function rules(name: string, groups: DecidingHook["groups"], loss: string): DecidingHook {
   return { name, need: "rules", groups, loss };
 }
 
-function onDemand(group: OnDemandGroup, name: string, loss: string): DecidingHook {
+function onDemand(
+  group: "network" | "capabilities" | "syscalls",
+  name: string,
+  loss: string,
+): DecidingHook {
   return { ...rules(name, [group], loss), onDemand: group };
+}
+
+function preset(
+  group: OnDemandGroup,
+  lsmHook: string,
+  presets: readonly PresetName[],
+  { need = "rules", loss }: { readonly need?: "rules" | "guard"; readonly loss: string },
+): DecidingHook {
+  const common = { need, groups: ["presets"], presets, loss, onDemand: group } as const;
+  if (OWN_PRESET_HOOKS.includes(lsmHook)) return { name: lsmHook, ...common };
+  return { name: `preset_${lsmHook}`, lsmHook, ...common };
 }
 
 /** `standIn`: the hook that decides about `subject` on kernels that never had this one. */

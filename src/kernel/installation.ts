@@ -25,6 +25,7 @@ import {
   IDENTITY_PROGRAMS,
   isMadeUpFor,
   ITERATOR_PROGRAMS,
+  lsmHookOf,
   ON_DEMAND_GROUPS,
   type OnDemandGroup,
   type Place,
@@ -441,7 +442,7 @@ function isAmong(hooks: readonly HookState[], name: string): boolean {
 }
 
 function absentHooks(facts: KernelFacts): HookState[] {
-  return DECIDING_HOOKS.filter(({ name }) => !facts.hooks.has(name))
+  return DECIDING_HOOKS.filter((hook) => !facts.hooks.has(lsmHookOf(hook)))
     .map(({ name, loss, instead }) => (
       { name, state: "missing", reason: `not in this kernel: ${instead ?? loss}` }
     ));

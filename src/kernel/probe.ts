@@ -2,7 +2,7 @@
 
 import type { CgroupHierarchy } from "../../ffi/procfs.ts";
 import type { ProgramsName } from "../../ffi/product.ts";
-import { DECIDING_HOOKS, IDENTITY_PROGRAMS, TRACEPOINTS } from "./hooks.ts";
+import { DECIDING_HOOKS, IDENTITY_PROGRAMS, lsmHookOf, TRACEPOINTS } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
 export interface KernelFacts {
@@ -110,7 +110,7 @@ export function probe(facts: KernelFacts): ProbeReport {
   ];
   const lsmHooks = DECIDING_HOOKS.filter(({ name }) => !TRACEPOINTS.includes(name));
   const hooks = lsmHooks.map((hook) => {
-    const found = facts.hooks.has(hook.name);
+    const found = facts.hooks.has(lsmHookOf(hook));
     if (found) return { name: hook.name, state: "ok", found: "attachable" } as const;
     const state = hook.need === "variant" ? "absent" : "weaker";
     const hint = hook.instead ?? hook.loss;

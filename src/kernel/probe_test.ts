@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DECIDING_HOOKS, LSM_HOOKS, TRACEPOINTS } from "./hooks.ts";
+import { DECIDING_HOOKS, LSM_HOOKS, lsmHookOf, TRACEPOINTS } from "./hooks.ts";
 import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
 
 const GOOD: KernelFacts = {
@@ -83,9 +83,10 @@ Deno.test("probe() calls file_truncate absent on a kernel that has it in path_tr
 const needed = DECIDING_HOOKS.filter(({ name, need }) =>
   need !== "variant" && !TRACEPOINTS.includes(name)
 );
-for (const { name } of needed) {
+for (const hook of needed) {
+  const { name } = hook;
   Deno.test(`probe() names what is lost without ${name}`, () => {
-    const report = probe(without(name));
+    const report = probe(without(lsmHookOf(hook)));
     assert.equal(report.canEnforce, true);
     assert.match(
       probeText(report),

@@ -251,10 +251,13 @@ const DEVICE = group("USB devices.", {
 
 const PRESETS = list(
   object({
-    name: text("Name of the preset.", { example: "filelessExec" }),
+    name: text(
+      "What is refused: filelessExec, anonymousMapExec, protectEnv, protectProc, exec, and Ankylo's own protectRuntimeSocket, blockRawDevices, denyUserNamespaces, denyIoUring, protectKernelTunables.",
+      { example: "filelessExec" },
+    ),
     action: text("Audit or Block; Block where it is not given, whatever the spec says.", {
       enum: ACTIONS,
-      example: "Audit",
+      example: "Block",
     }),
   }, { required: ["name"] }),
   { description: "Ready-made rules." },

@@ -166,7 +166,6 @@ const NOT_ENFORCED: [spec: string, reason: RegExp][] = [
   ],
   ["syscalls: {matchPaths: [{syscall: [unlink]}]}", /names no path/],
   ["syscalls: {matchPaths: [{syscall: [getpid], path: /tmp/}]}", /takes a path/],
-  ["presets: [{name: filelessExec}]", /presets/],
   ["apparmor: deny /x r,", /AppArmor rules/],
 ];
 
@@ -188,6 +187,7 @@ for (
     "file: {matchDirectories: [{dir: /x/, recursive: true, readOnly: true, ownerOnly: true}]}",
     "network: {matchProtocols: [{protocol: tcp, pts: true, fromSource: [{path: /x}]}]}",
     "capabilities: {matchCapabilities: [{capability: CAP_BPF, fromSource: [{path: /x}]}]}",
+    "presets: [{name: filelessExec}]",
   ]
 ) {
   Deno.test(`parsePolicies() has no objection to ${spec}`, () => {

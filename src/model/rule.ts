@@ -1,5 +1,6 @@
 import type { Position } from "./diagnostic.ts";
 import type { Protocol } from "./grammars.ts";
+import type { PresetName } from "./presets.ts";
 
 export type Action = "Allow" | "Audit" | "Block";
 
@@ -49,6 +50,7 @@ export type RuleTarget =
   /** In lower case, without `cap_`. */
   | { readonly kind: "capability"; readonly capability: string }
   | SyscallTarget
+  | { readonly kind: "preset"; readonly preset: PresetName }
   /** Anything that the engine does not enforce yet; `text` is what the user wrote, for reports. */
   | { readonly kind: "other"; readonly list: string; readonly text: string };
 
@@ -111,6 +113,7 @@ export function targetText(target: RuleTarget): string {
   if (target.kind === "name") return target.name;
   if (target.kind === "protocol") return target.protocol;
   if (target.kind === "capability") return target.capability;
+  if (target.kind === "preset") return target.preset;
   if (target.kind === "other") return target.text;
   if (target.kind === "syscall") return syscallText(target);
   const folder = target.path === "/" ? "/" : `${target.path}/`;

@@ -1,6 +1,8 @@
 /** Reads the rules of a document: one per item of a `match…` list, with what it inherits and why it is not enforced. */
 import type { Position, Report } from "./diagnostic.ts";
 import type { PolicyKind } from "./policy.ts";
+import { closest } from "../lib/suggest.ts";
+import { isPresetName, PRESET_NAMES } from "./presets.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
 import { type Item, type Reading, readPathField } from "./rule_item.ts";
 import { readSyscallPaths, readSyscalls } from "./syscall_reader.ts";
@@ -231,7 +233,29 @@ function readPresets(spec: Tree | undefined, top: Header, report: Report): Rule[
       });
     }
     const name = childText(tree, "name");
-    return otherRule("presets", "presets", index, name, { ...top, action }, tree.where);
+    const common = { group: "presets", list: "presets", index, ...top, action } as const;
+    const isNamed = child(tree, "name") !== undefined;
+    if (isNamed && !isPresetName(name)) {
+      reportUnknownPreset(tree, name, `spec.presets[${index}].name`, report);
+    }
+    const target: RuleTarget = isPresetName(name)
+      ? { kind: "preset", preset: name }
+      : { kind: "other", list: "presets", text: name };
+    return { ...common, target, readOnly: false, fromSource: [], where: tree.where };
+  });
+}
+
+/** KubeArmor ignores such a preset: its author would believe to be protected. */
+function reportUnknownPreset(tree: Tree, name: string, field: string, report: Report): void {
+  const meant = closest(name.slice(0, 64), PRESET_NAMES);
+  report({
+    severity: "error",
+    where: whereOf(tree, "name"),
+    field,
+    message: `Cannot use preset: there is none of that name: current value is "${shorten(name)}"`,
+    hint: meant === undefined
+      ? `the presets are ${PRESET_NAMES.join(", ")}`
+      : `did you mean "${meant}"?`,
   });
 }
 
@@ -287,7 +311,6 @@ function otherRule(
   where: Position,
 ): Rule {
   const features: Partial<Record<RuleGroup, string>> = {
-    presets: "presets",
     apparmor: "AppArmor rules",
     network: "network policies",
   };

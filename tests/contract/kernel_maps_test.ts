@@ -200,7 +200,7 @@ Deno.test("EngineMaps.prepare() is no obstacle to another slot, a larger image, 
 
 Deno.test("EngineMaps.use() reads what the programs count", () => {
   using real = realMaps();
-  real.maps.container_use.update(u32Bytes(9), encodeContainerUse({ tasks: 2, gone: 1 }));
+  real.maps.container_use.update(u32Bytes(9), encodeContainerUse({ tasks: 2, gone: 1, begun: 1 }));
   assert.deepEqual(real.engine.use(9), { tasks: 2, gone: true });
   real.engine.resetUse(9);
   assert.deepEqual(real.engine.use(9), { tasks: 0, gone: false });

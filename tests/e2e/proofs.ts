@@ -94,6 +94,10 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.syscalls.matchPaths[].fromSource[].recursive":
       "by a program below a directory and a path",
   },
+  "presets": {
+    "spec.presets[].name": "a program on tmpfs",
+    "spec.presets[].action": "a program on tmpfs: told where it is audited",
+  },
   "policy changes": {
     "spec.selector.matchExpressions[].key":
       "a cluster policy holds for a container that came later, in a namespace that it does not except",
