@@ -43,10 +43,10 @@ export interface Host {
 }
 
 /** As readHost(), and tells the kernel which programs keep the node alive. @throws {BpfError} */
-export function openHost(settings: Settings, enforcer: Enforcer | undefined): Host {
+export function openHost(settings: Settings, enforcer: Enforcer | undefined) {
   const host = readHost(settings);
   enforcer?.setHostPrograms(host.programs);
-  return host;
+  return { ...host, isFollowed: () => enforcer?.followsHost ?? false };
 }
 
 export function readHost(settings: Settings): Host {

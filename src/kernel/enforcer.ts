@@ -6,6 +6,7 @@ import {
   COUNT_ALERTS_LOST,
   COUNT_LIMITED,
   COUNT_NOTICES_LOST,
+  HOST_CONTAINER,
   IMAGES_MAX,
   type Numbering,
   type TaskSurvey,
@@ -207,6 +208,11 @@ export class Enforcer {
   #isLack({ name, state }: HookState): boolean {
     const variant = DECIDING_HOOKS.some((hook) => hook.name === name && hook.need === "variant");
     return state === "missing" && (!variant || this.#facts.hooks.has(name));
+  }
+
+  /** Whether the kernel judges the node's own tasks. */
+  get followsHost(): boolean {
+    return this.#installed.words.has(HOST_CONTAINER);
   }
 
   /** Which programs make a host task exempt; before the first `apply` that names the node. */

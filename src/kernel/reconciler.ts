@@ -28,7 +28,12 @@ export interface ReconcilerOptions {
   readonly waitsForAll: () => boolean;
   readonly governance: GovernanceDefaults;
   /** The node itself, and what its policies go with. */
-  readonly host?: { readonly workloads: readonly Workload[]; readonly rails: Policy | undefined };
+  readonly host?: {
+    readonly workloads: readonly Workload[];
+    readonly rails: Policy | undefined;
+    /** Whether the kernel judges the node's own tasks already. */
+    readonly isFollowed: () => boolean;
+  };
   readonly clock: Clock;
   readonly onApplied: (steps: readonly Step[], shadowed: readonly Workload[]) => void;
   /** The state before stays in force, and attempts go on. Told once for each reason. */
@@ -165,9 +170,13 @@ export class Reconciler {
     return [...this.#workloads.values()];
   }
 
-  /** Not before all containers are known: their tasks are none of the node's. */
+  /**
+   * Not before all containers are known, as their tasks are none of the node's; but at once where an agent before has sorted them
+   * out, so that what the kernel tells of the node can be explained.
+   */
   get #hosts(): readonly Workload[] {
-    return this.#listed ? this.#options.host?.workloads ?? [] : [];
+    const { host } = this.#options;
+    return host !== undefined && (this.#listed || host.isFollowed()) ? host.workloads : [];
   }
 
   /** States applied that changed something, the first included; 0: none yet. */

@@ -65,14 +65,16 @@ function policy(name: string): Policy {
   return { kind: "KubeArmorPolicy", namespace: "default", name, selector, rules: [rule], where };
 }
 
-function start({ waitsForAll = true, hosts = [] as readonly Workload[] } = {}) {
+function start(
+  { waitsForAll = true, hosts = [] as readonly Workload[], isFollowed = false } = {},
+) {
   const [target, clock, failures] = [new FakeTarget(), new ManualClock(), [] as string[]];
   const reconciler = new Reconciler({
     target,
     waitsForAll: () => waitsForAll,
     clock,
     governance: DEFAULT_GOVERNANCE,
-    host: { rails: undefined, workloads: hosts },
+    host: { rails: undefined, workloads: hosts, isFollowed: () => isFollowed },
     onApplied: () => {},
     onFailure: (error) => failures.push(error.message),
   });
@@ -233,5 +235,13 @@ Deno.test("Reconciler names the node once all containers are known, and lists it
   // Named still, so that the kernel hears that nothing is in force any more.
   assert.deepEqual(named(), ["a", "node"]);
   assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a"]);
+  await reconciler.close();
+});
+
+Deno.test("Reconciler names the node at once where the kernel judges it already", async () => {
+  const node: Workload = { ...workload("node"), host: "judged" };
+  const { target, reconciler } = start({ waitsForAll: false, hosts: [node], isFollowed: true });
+  reconciler.setPolicies([{ ...policy("host"), kind: "KubeArmorHostPolicy" }]);
+  assert.deepEqual(target.states.at(-1)!.workloads.map(({ id }) => id), ["node"]);
   await reconciler.close();
 });
