@@ -147,5 +147,6 @@ function objectOf({ opName, openFlags, path, reason }: DecisionEvent): string {
   if (opName === "capability") {
     return openFlags < CAPABILITIES.length ? nameOfNumber(REFERENCE_CAPABILITIES + openFlags) : "";
   }
-  return reason === "unreachable" || reason === "gave-up" ? "" : path;
+  const isPlace = path.startsWith("/") && reason !== "unreachable" && reason !== "gave-up";
+  return isPlace ? path : "";
 }

@@ -87,6 +87,7 @@ const CASES: readonly (readonly [
     { op: api.OP_PROTECTED, reason: api.REASON_PROTECTED },
     undefined,
   ],
+  ["what has a name and no path", "", { op: api.OP_EXEC, hook: api.HOOK_SB_KERN_MOUNT }, undefined],
   ["what has no path", "/x", { op: api.OP_READ, reason: api.REASON_UNREACHABLE }, undefined],
 ];
 

@@ -8,7 +8,7 @@ import type { AgentState } from "./state.ts";
 const NOT_RECORDED: readonly string[] = [
   "files, sockets and capabilities are recorded where a policy in force refused or reported them, and not " +
   "where nothing asked: an Allow rule under posture audit has all others reported",
-  "system calls, DNS queries and what has no path are not recorded",
+  "system calls, DNS queries, what only presets are about and what has no path are not recorded",
 ];
 
 /** One operation, with when it was seen. */
