@@ -12,8 +12,10 @@ import {
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
 } from "../../ffi/generated/agent_api.ts";
+import { compileImage } from "../../src/compile/compile_image.ts";
 import { evaluateRules } from "../../src/compile/evaluate.ts";
-import { enforcedRules } from "../../src/compile/rules.ts";
+import { randomKeys } from "../../src/compile/hash.ts";
+import { globDefect } from "../../src/model/glob.ts";
 import { COMPONENTS_MAX, PATH_BYTES_MAX } from "../../src/model/limits.ts";
 import { parsePolicies } from "../../src/model/parse.ts";
 import type { Posture } from "../../src/model/posture.ts";
@@ -56,6 +58,10 @@ export function randomTree(
   // With an Allow rule every file is under an allow-list, which leaves less to tell rules apart by.
   const actions = random.chance(0.4) ? ["Block", "Audit", "Allow"] : ["Block", "Block", "Audit"];
   const rules = Array.from({ length: random.between(8, 24) }, () => randomRule(random, ruled));
+  const isDeep = tree.entries.some(({ path }) => path.split("/").length - 1 > COMPONENTS_MAX);
+  for (let i = random.between(0, PATTERNS_MAX); i > 0; i--) {
+    rules.push(randomPattern(random, random.pick(ruled).path, isDeep));
+  }
   const policies = ["a", "b"].map((name) =>
     policyText(`${container}-${name}`, container, random, rules, actions)
   ).join("---\n");
@@ -78,7 +84,8 @@ function specification(yaml: string, posture: Posture) {
   const { policies, diagnostics } = parsePolicies(yaml, "random.yaml");
   const errors = diagnostics.filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new Error(`Random policy: ${JSON.stringify(errors[0])}`);
-  const rules = enforcedRules(policies);
+  // Without patterns that do not fit, as in the kernel.
+  const rules = compileImage(policies, posture, randomKeys())!.rules;
   return ({ path, isAnothers }: Entry, mode: "r" | "w" | "b", caller: string): boolean => {
     const circumstances = NO_TERMINAL | (isAnothers ? 0 : IS_OWNER);
     const ops = { r: [OP_READ], w: [OP_WRITE], b: [OP_READ, OP_WRITE] }[mode];
@@ -179,7 +186,7 @@ class Tree {
 
 interface RuleSketch {
   at: string;
-  list: "matchPaths" | "matchDirectories";
+  list: "matchPaths" | "matchDirectories" | "matchPatterns";
   recursive: boolean;
 }
 
@@ -194,6 +201,50 @@ function randomRule(random: Random, entries: readonly Entry[]): RuleSketch {
     list: random.chance(0.45) ? "matchPaths" : "matchDirectories",
     recursive: random.chance(0.5),
   };
+}
+
+/** Their names are as long as names can be: more of them hardly fit into one image. */
+const PATTERNS_MAX = 2;
+
+/** A pattern that matches the path, as a rule. `isDeep`: some paths have more names than the kernel compares. */
+function randomPattern(random: Random, path: string, isDeep: boolean): RuleSketch {
+  const names = path.split("/").slice(1).map((name) =>
+    random.chance(0.6) ? escaped(name) : random.pick(NAME_GLOBS)(random, name)
+  );
+  // Behind the names that it compares the kernel refuses what a pattern may match, and the specification knows no such bound.
+  if (!isDeep && random.chance(0.4)) {
+    const first = random.between(0, names.length - 1);
+    names.splice(first, random.between(1, names.length - first), "**");
+  }
+  const at = `/${names.join("/")}`;
+  const isRuled = globDefect(at) === undefined;
+  return {
+    at: isRuled ? at : path,
+    list: isRuled ? "matchPatterns" : "matchPaths",
+    recursive: false,
+  };
+}
+
+/** What may stand in a pattern for a name. */
+const NAME_GLOBS: readonly ((random: Random, name: string) => string)[] = [
+  () => "*",
+  (random, name) => `${escaped(part(random, name, 0))}*`,
+  (random, name) => `*${escaped(part(random, name, 1))}`,
+  (_, name) => /[ -~]$/.test(name) ? `${escaped(name.slice(0, -1))}?` : escaped(name),
+  (_, name) => /[a-z]$/.test(name) ? `${escaped(name.slice(0, -1))}[a-z]` : escaped(name),
+  (_, name) => `{${escaped(name)},other}`,
+];
+
+/** The first characters of a name, or the last ones. */
+function part(random: Random, name: string, which: 0 | 1): string {
+  const characters = [...name];
+  const cut = random.between(0, characters.length);
+  return characters.slice(...which === 0 ? [0, cut] : [cut]).join("");
+}
+
+/** As a pattern of itself. */
+function escaped(name: string): string {
+  return name.replace(/[*?[\]{}\\,@]/g, "\\$&");
 }
 
 /** What the container's own programs need where an allow-list refuses all else. */
@@ -216,7 +267,7 @@ function policyText(
     if (key === "matchDirectories") lines.push(...needed);
     return lines.length === 0 ? "" : `    ${key}:\n${lines.join("")}`;
   };
-  const file = list("matchPaths") + list("matchDirectories") ||
+  const file = list("matchPaths") + list("matchDirectories") + list("matchPatterns") ||
     `    matchPaths:\n${flow({ path: "/nothing" })}`;
   return `apiVersion: security.kubearmor.com/v1
 kind: KubeArmorPolicy
@@ -232,14 +283,20 @@ ${file}`;
 }
 
 function ruleText(random: Random, { at, list, recursive }: RuleSketch, action: string) {
-  const sources = random.pick([[], [], [], ["one"], ["one", "two"]]);
-  const target = list === "matchPaths" ? { path: at } : { dir: `${at}/`, recursive };
+  // The schema has neither for patterns.
+  const isPattern = list === "matchPatterns";
+  const sources = isPattern ? [] : random.pick([[], [], [], ["one"], ["one", "two"]]);
+  const target = {
+    matchPaths: { path: at },
+    matchDirectories: { dir: `${at}/`, recursive },
+    matchPatterns: { pattern: at },
+  }[list];
   const text = flow({
     ...target,
     action,
     ...random.chance(0.25) ? { readOnly: true } : {},
     ...random.chance(0.25) ? { ownerOnly: true } : {},
-    ...random.chance(0.1) ? { pts: false } : {},
+    ...!isPattern && random.chance(0.1) ? { pts: false } : {},
     ...sources.length > 0 ? { fromSource: sources.map((name) => ({ path: `/s/${name}` })) } : {},
   });
   return { list, text };
