@@ -50,7 +50,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   network_rules: onOne("6.1"),
   capability_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   syscall_rules: onOne("6.12"),
-  presets: { usual: ["6.12"], full: KERNEL_SERIES },
+  presets: { usual: ["6.12"], full: ALIKE },
   accounting: onOne("6.1"),
   precedence: onOne("6.12"),
   allow_lists_audit: onOne("6.12"),
