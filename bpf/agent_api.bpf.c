@@ -29,6 +29,7 @@ struct image_slot global_image_slot;
 struct image_bucket global_image_bucket;
 struct image_rows global_image_rows;
 struct image_references global_image_references;
+struct image_names global_image_names;
 struct image_lexer global_image_lexer;
 struct image_classes global_image_classes;
 struct image_moves global_image_moves;

@@ -47,6 +47,10 @@
 /* Bytes of a path argument that are read, with its NUL: rules name shorter ones; of a longer one the directories count. */
 #define ARGUMENT_PATH_BYTES 256
 #define SYSCALL_ARGUMENTS 6
+/* Labels of a domain that are compared, from the last one on. */
+#define LABELS_MAX 32
+/* Bytes of a name in a DNS query, as they stand there, with NULs at the end. */
+#define QUERY_NAME_BYTES 256
 /* Bytes of ring_alerts, a power of two. */
 #define RING_ALERTS_BYTES (4 << 20)
 /* Bytes of names in one record: PATH_MAX and one NUL per component never need more. */
@@ -75,6 +79,7 @@ enum op_class {
 	OP_CAPABILITY = 15, /* use a capability; rows of capabilities only */
 	OP_PROTECTED = 16, /* of no row: what self-protection refuses */
 	OP_SYSCALL = 17, /* of no row: a system call that a rule tells of; the decision's row is the rule's place in the image's sets */
+	OP_DNS = 18, /* ask for a name; rows of names only, which have its verdict in the place of OP_NETWORK */
 	OP_PRESET = 20,  /* of no row: what a preset is about; the decision's row is the preset */
 };
 /* Those of a row. */
@@ -166,6 +171,7 @@ enum reason {
 	REASON_IMAGE = 9,       /* no complete policy image could be read: refused */
 	REASON_PROTECTED = 10,  /* the agent's own: no policy is behind it */
 	REASON_PENDING = 11,    /* no one has described the container, and the settings refuse that: its first program */
+	REASON_QUERY = 13,      /* a DNS query whose name can't be read */
 };
 
 enum hook {
@@ -225,6 +231,7 @@ enum hook {
 	HOOK_UNIX_STREAM_CONNECT = 66,
 	HOOK_CAPABLE = 68,
 	HOOK_SYS_ENTER = 76, /* a tracepoint */
+	HOOK_DNS_EGRESS = 77, /* of control groups: a packet leaves */
 	HOOK_INODE_FOLLOW_LINK = 80,
 	HOOK_INODE_READLINK = 81,
 	HOOK_USERNS_CREATE = 82,
@@ -265,6 +272,8 @@ enum counter {
 	COUNT_NOTICES_LOST = 20, /* ring_alerts had no room to tell of a container or of a held process: the agent looks itself */
 	COUNT_PROBES = 21, /* capabilities that were refused where the kernel only probed: not told */
 	COUNT_SYSCALLS_UNREAD = 22, /* system calls whose path could not be read or placed: rules with a path said nothing */
+	COUNT_QUERIES_UNREAD = 23, /* DNS queries of containers with rules about names that could not be read */
+	COUNT_SENDERS_UNKNOWN = 24, /* DNS queries of such a container whose program is not known: judged as the strictest */
 	COUNT_HOST_UNJUDGED = 31, /* acts of host tasks that passed because no image, or no identity, could be had */
 	COUNTERS = 32,
 };
@@ -512,7 +521,8 @@ struct event_header {
  * words as in /proc/PID/cmdline, argv[0] first).
  *
  * Of a system call `path` is its path argument as it stands, ARGUMENT_PATH_BYTES with NULs at the end, or nothing; `path2` its
- * SYSCALL_ARGUMENTS of 8 bytes; `args` the names of the directory that the path begins at.
+ * SYSCALL_ARGUMENTS of 8 bytes; `args` the names of the directory that the path begins at. Of a DNS query `path` is the name,
+ * QUERY_NAME_BYTES of labels with their lengths.
  */
 struct decision_event {
 	struct event_header header;

@@ -61,7 +61,7 @@ struct image_header {
 	struct image_trie arguments; /* of paths among their arguments; the same */
 	__u32 syscalls_entry; /* SYSCALLS set indices from there on, then the sets; 0: no rule about system calls */
 	__u32 lexers_entry; /* of the first lexer */
-	__u32 _pad;
+	__u32 names_entry; /* struct image_names; 0: no rule about DNS names */
 	__u32 presets; /* a bit for each enum preset, see PRESETS_REFUSING */
 };
 _Static_assert(sizeof(struct image_header) == IMAGE_ENTRY_BYTES, "image_header");
@@ -85,6 +85,17 @@ struct image_bucket {
 	__u64 _pad;
 };
 _Static_assert(sizeof(struct image_bucket) == IMAGE_ENTRY_BYTES, "image_bucket");
+
+/*
+ * Rules about DNS names: a trie of labels in lower case, the last one first. `end` is the row of the name itself, `desc` that of
+ * longer ones. A row by source has one source class more than others, for a program that is not known: the strictest of all.
+ */
+struct image_names {
+	struct image_trie trie;
+	__u32 unreadable; /* enum verdict of a query whose name can't be read */
+	__u32 _pad[27];
+};
+_Static_assert(sizeof(struct image_names) == IMAGE_ENTRY_BYTES, "image_names");
 
 /*
  * Patterns: what a node with NEXT_LEXER says of each name. A lexer is a deterministic automaton over a name's bytes; the state in

@@ -42,18 +42,23 @@ export class BpfProgram extends Descriptor {
   }
 
   /**
-   * Attaches the program to the hook that its section names: lsm/, tp_btf/, fentry/, fexit/.
+   * Attaches the program to the hook that its section names: lsm/, tp_btf/, fentry/, fexit/; one of cgroup_skb/ to that of
+   * `cgroup`, a cgroup2 directory, and of all below it.
    *
    * It stays attached as long as the link is open or pinned, whatever becomes of this.
    * @throws {BpfError} EBUSY, EOPNOTSUPP: the kernel has no such hook, or no trampolines
    */
-  attach(): BpfLink {
+  attach(cgroup?: Descriptor): BpfLink {
     const operation = "Attach";
     const fd = this.fd(operation);
     if (this.#attachType === undefined) {
       throw new TypeError(`${operation} ${this.what}: a program that was opened from a pin`);
     }
-    const link = this.shim.symbols.ankylo_link_create(fd, this.#attachType);
+    const link = this.shim.symbols.ankylo_link_create(
+      fd,
+      cgroup?.fd(operation) ?? 0,
+      this.#attachType,
+    );
     if (link < 0) throw new BpfError(operation, this.what, link);
     return BpfLink.adopt(this.shim, link, this.name);
   }

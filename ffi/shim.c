@@ -354,9 +354,9 @@ int ankylo_object_attach_type(int handle, const uint8_t *name)
 
 /* ---- programs and links ---- */
 
-int ankylo_link_create(int program_fd, uint32_t attach_type)
+int ankylo_link_create(int program_fd, int target_fd, uint32_t attach_type)
 {
-	return bpf_link_create(program_fd, 0, attach_type, NULL);
+	return bpf_link_create(program_fd, target_fd, attach_type, NULL);
 }
 
 int ankylo_link_info(int link_fd, uint64_t *numbers)

@@ -16,7 +16,7 @@
 #define SHIM_API __attribute__((visibility("default")))
 
 /* Raised with every change of a prototype or of a meaning: a shim of another number is refused. */
-#define SHIM_VERSION 7
+#define SHIM_VERSION 8
 
 SHIM_API int ankylo_version(void);
 /* Copies what libbpf said since the last object_open or object_load; returns its length. */
@@ -48,7 +48,7 @@ SHIM_API int ankylo_object_attach_type(int object, const uint8_t *program);
 
 /* ---- programs and links: descriptors ------------------------------------------------------------------------------- */
 
-SHIM_API int ankylo_link_create(int program_fd, uint32_t attach_type);
+SHIM_API int ankylo_link_create(int program_fd, int target_fd, uint32_t attach_type);
 /* numbers[3]: id, enum bpf_link_type, program id. */
 SHIM_API int ankylo_link_info(int link_fd, uint64_t *numbers);
 /* numbers[6]: id, enum bpf_prog_type, run_cnt, run_time_ns, recursion_misses, verified_insns; tag: 8 bytes, the

@@ -41,8 +41,8 @@ export const SYMBOLS = {
   ankylo_object_attach_type: { parameters: ["i32", "buffer"], result: "i32" },
 
   // Programs and links: descriptors.
-  /** `int ankylo_link_create(int program_fd, uint32_t attach_type)` */
-  ankylo_link_create: { parameters: ["i32", "u32"], result: "i32" },
+  /** `int ankylo_link_create(int program_fd, int target_fd, uint32_t attach_type)` */
+  ankylo_link_create: { parameters: ["i32", "i32", "u32"], result: "i32" },
   /** `int ankylo_link_info(int link_fd, uint64_t *numbers)` */
   ankylo_link_info: { parameters: ["i32", "buffer"], result: "i32" },
   /** `int ankylo_program_info(int program_fd, uint64_t *numbers, uint8_t *tag, uint8_t *name)` */
@@ -162,4 +162,4 @@ export const SYMBOLS = {
 export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 /** SHIM_VERSION in ffi/shim.h, proved by the same test. */
-export const SHIM_VERSION = 7;
+export const SHIM_VERSION = 8;

@@ -131,27 +131,21 @@ static __always_inline struct alert_bucket *bucket_of(struct alert_kind *kind, s
 }
 
 /*
- * Counts identity->decision, which was taken. Returns 1 when a record of it is to be sent, and then settle_decision() must be
- * called; 0 when it is limited or lost, and that counted. Global, so that the verifier looks at it once.
+ * Counts a decision of this kind. Returns 1 when a record of it is to be sent, which tells of `suppressed` ones without a
+ * record, and then settle() must be called; 0 when it is limited or lost, and that counted.
  */
-__noinline int admit_decision(identity_ref ref)
+static __always_inline int admit(struct alert_kind *kind, __u64 *suppressed)
 {
-	struct task_identity *identity = identity_at(ref);
-	struct alert_kind kind;
 	struct alert_limits *limits = the_alert_limits();
-
-	if (!identity || !limits)
-		return 0;
-	struct container_account *account = account_of(identity->container);
-	__u32 refused = refuses(identity->decision.verdict);
+	struct container_account *account = account_of(kind->container);
+	__u32 refused = refuses(kind->verdict);
 	__u64 now = bpf_ktime_get_boot_ns();
 
 	count(refused ? COUNT_DENIED : COUNT_AUDITED);
-	if (!account)
+	if (!account || !limits)
 		return 0;
 	__sync_fetch_and_add(refused ? &account->denied : &account->audited, 1);
-	fill_kind(&kind, identity);
-	struct alert_bucket *bucket = bucket_of(&kind, limits, now);
+	struct alert_bucket *bucket = bucket_of(kind, limits, now);
 
 	if (bucket && limits->interval_ns && !take_token(bucket, limits, now)) {
 		__sync_fetch_and_add(&bucket->untold, 1);
@@ -161,16 +155,53 @@ __noinline int admit_decision(identity_ref ref)
 	}
 	if (!has_room(account, bucket || !refused ? SHARE_SHIFT : 0)) {
 		count_lost(account);
-		bucket = bpf_map_lookup_elem(&alert_kinds, &kind);
+		bucket = bpf_map_lookup_elem(&alert_kinds, kind);
 		if (bucket)
 			__sync_fetch_and_add(&bucket->untold, 1);
 		return 0;
 	}
-	identity->decision.suppressed = bucket ? take_untold(bucket) : 0;
+	*suppressed = bucket ? take_untold(bucket) : 0;
 	return 1;
 }
 
 /* Says what became of an admitted decision: `bytes` of its record in the ring, or 0: there was no room. */
+static __always_inline void settle(struct alert_kind *kind, __u64 suppressed, __u32 bytes)
+{
+	struct container_account *account = account_of(kind->container);
+
+	if (!account)
+		return;
+	if (bytes) {
+		count(COUNT_SENT);
+		__sync_fetch_and_add(&account->sent, 1);
+		__sync_fetch_and_add(&account->window_bytes, bytes);
+		return;
+	}
+	count_lost(account);
+	struct alert_bucket *bucket = bpf_map_lookup_elem(&alert_kinds, kind);
+
+	/* The next record of the kind tells of this one, too. */
+	if (bucket)
+		__sync_fetch_and_add(&bucket->untold, suppressed + 1);
+}
+
+/* admit() for identity->decision. Global, so that the verifier looks at it once. */
+__noinline int admit_decision(identity_ref ref)
+{
+	struct task_identity *identity = identity_at(ref);
+	struct alert_kind kind;
+	__u64 suppressed = 0;
+
+	if (!identity)
+		return 0;
+	fill_kind(&kind, identity);
+	if (!admit(&kind, &suppressed))
+		return 0;
+	identity->decision.suppressed = suppressed;
+	return 1;
+}
+
+/* settle() for identity->decision. Global: verified once. */
 __noinline int settle_decision(identity_ref ref, __u32 bytes)
 {
 	struct task_identity *identity = identity_at(ref);
@@ -178,22 +209,7 @@ __noinline int settle_decision(identity_ref ref, __u32 bytes)
 
 	if (!identity)
 		return 0;
-	struct container_account *account = account_of(identity->container);
-
-	if (!account)
-		return 0;
-	if (bytes) {
-		count(COUNT_SENT);
-		__sync_fetch_and_add(&account->sent, 1);
-		__sync_fetch_and_add(&account->window_bytes, bytes);
-		return 0;
-	}
-	count_lost(account);
 	fill_kind(&kind, identity);
-	struct alert_bucket *bucket = bpf_map_lookup_elem(&alert_kinds, &kind);
-
-	/* The next record of the kind tells of this one, too. */
-	if (bucket)
-		__sync_fetch_and_add(&bucket->untold, identity->decision.suppressed + 1);
+	settle(&kind, identity->decision.suppressed, bytes);
 	return 0;
 }

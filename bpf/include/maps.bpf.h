@@ -159,6 +159,30 @@ struct task_identity {
 	struct walk_result walk;
 };
 
+/* Bytes of a sender's working directory: as many as a short record's text. */
+#define SENDER_CWD_BYTES 1536
+
+/* With a socket by which something asked for names. Its first part decides; the rest is what an alert tells. */
+struct sender {
+	__u32 container; /* 0: not known */
+	__u32 is_shared; /* by several programs */
+	__u64 exe;       /* path hash of the program */
+	__u32 elsewhere; /* it sent to other ports as well */
+	__u32 is_counted; /* TCP: `expected` is known */
+	__u32 expected;  /* TCP: number of the byte at which the next message begins */
+	__u32 cwd_bytes;
+	struct event_header header;
+	char cwd[SENDER_CWD_BYTES];
+};
+
+/* Written by dns.bpf.c. Here, so that it outlives an exchange of the programs: a connection's count is not found anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sender);
+} senders SEC(".maps");
+
 /* cgroup id -> container index. Written at cgroup_mkdir and by the agent; removed at cgroup_rmdir. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -24,6 +24,8 @@ export const SYSCALL_SOCKETCALL = 960;
 export const SYSCALL_IPC = 992;
 export const ARGUMENT_PATH_BYTES = 256;
 export const SYSCALL_ARGUMENTS = 6;
+export const LABELS_MAX = 32;
+export const QUERY_NAME_BYTES = 256;
 export const RING_ALERTS_BYTES = 4194304;
 export const PATH_BYTES_MAX = 4096;
 export const ARGS_BYTES_MAX = 1024;
@@ -100,6 +102,7 @@ export const OP_CREDS = 14;
 export const OP_CAPABILITY = 15;
 export const OP_PROTECTED = 16;
 export const OP_SYSCALL = 17;
+export const OP_DNS = 18;
 export const OP_PRESET = 20;
 /** enum op_class: the names of its values. */
 export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
@@ -121,6 +124,7 @@ export const OP_CLASS_NAMES: Readonly<Record<number, string>> = {
   15: "OP_CAPABILITY",
   16: "OP_PROTECTED",
   17: "OP_SYSCALL",
+  18: "OP_DNS",
   20: "OP_PRESET",
 };
 
@@ -240,6 +244,7 @@ export const REASON_CREDS = 8;
 export const REASON_IMAGE = 9;
 export const REASON_PROTECTED = 10;
 export const REASON_PENDING = 11;
+export const REASON_QUERY = 13;
 /** enum reason: the names of its values. */
 export const REASON_NAMES: Readonly<Record<number, string>> = {
   0: "REASON_ROW",
@@ -254,6 +259,7 @@ export const REASON_NAMES: Readonly<Record<number, string>> = {
   9: "REASON_IMAGE",
   10: "REASON_PROTECTED",
   11: "REASON_PENDING",
+  13: "REASON_QUERY",
 };
 
 export const HOOK_BPRM_CHECK = 1;
@@ -312,6 +318,7 @@ export const HOOK_SOCKET_SENDMSG = 65;
 export const HOOK_UNIX_STREAM_CONNECT = 66;
 export const HOOK_CAPABLE = 68;
 export const HOOK_SYS_ENTER = 76;
+export const HOOK_DNS_EGRESS = 77;
 export const HOOK_INODE_FOLLOW_LINK = 80;
 export const HOOK_INODE_READLINK = 81;
 export const HOOK_USERNS_CREATE = 82;
@@ -375,6 +382,7 @@ export const HOOK_NAMES: Readonly<Record<number, string>> = {
   66: "HOOK_UNIX_STREAM_CONNECT",
   68: "HOOK_CAPABLE",
   76: "HOOK_SYS_ENTER",
+  77: "HOOK_DNS_EGRESS",
   80: "HOOK_INODE_FOLLOW_LINK",
   81: "HOOK_INODE_READLINK",
   82: "HOOK_USERNS_CREATE",
@@ -421,6 +429,8 @@ export const COUNT_SENT = 19;
 export const COUNT_NOTICES_LOST = 20;
 export const COUNT_PROBES = 21;
 export const COUNT_SYSCALLS_UNREAD = 22;
+export const COUNT_QUERIES_UNREAD = 23;
+export const COUNT_SENDERS_UNKNOWN = 24;
 export const COUNT_HOST_UNJUDGED = 31;
 export const COUNTERS = 32;
 /** enum counter: the names of its values. */
@@ -448,6 +458,8 @@ export const COUNTER_NAMES: Readonly<Record<number, string>> = {
   20: "COUNT_NOTICES_LOST",
   21: "COUNT_PROBES",
   22: "COUNT_SYSCALLS_UNREAD",
+  23: "COUNT_QUERIES_UNREAD",
+  24: "COUNT_SENDERS_UNKNOWN",
   31: "COUNT_HOST_UNJUDGED",
   32: "COUNTERS",
 };
@@ -497,6 +509,7 @@ export interface ImageHeader {
   arguments: ImageTrie;
   syscallsEntry: number;
   lexersEntry: number;
+  namesEntry: number;
   presets: number;
 }
 export const IMAGE_HEADER_SIZE = 128;
@@ -522,6 +535,7 @@ export const IMAGE_HEADER_OFFSETS = {
   arguments: 96,
   syscallsEntry: 112,
   lexersEntry: 116,
+  namesEntry: 120,
   presets: 124,
 } as const;
 export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
@@ -547,6 +561,7 @@ export function decodeImageHeader(view: DataView, offset = 0): ImageHeader {
     arguments: decodeImageTrie(view, offset + 96),
     syscallsEntry: view.getUint32(offset + 112, true),
     lexersEntry: view.getUint32(offset + 116, true),
+    namesEntry: view.getUint32(offset + 120, true),
     presets: view.getUint32(offset + 124, true),
   };
 }
@@ -572,6 +587,7 @@ export function writeImageHeader(view: DataView, offset: number, value: ImageHea
   writeImageTrie(view, offset + 96, value.arguments);
   view.setUint32(offset + 112, value.syscallsEntry, true);
   view.setUint32(offset + 116, value.lexersEntry, true);
+  view.setUint32(offset + 120, value.namesEntry, true);
   view.setUint32(offset + 124, value.presets, true);
 }
 export function encodeImageHeader(value: ImageHeader): Uint8Array<ArrayBuffer> {
@@ -774,6 +790,32 @@ export function writeImageReferences(view: DataView, offset: number, value: Imag
 export function encodeImageReferences(value: ImageReferences): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(128);
   writeImageReferences(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
+
+/** struct image_names, 128 bytes. */
+export interface ImageNames {
+  trie: ImageTrie;
+  unreadable: number;
+}
+export const IMAGE_NAMES_SIZE = 128;
+export const IMAGE_NAMES_OFFSETS = {
+  trie: 0,
+  unreadable: 16,
+} as const;
+export function decodeImageNames(view: DataView, offset = 0): ImageNames {
+  return {
+    trie: decodeImageTrie(view, offset),
+    unreadable: view.getUint32(offset + 16, true),
+  };
+}
+export function writeImageNames(view: DataView, offset: number, value: ImageNames): void {
+  writeImageTrie(view, offset, value.trie);
+  view.setUint32(offset + 16, value.unreadable, true);
+}
+export function encodeImageNames(value: ImageNames): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(128);
+  writeImageNames(new DataView(bytes.buffer), 0, value);
   return bytes;
 }
 

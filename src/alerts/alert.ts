@@ -8,7 +8,7 @@ import { HOST_EXEMPT } from "../../ffi/generated/agent_api.ts";
 import type { Actor } from "../events/enrich.ts";
 import type { DecisionEvent, HookName, ReasonName, VerdictName } from "../events/event.ts";
 import { isHostIndex } from "../kernel/host_index.ts";
-import { ruleField } from "../model/rule.ts";
+import { ruleField, targetText } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 import { mountFlagsText, openFlagsText } from "./flags.ts";
 import { isPosture, type RuleRef } from "./match.ts";
@@ -82,7 +82,10 @@ export function buildAlert(input: AlertInput, reporter: Reporter) {
   };
 }
 
-/** The text of what the caller got: EACCES from policies, as of KubeArmor's BPF enforcer, EPERM from self-protection. */
+/**
+ * The text of what the caller got: EACCES from policies, as of KubeArmor's BPF enforcer, EPERM from self-protection. Of a DNS query
+ * KubeArmor's word, too, though a packet's filter can give EPERM only.
+ */
 function resultOf({ denied, reason }: DecisionEvent) {
   if (!denied) return "Passed";
   return reason === "protected" ? "Operation not permitted" : "Permission denied";
@@ -97,6 +100,8 @@ function resourceOf(event: DecisionEvent, rule: RuleRef | undefined): string {
       return socketWords(event.openFlags, rule).map((word) => word.join("=")).join(" ");
     case "capability":
       return capabilityName(event.openFlags);
+    case "dns":
+      return rule === undefined ? event.path : targetText(rule.rule.target);
     case "preset":
       return presetResource(event);
     default:
@@ -148,7 +153,7 @@ export function operationOf(
   const { opName, hook } = event;
   const wording = presetWording(event);
   if (wording !== undefined) return wording.operation;
-  if (opName === "network") return "Network";
+  if (opName === "network" || opName === "dns") return "Network";
   if (opName === "capability") return "Capabilities";
   if (opName === "syscall") return "Syscall";
   if (hook === "bpf" || hook === "bpf_map" || hook === "bpf_prog") return "Syscall";
@@ -224,6 +229,7 @@ const LSM_NAMES: Readonly<Record<HookName, string>> = {
   socket_accept: "SOCKET_ACCEPT",
   socket_sendmsg: "SOCKET_SENDMSG",
   capable: "CAPABLE",
+  dns_egress: "SOCKET_SENDMSG",
   inode_follow_link: "INODE_FOLLOW_LINK",
   inode_readlink: "INODE_READLINK",
   userns_create: "USERNS_CREATE",
@@ -236,6 +242,9 @@ function dataOf(event: DecisionEvent, rule: RuleRef | undefined) {
   if (event.opName === "network") {
     const lsm = ["lsm", LSM_NAMES[event.hook]] as const;
     return dataFields([lsm, ...socketWords(event.openFlags, rule)]);
+  }
+  if (event.opName === "dns") {
+    return dataFields([["lsm", LSM_NAMES[event.hook]], ["domain", event.path]]);
   }
   if (event.opName === "syscall") return dataFields(syscallWords(event));
   if (event.opName === "preset") return presetData(event);
@@ -291,6 +300,7 @@ const EXPLANATIONS: Readonly<Record<Exclude<ReasonName, "rule">, string>> = {
   "alias": "The mount would give objects of Block rules other names",
   "notify": "A mark on a whole file system hands out descriptors of objects that Block rules name",
   "credentials": "io_uring under other credentials would hide opens from the Block rules",
+  "query": "The name in the DNS query can't be read, so no rule could judge it",
   "image": "No complete policy could be read for the container",
   "pending": "No runtime has described the container, so it is not known which policy governs it",
   "protected":

@@ -5,6 +5,8 @@ import {
   callFields,
   type DecisionFields,
   decisionRecord,
+  nameBytes,
+  names,
   spokenCall,
   viewOf,
 } from "../events/samples.ts";
@@ -126,6 +128,18 @@ const CASES: Readonly<Record<string, AlertInput>> = {
   }),
   "capability": capability(13),
   "capability-unknown": capability(50),
+  "dns": query("Www.Example.com"),
+  "dns-audit": query("example.com", { verdict: api.VERDICT_AUDIT, header: { flags: 0 } }),
+  "dns-below": query("a b.example.com", {}, { belowOnly: true }),
+  "dns-default-posture-block": query("example.org", { verdict: api.VERDICT_POSTURE_BLOCK }),
+  "dns-default-posture-audit": query(".", {
+    verdict: api.VERDICT_POSTURE_AUDIT,
+    header: { flags: 0 },
+  }),
+  "dns-unreadable": query("", {
+    verdict: api.VERDICT_UNKNOWN_BLOCK,
+    reason: api.REASON_QUERY,
+  }),
   "syscall": syscall("getpid", "", [], ""),
   "syscall-with-path": syscall("unlink", "../tmp/./a b", [4096n]),
   "syscall-at-directory": syscall("unlinkat", "old", [3n, 4096n, 0x200n], "/srv"),
@@ -306,6 +320,24 @@ function capability(number: number, fields: DecisionFields = {}) {
 
 function fileOpen(fields: DecisionFields): AlertInput {
   return hook(api.HOOK_FILE_OPEN, api.OP_READ, "/etc/shadow", { openFlags: 0o100000, ...fields });
+}
+
+function query(
+  name: string,
+  fields: DecisionFields = {},
+  more: { belowOnly?: true } = {},
+): AlertInput {
+  const path = nameBytes(name);
+  const event = decodeEvent(viewOf(decisionRecord({ path, cwd: names("/root") }, {
+    ...{ op: api.OP_DNS, hook: api.HOOK_DNS_EGRESS },
+    ...fields,
+  })));
+  if (event?.type !== "decision") throw new TypeError("The sample record is no decision");
+  const target = { kind: "domain", domain: "example.com", ...more } as const;
+  const rule = { group: "network", list: "matchDNSQueries", target } as const;
+  const ref = { ...RULE_REF, rule: { ...RULE, ...rule } };
+  const table = { ...TABLE, explain: () => ref, nameRule: ref };
+  return alertInput({ event, rule: attribute(event, table) });
 }
 
 function syscall(name: string, spoken: string, call: bigint[], start?: string): AlertInput {

@@ -12,6 +12,8 @@ export interface RuleTable {
   explain(row: number, op: number): RuleRef | undefined;
   /** What a guard is due to where no path tells; undefined: to the posture. */
   readonly guardRule: RuleRef | undefined;
+  /** What a DNS query is due to whose name can't be read; undefined: to the posture. */
+  readonly nameRule?: RuleRef | undefined;
   /** Every Block rule about paths: what the guard of ancestors protects is one of them. */
   readonly blockRules: readonly RuleRef[];
 }
@@ -29,6 +31,8 @@ export function attribute(event: DecisionEvent, table: RuleTable | undefined): R
       return table.explain(event.row, OP_EXEC) ?? table.guardRule;
     case "ancestor":
       return ruleBelow(event.path, table.blockRules) ?? table.guardRule;
+    case "query":
+      return table.nameRule;
     case "image":
     case "pending":
       return undefined;

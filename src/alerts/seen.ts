@@ -9,6 +9,7 @@ import { REFERENCE_CAPABILITIES } from "../../ffi/generated/agent_api.ts";
 import { socketKind } from "../compile/socket_kind.ts";
 import type { Actor } from "../events/enrich.ts";
 import type { DecisionEvent, ExecEvent, OpName } from "../events/event.ts";
+import { readDomain } from "../model/domain.ts";
 import { CAPABILITIES } from "../model/grammars.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Workload } from "../model/workload.ts";
@@ -43,6 +44,7 @@ const ACCESSES: Readonly<Partial<Record<OpName, string>>> = {
   connect: "connect",
   network: "socket",
   capability: "capability",
+  dns: "dns",
 };
 
 export class SeenOperations {
@@ -147,6 +149,9 @@ function objectOf({ opName, openFlags, path, reason }: DecisionEvent): string {
   if (opName === "capability") {
     return openFlags < CAPABILITIES.length ? nameOfNumber(REFERENCE_CAPABILITIES + openFlags) : "";
   }
-  const isPlace = path.startsWith("/") && reason !== "unreachable" && reason !== "gave-up";
+  // A name that no rule could have, as the root's.
+  if (opName === "dns" && typeof readDomain(path) === "string") return "";
+  const isPlace = (opName === "dns" || path.startsWith("/")) && reason !== "unreachable" &&
+    reason !== "gave-up";
   return isPlace ? path : "";
 }

@@ -57,14 +57,14 @@ Deno.test("runCheck() prints place, field, message and hint of an error", async 
 
 Deno.test("runCheck() warns of each rule that is not enforced, and succeeds", async () => {
   const { status, out } = await check({
-    "a.yaml": `${GOOD}  network: {matchDNSQueries: [{domain: "a.example,b.example"}]}\n`,
+    "a.yaml": `${GOOD}  network: {matchDNSQueries: [{domain: "a..example,b.example"}]}\n`,
   });
   assert.equal(status, EXIT_OK);
   const lines = out.split("\n");
   assert.equal(
     lines[0],
-    "a.yaml:7:31: warning: spec.network.matchDNSQueries[0]: Block a.example is not enforced: " +
-      "this engine does not support DNS rules yet",
+    "a.yaml:7:31: warning: spec.network.matchDNSQueries[0]: Block a..example is not enforced: " +
+      'domain "a..example" has two dots side by side: write "a.example"',
   );
   assert.match(lines[1] ?? "", /Block b.example is not enforced/);
   assert.equal(lines[3], "web  1 Block, 2 not enforced");

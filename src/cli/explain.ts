@@ -32,6 +32,7 @@ export const ASKS: readonly (readonly [option: string, access: string, about: st
     "socket",
     "is such a socket made, connected, sent to? tcp, udp, icmp/raw, raw, packet and others",
   ],
+  ["dns", "dns", "does DNS get a query for this name?"],
   ["cap", "capability", "is this capability used? net_raw and others"],
   ["syscall", "syscall", "is this system call told of? with --path: with this path"],
   ["preset", "preset", "does what this preset is about happen? filelessExec and others"],

@@ -398,8 +398,9 @@ Deno.test("every access has an option, and words of its own", async () => {
   const withOption = [...ASKS.map(([, access]) => access), "write"];
   assert.deepEqual(withOption.toSorted(), Object.keys(ACCESSES).toSorted());
   for (const [option] of ASKS) {
-    const object = { net: "tcp", cap: "net_raw", syscall: "unlink", preset: "exec" }[option] ??
-      "/x";
+    const object =
+      { net: "tcp", cap: "net_raw", dns: "a.example", syscall: "unlink", preset: "exec" }[option] ??
+        "/x";
     const { out } = await ask({ labels: ["app=web"], objects: { [option]: object } });
     assert.doesNotMatch(out, /undefined|^$/, option);
   }

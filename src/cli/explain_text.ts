@@ -21,6 +21,7 @@ const DEEDS: Readonly<Record<string, string>> = {
   socket: "uses a socket of kind",
   capability: "uses",
   syscall: "calls",
+  dns: "asks DNS for",
   preset: "does what is a case of preset",
 };
 
@@ -74,14 +75,21 @@ function headline(view: ExplanationView): string {
   const owner = view.owner ? " for its owner" : "";
   const terminal = view.terminal ? "" : " without a terminal";
   const place = container.name === "" ? "" : `${container.name}: `;
-  // The kernel then does as for any program that has no such capability, whatever that is.
-  const error = access === "capability" ? "as without it" : 'with "Permission denied"';
+  const error = ERRORS[access] ?? 'with "Permission denied"';
   return `${place}${who}${child} ${DEEDS[access]} ${object}${argument}${owner}${terminal}: ${
     OUTCOMES[outcome]
   }${outcome === "refused" ? ` ${error}, and an alert of ` : ""}${
     outcome === "passes" ? "" : decider(view)
   }`;
 }
+
+/** What the program gets where it is not EACCES. */
+const ERRORS: Readonly<Record<string, string>> = {
+  // The kernel then does as for any program that has no such capability, whatever that is.
+  capability: "as without it",
+  // What a packet's filter refuses.
+  dns: 'with "Operation not permitted", or without an answer over TCP',
+};
 
 const OUTCOMES: Readonly<Record<ExplanationView["outcome"], string>> = {
   refused: "REFUSED",

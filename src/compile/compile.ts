@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Policy } from "../model/policy.ts";
 import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
-import { isMatchedTarget, type Rule } from "../model/rule.ts";
+import { isMatchedTarget, judgedGroup, type Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
 import { type CompiledImage, compileImage } from "./compile_image.ts";
@@ -161,9 +161,9 @@ function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): Rul
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
   if (defaults.mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
-  const governing = postureOf(rule.group as PosturedGroup);
+  const governing = postureOf(judgedGroup(rule) as PosturedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
-    return { policy, rule, state: "enforced" };
+    return { policy, rule, state: "enforced", ...unseenBy(rule) };
   }
   return {
     policy,
@@ -177,6 +177,14 @@ function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): Rul
 const ONLY_TOLD = "rules about system calls tell of them and never refuse";
 
 const ONLY_AUDITED = "policyMode is audited: what would be refused passes and is reported";
+
+/** What the engine can't see of what a rule is about. */
+function unseenBy({ target }: Rule): { reason?: string } {
+  return target.kind === "domain" ? { reason: ONLY_PLAIN } : {};
+}
+
+const ONLY_PLAIN =
+  "what is asked over TLS (port 853) or HTTPS can't be seen, nor what a packet socket sends";
 
 /** Such a rule refuses to write, or what is others', whatever the posture. */
 function isExclusive(rule: Rule): boolean {

@@ -4,7 +4,9 @@ import {
   LIVE_PRESETS,
   OP_CAPABILITY,
   OP_CLASSES,
+  OP_DNS,
   OP_EXEC,
+  OP_NETWORK,
   OP_PRESET,
   OP_SYSCALL,
   VERDICT_ALLOW,
@@ -18,6 +20,7 @@ import type { Posture } from "../model/posture.ts";
 import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import { type Action, namesFiles } from "../model/rule.ts";
 import { evaluateAnonymous } from "./evaluate.ts";
+import { isAboutNames } from "./evaluate_name.ts";
 import { type HashKeys, PathHasher } from "./hash.ts";
 import { encodeImage, type ImageFacts, stampGeneration } from "./image.ts";
 import { fittingTrie } from "./fitting.ts";
@@ -33,6 +36,9 @@ export interface CompiledImage {
   readonly generation: number;
   /** A bit for each op class that a hook has to look at. */
   readonly opsLive: number;
+  /** Whether it has rules about sockets, and about names: both are live as OP_NETWORK. */
+  readonly judgesSockets: boolean;
+  readonly judgesNames: boolean;
   /** System calls that its rules tell of, ascending: indices of SYSCALL_NAMES. */
   readonly syscalls: readonly number[];
   /** Presets in force. */
@@ -50,6 +56,8 @@ export interface CompiledImage {
   explain(row: number, op: number): RuleRef | undefined;
   /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
   readonly guardRule: RuleRef | undefined;
+  /** The rule to name for a DNS query that can't be read: the first Block rule about names, else the first Audit rule. */
+  readonly nameRule: RuleRef | undefined;
   /** Every Block rule about paths, by policy name, then as written: what a guard protects is one of them. */
   readonly blockRules: readonly RuleRef[];
 }
@@ -88,6 +96,8 @@ export function compileImage(
   return {
     generation,
     opsLive: facts.opsLive,
+    judgesSockets: judged.some(({ rule }) => rule.target.kind === "protocol"),
+    judgesNames: trie.names !== undefined,
     syscalls: namedSyscalls(calls),
     presets: [...presets.keys()].map((number) => PRESET_NAMES[number]!),
     bytes,
@@ -98,10 +108,12 @@ export function compileImage(
     explain(row, op) {
       if (op === OP_SYSCALL) return calls[row];
       if (op === OP_PRESET) return presets.get(row);
-      const index = trie.rows[row]?.rules[op] ?? NO_RULE;
+      const index = trie.rows[row]?.rules[op === OP_DNS ? OP_NETWORK : op] ?? NO_RULE;
       return index === NO_RULE ? undefined : judged[index];
     },
     guardRule: blockRules[0] ?? blocking[0],
+    nameRule: blocking.find(isAboutNames) ??
+      rules.find((ref) => isAboutNames(ref) && ref.rule.action === "Audit"),
     blockRules,
   };
 }

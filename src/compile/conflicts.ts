@@ -1,12 +1,24 @@
 /** Rules that change nothing, because others say the same, are stricter, or decide before them. */
-import { VERDICT_AUDIT, VERDICT_BLOCK, VERDICT_NONE } from "../../ffi/generated/agent_api.ts";
+import {
+  OP_DNS,
+  VERDICT_AUDIT,
+  VERDICT_BLOCK,
+  VERDICT_NONE,
+} from "../../ffi/generated/agent_api.ts";
 import { parseGlob } from "../model/glob.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Rule } from "../model/rule.ts";
 import { canSelectTogether, covers } from "../model/selector_sets.ts";
 import { GlobStates } from "./glob_states.ts";
 import { componentsOf } from "./hash.ts";
-import { ALL_CIRCUMSTANCES, enforcedRules, isStricter, type RuleRef, verdictsOf } from "./rules.ts";
+import {
+  ALL_CIRCUMSTANCES,
+  enforcedRules,
+  isStricter,
+  type RuleRef,
+  verdictOf,
+  verdictsOf,
+} from "./rules.ts";
 
 export interface Conflict {
   /**
@@ -167,7 +179,10 @@ function allVerdictsOf(rule: Rule): number[] {
   if (rule.target.kind === "preset") {
     return [rule.action === "Block" ? VERDICT_BLOCK : VERDICT_AUDIT];
   }
-  return ALL_CIRCUMSTANCES.flatMap((circumstances) => verdictsOf(rule, circumstances));
+  return ALL_CIRCUMSTANCES.flatMap((circumstances) => [
+    ...verdictsOf(rule, circumstances),
+    verdictOf(rule, OP_DNS, circumstances),
+  ]);
 }
 
 /** Patterns that decide before directories. */

@@ -2,6 +2,7 @@
 import {
   IS_OWNER,
   NO_TERMINAL,
+  OP_DNS,
   VERDICT_ALLOW,
   VERDICT_AUDIT,
   VERDICT_BLOCK,
@@ -12,10 +13,12 @@ import {
 import type { Operation } from "../model/operation.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
+import type { JudgedGroup } from "../model/rule.ts";
 import { evaluate, type Judgement } from "./evaluate.ts";
+import { evaluateName } from "./evaluate_name.ts";
 import { evaluateNumbered } from "./evaluate_numbered.ts";
-import { ACCESSES, type Ask, readAsk, SYSCALL_ACCESS } from "./explain.ts";
-import { groupOf, type JudgedGroup, type RuleRef } from "./rules.ts";
+import { ACCESSES, type Ask, PATH_ACCESSES, readAsk, SYSCALL_ACCESS } from "./explain.ts";
+import { groupOf, type RuleRef } from "./rules.ts";
 
 export type Outcome = "refused" | "reported" | "passes";
 
@@ -70,7 +73,7 @@ function rank({ outcome }: Fate): number {
 function fateIn(op: number, ask: Ask, policies: readonly Policy[], posture: Posture): Fate {
   const judge = (more: number) => judgement(op, ask, ask.circumstances | more, policies, posture);
   const other = judge(0);
-  const owner = ask.number === undefined ? judge(IS_OWNER) : other;
+  const owner = Object.hasOwn(PATH_ACCESSES, ask.access) ? judge(IS_OWNER) : other;
   const { verdict, rule } = other;
   const plain = verdict & ~VERDICT_SOURCE;
   return {
@@ -89,6 +92,7 @@ function judgement(
   policies: readonly Policy[],
   posture: Posture,
 ): Judgement {
+  if (op === OP_DNS) return evaluateName({ name: object, caller: from }, policies, posture);
   if (number !== undefined) {
     return evaluateNumbered({ number, caller: from, circumstances }, policies, posture);
   }

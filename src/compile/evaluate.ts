@@ -17,7 +17,7 @@ import {
 } from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
-import { isPathTarget, type Rule, type RuleTarget } from "../model/rule.ts";
+import { isPathTarget, judgedGroup, type Rule, type RuleTarget } from "../model/rule.ts";
 import { matchesGlob } from "./evaluate_glob.ts";
 import {
   enforcedRules,
@@ -107,7 +107,7 @@ function judge(
 
 /** A rule that says nothing about the class is no candidate, so that it can't hide one that does. */
 function concerns(rule: Rule, op: number): boolean {
-  return groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE;
+  return groupOf(op) === judgedGroup(rule) && verdictOf(rule, op) !== VERDICT_NONE;
 }
 
 /** A directory matches itself and its children; a recursive one everything below; a pattern the whole path, a name its last one. */

@@ -5,6 +5,7 @@ import {
   OP_CONNECT,
   OP_CREATE,
   OP_DELETE,
+  OP_DNS,
   OP_EXEC,
   OP_LINK,
   OP_LOAD,
@@ -26,14 +27,16 @@ import type { Policy } from "../model/policy.ts";
 import { closest } from "../lib/suggest.ts";
 import { pathDefect } from "../model/paths.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
-import type { Rule, RuleTarget } from "../model/rule.ts";
+import { judgedGroup, type Rule } from "../model/rule.ts";
+import { readDomain } from "../model/domain.ts";
 import { shorten } from "../model/validate.ts";
 import type { CompiledImage } from "./compile_image.ts";
 import { explainSyscall } from "./explain_syscall.ts";
 import { isParentJudged, matches, type Question } from "./evaluate.ts";
+import { matchedLabels, type NameQuestion } from "./evaluate_name.ts";
 import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import { componentsOf, type HashKeys, PathHasher } from "./hash.ts";
-import { ImageReader, lookup, lookupNumber } from "./lookup.ts";
+import { type Decision, ImageReader, lookup, lookupName, lookupNumber } from "./lookup.ts";
 import { namesNumber } from "./numbered.ts";
 import { nameOfNumber, readCapability, readPreset, readSocketKind } from "./numbered_names.ts";
 import { comparePrecedence, criterionBetween } from "./precedence.ts";
@@ -60,6 +63,7 @@ export const PATH_ACCESSES: Readonly<Record<string, readonly number[]>> = {
 const NUMBER_ACCESSES: Readonly<Record<string, readonly number[]>> = {
   socket: [OP_NETWORK],
   capability: [OP_CAPABILITY],
+  dns: [OP_DNS],
   preset: [OP_PRESET],
 };
 
@@ -168,6 +172,9 @@ export function readAsk(
   if (Object.hasOwn(PATH_ACCESSES, access)) {
     return { access, object: questionPath(object), from, parent, circumstances };
   }
+  if (access === "dns") {
+    return { access, object: questionName(object), from, parent, circumstances };
+  }
   const number = NUMBER_READERS[access]!(object);
   return { access, object: nameOfNumber(number), number, from, parent, circumstances };
 }
@@ -180,6 +187,14 @@ function questionCall(name: string): string {
   throw new RangeError(
     `Cannot use system call "${shorten(name)}": no rule can name it\n  hint: ${hint}`,
   );
+}
+
+/** @throws {RangeError} */
+function questionName(written: string): string {
+  const name = readDomain(written);
+  if (typeof name !== "string" && name.belowOnly !== true) return name.domain;
+  const why = typeof name === "string" ? name : "is no single name";
+  throw new RangeError(`Cannot use name: "${shorten(written)}" ${why}`);
 }
 
 /** @throws {RangeError} */
@@ -234,24 +249,38 @@ export function explain(
 }
 
 /** What is asked of an image and its rules. */
-type Inquiry = Question | (NumberedQuestion & Pick<Question, "op" | "parent" | "circumstances">);
+type Inquiry =
+  & Pick<Question, "op" | "caller" | "parent" | "circumstances">
+  & (Pick<Question, "path"> | Pick<NumberedQuestion, "number"> | Pick<NameQuestion, "name">);
 
 function questionsOf({ access, object, number, from, parent, circumstances }: Ask): Inquiry[] {
-  const what = number === undefined ? { path: object } : { number };
+  const what = access === "dns"
+    ? { name: object }
+    : number === undefined
+    ? { path: object }
+    : { number };
   return ACCESSES[access]!.map((op) => ({ op, ...what, caller: from, parent, circumstances }));
 }
 
-function names(target: RuleTarget, what: { path: string } | { number: number }): boolean {
+function names(ref: RuleRef, what: Inquiry): boolean {
+  if ("name" in what) return matchedLabels(ref, what.name) !== undefined;
+  const { target } = ref.rule;
   return "path" in what ? matches(target, what.path) : namesNumber(target, what.number);
+}
+
+function decisionOf(reader: ImageReader, question: Inquiry): Decision {
+  if ("name" in question) return lookupName(reader, question);
+  return "path" in question ? lookup(reader, question) : lookupNumber(reader, question);
 }
 
 /** The rule that the alert of the guard names: see attribute() in src/alerts/match.ts. */
 function guardOf(
-  { object, number }: Ask,
+  { access, object }: Ask,
   image: CompiledImage | undefined,
   reader: ImageReader | undefined,
 ): { guard?: RuleRef } {
-  if (number !== undefined || reader?.walk(object).guard !== true) return {};
+  const isPath = Object.hasOwn(PATH_ACCESSES, access);
+  if (!isPath || reader?.walk(object).guard !== true) return {};
   const guard = ruleBelow(object, image!.blockRules) ?? image!.guardRule;
   return guard === undefined ? {} : { guard };
 }
@@ -263,7 +292,7 @@ function explainQuestion(
 ): Explanation {
   const { op } = question;
   const { rules } = image;
-  const decision = "path" in question ? lookup(reader, question) : lookupNumber(reader, question);
+  const decision = decisionOf(reader, question);
   const verdict = decision.verdict & ~VERDICT_SOURCE;
   const [winner, ...losers] = rankRules(question, rules);
   const named = image.explain(decision.row, op);
@@ -290,7 +319,7 @@ function isPosture(verdict: number): boolean {
 }
 
 function allowListOf(op: number, rules: readonly RuleRef[]): RuleRef[] {
-  return rules.filter(({ rule }) => rule.group === groupOf(op) && rule.action === "Allow");
+  return rules.filter(({ rule }) => judgedGroup(rule) === groupOf(op) && rule.action === "Allow");
 }
 
 // ---- order -------------------------------------------------------------------------------------------------------------
@@ -320,11 +349,20 @@ export function rankRules(question: Inquiry, rules: readonly RuleRef[]): RuleRef
 /** Sorting keeps equals as they were given. */
 function rankFor(question: Inquiry, source: string, rules: readonly RuleRef[]): RuleRef[] {
   const { op, circumstances } = question;
-  return rules.filter(({ rule }) =>
-    groupOf(op) === rule.group && verdictOf(rule, op) !== VERDICT_NONE &&
-    names(rule.target, question) &&
-    (rule.fromSource.length === 0 || rule.fromSource.includes(source))
-  ).sort((a, b) => comparePrecedence(a.rule, b.rule, op, circumstances));
+  return rules.filter((ref) =>
+    groupOf(op) === judgedGroup(ref.rule) && verdictOf(ref.rule, op) !== VERDICT_NONE &&
+    names(ref, question) &&
+    (ref.rule.fromSource.length === 0 || ref.rule.fromSource.includes(source))
+  ).sort((a, b) =>
+    labelsBetween(a, b, question) || comparePrecedence(a.rule, b.rule, op, circumstances)
+  );
+}
+
+/** Of rules for the same programs how many more labels of a name the second names; a search list's count, too. */
+function labelsBetween(a: RuleRef, b: RuleRef, question: Inquiry): number {
+  const isSourced = ({ rule }: RuleRef) => rule.fromSource.length > 0;
+  if (!("name" in question) || isSourced(a) !== isSourced(b)) return 0;
+  return matchedLabels(b, question.name)! - matchedLabels(a, question.name)!;
 }
 
 /** As the kernel compares the verdicts of caller and parent. */
@@ -336,6 +374,9 @@ function weight(ref: RuleRef | undefined, op: number, circumstances = 0): number
 
 function whyLost(question: Inquiry, winner: RuleRef, loser: RuleRef): string {
   const { op, caller, parent, circumstances } = question;
+  if (labelsBetween(winner, loser, question) < 0) {
+    return "a longer domain decides before one of which it is a part";
+  }
   const between = criterionBetween(winner.rule, loser.rule, op, circumstances);
   if (between === undefined) return "says the same: of equals the first policy by name is named";
   const { criterion, difference } = between;
@@ -360,13 +401,13 @@ function silentRules(ask: Ask, policies: readonly Policy[]): Loser[] {
 function whySilent(ask: Ask, policy: Policy, rule: Rule) {
   const { access, from, parent } = ask;
   const [question] = questionsOf(ask);
-  const isCovered = names(rule.target, question!);
-  if (!isCovered && !isTooDeep(rule.target, question!)) return undefined;
+  const isCovered = names({ policy, rule }, question!);
+  if (!isCovered && !isTooDeep({ policy, rule }, question!)) return undefined;
   const missing = whyNotEnforced(policy, rule);
   if (missing !== undefined) return `not enforced: ${missing}`;
   if (!isCovered) return "not recursive: it names the directory and what lies directly in it";
   const ops = ACCESSES[access]!;
-  if (ops.every((op) => groupOf(op) !== rule.group)) {
+  if (ops.every((op) => groupOf(op) !== judgedGroup(rule))) {
     return rule.group === "process"
       ? "process rules are about executing"
       : "file rules are not about executing";
@@ -384,7 +425,7 @@ function whySilent(ask: Ask, policy: Policy, rule: Rule) {
 }
 
 /** Below a directory that is not recursive, too deep to be its business. */
-function isTooDeep(target: RuleTarget, question: Inquiry): boolean {
-  return target.kind === "directory" && !target.recursive &&
-    names({ ...target, recursive: true }, question);
+function isTooDeep({ rule: { target } }: RuleRef, question: Inquiry): boolean {
+  return target.kind === "directory" && !target.recursive && "path" in question &&
+    matches({ ...target, recursive: true }, question.path);
 }

@@ -20,6 +20,7 @@ import {
   REFERENCES_PER_ENTRY,
   ROWS_PER_ENTRY,
   writeImageLexer,
+  writeImageNames,
   writeImageSlot,
   writeImageTrie,
 } from "../../ffi/generated/agent_api.ts";
@@ -65,7 +66,8 @@ export function encodeImage(
   facts: ImageFacts,
   calls: SyscallSets = NO_SYSCALLS,
 ): Uint8Array<ArrayBuffer> {
-  const edges = [...pathSlots(trie.edges, hasher), ...pathSlots(calls.edges, hasher)];
+  const edges = [trie.edges, calls.edges, trie.names?.edges ?? []]
+    .flatMap((edges) => pathSlots(edges, hasher));
   const slots = [...edges, ...sourceSlots(trie, hasher)];
   refuseCollisions(slots);
   const buckets = fillBuckets(slots);
@@ -74,7 +76,8 @@ export function encodeImage(
   const callsStart = rowsEnd + trie.references.length / REFERENCES_PER_ENTRY;
   const setsEntry = callsStart + calls.references.length / REFERENCES_PER_ENTRY;
   const lexersEntry = setsEntry + calls.sets.length;
-  const entries = lexersEntry + lexerEntries(trie.lexers);
+  const namesEntry = lexersEntry + lexerEntries(trie.lexers);
+  const entries = namesEntry + (trie.names === undefined ? 0 : 1);
   if (entries > IMAGE_ENTRIES_MAX) {
     throw new RangeError(
       `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
@@ -89,6 +92,7 @@ export function encodeImage(
     ...{ rowsEntry, referencesEntry, rootNames: rootNames(trie, hasher) },
     ...{ syscallsEntry, callers: calls.callers, arguments: calls.arguments },
     lexersEntry: trie.lexers.length === 0 ? 0 : lexersEntry,
+    namesEntry: trie.names === undefined ? 0 : namesEntry,
   };
   bytes.set(encodeHeader(trie, places, facts));
   const view = new DataView(bytes.buffer);
@@ -109,6 +113,10 @@ export function encodeImage(
   );
   for (const lexer of trie.lexers) {
     writeLexer(view, (lexersEntry + lexer.place) * IMAGE_ENTRY_BYTES, lexer);
+  }
+  if (trie.names !== undefined) {
+    const { root, unreadable } = trie.names;
+    writeImageNames(view, namesEntry * IMAGE_ENTRY_BYTES, { trie: root, unreadable });
   }
   return bytes;
 }
@@ -140,7 +148,7 @@ function encodeHeader(
   trie: PathTrie,
   places:
     & Pick<ImageHeader, "rowsEntry" | "referencesEntry" | "rootNames">
-    & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments" | "lexersEntry">,
+    & Pick<ImageHeader, "syscallsEntry" | "callers" | "arguments" | "lexersEntry" | "namesEntry">,
   { blocks, holdsCredentials, trustsNames, audits, ...facts }: ImageFacts,
 ): Uint8Array {
   return encodeImageHeader({

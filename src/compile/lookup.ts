@@ -3,6 +3,7 @@ import {
   COMPONENTS_MAX,
   decodeImageHeader,
   decodeImageLexer,
+  decodeImageNames,
   decodeImageSlot,
   decodeImageTrie,
   IMAGE_ENTRY_BYTES,
@@ -12,12 +13,14 @@ import {
   type ImageHeader,
   type ImageSlot,
   type ImageTrie,
+  LABELS_MAX,
   NEXT_GUARD,
   NEXT_GUARD_END,
   NEXT_LEXER,
   NEXT_NODE,
   NODE_LEXER,
   NODE_SOURCES,
+  OP_NETWORK,
   PRESETS_REFUSING,
   REFERENCES_PER_ENTRY,
   ROW_BY_SOURCE,
@@ -30,6 +33,7 @@ import {
 import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import { SYSCALL_NAMES } from "../model/syscall_names.ts";
 import { isParentJudged, type Question } from "./evaluate.ts";
+import type { NameQuestion } from "./evaluate_name.ts";
 import type { NumberedQuestion } from "./evaluate_numbered.ts";
 import type { SyscallQuestion } from "./evaluate_syscall.ts";
 import { bucketOf, bucketSeeds, componentsOf, type PathHasher, slotKey } from "./hash.ts";
@@ -150,6 +154,32 @@ export class ImageReader {
     return this.#view.getUint32(referencesEntry * IMAGE_ENTRY_BYTES + 4 * number, true);
   }
 
+  /**
+   * Row reference of a DNS name, ROW_BY_SOURCE included; 0 where the image has no rule about names. Reads labels as the kernel
+   * does: the last one first, LABELS_MAX at most.
+   */
+  nameReference(name: string): number {
+    const { namesEntry } = this.header;
+    if (namesEntry === 0) return 0;
+    const { trie } = decodeImageNames(this.#view, namesEntry * IMAGE_ENTRY_BYTES);
+    const labels = name === "" ? [] : name.toLowerCase().split(".").reverse();
+    let at = { next: trie.next, vEnd: trie.end, vDesc: trie.desc };
+    let steps = 0;
+    for (; steps < Math.min(labels.length, LABELS_MAX) && (at.next & NEXT_NODE) !== 0; steps++) {
+      const slot = this.#find(this.#hasher.component(labels[steps]!), at.next & NEXT_NODE);
+      if (slot === undefined) break;
+      at = slot;
+    }
+    return steps === labels.length ? at.vEnd : at.vDesc;
+  }
+
+  /** VERDICT_* of a DNS query that can't be read. */
+  get unreadable(): number {
+    const { namesEntry } = this.header;
+    if (namesEntry === 0) return 0;
+    return decodeImageNames(this.#view, namesEntry * IMAGE_ENTRY_BYTES).unreadable;
+  }
+
   /** The rule that tells of a system call, as the kernel finds it; undefined: none does. */
   syscallRule({ syscall, caller, paths }: SyscallQuestion): number | undefined {
     const { syscallsEntry, callers } = this.header;
@@ -249,6 +279,17 @@ export function lookupPreset({ header }: ImageReader, preset: PresetName): Decis
   const inForce = header.presets;
   if ((inForce >>> PRESETS_REFUSING + row & 1) === 1) return { verdict: VERDICT_BLOCK, row };
   return { verdict: (inForce >>> row & 1) === 1 ? VERDICT_AUDIT : VERDICT_NONE, row };
+}
+
+/** The kernel's answer about a DNS name. */
+export function lookupName(image: ImageReader, { name, caller }: NameQuestion): Decision {
+  const reference = image.nameReference(name);
+  const { sources } = image.header;
+  const row = image.rowIndex(
+    reference,
+    caller === undefined ? sources + 1 : image.sourceClass(caller),
+  );
+  return { verdict: verdictIn(image.row(row), OP_NETWORK), row };
 }
 
 function decide(

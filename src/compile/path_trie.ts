@@ -4,6 +4,7 @@ import type { Posture } from "../model/posture.ts";
 import { isMatchedTarget } from "../model/rule.ts";
 import { evaluateUnreachable } from "./evaluate.ts";
 import { GlobStates, type NameStates, type StateSet } from "./glob_states.ts";
+import { type NameTrie, nameTrie } from "./names.ts";
 import { numberedReferences } from "./numbered.ts";
 import { type Row, RowTable } from "./row_table.ts";
 import {
@@ -55,6 +56,8 @@ export interface PathTrie {
   /** Executable to source class, 1 .. sources. */
   readonly sourceOf: ReadonlyMap<string, number>;
   readonly sources: number;
+  /** Of names that are asked for; undefined: no rule is about any. */
+  readonly names: NameTrie | undefined;
   /** Row references of kinds of sockets and capabilities, by their numbers; empty: no rule names any. */
   readonly references: readonly number[];
 }
@@ -84,7 +87,10 @@ export function buildPathTrie(rules: readonly RuleRef[], posture: Posture): Path
     tooDeep: (spoken) => tooDeepVerdicts(spoken.map((index) => rules[index]!), unreachable),
   }).write(root);
   const references = numberedReferences({ rules, posture, sourceOf, sources }, table);
-  return { ...written, rows: table.rows, sourceOf, sources, references };
+  const given = { rules, posture, sourceOf, sources, lastNode: written.lastNode };
+  const names = nameTrie(given, table);
+  const lastNode = names?.lastNode ?? written.lastNode;
+  return { ...written, lastNode, rows: table.rows, sourceOf, sources, names, references };
 }
 
 /** The automaton of all patterns and names, and what the rules on those that match say. */

@@ -54,6 +54,12 @@ export const PRECEDENCE: readonly Criterion[] = [
     rank: ({ target }) => target.kind === "protocol" ? -specificity(target) : 0,
   },
   {
+    decides: "a longer domain",
+    before: "one of which it is a part",
+    // All match one name, so that each is the end of the next.
+    rank: ({ target }) => target.kind === "domain" ? -target.domain.length : 0,
+  },
+  {
     // All patterns that match are one selector.
     decides: "on the identical selector Block",
     before: "Audit, and Audit before Allow",

@@ -9,6 +9,7 @@ import {
   OP_CONNECT,
   OP_CREATE,
   OP_DELETE,
+  OP_DNS,
   OP_EXEC,
   OP_LINK,
   OP_LOAD,
@@ -29,7 +30,13 @@ import {
 import { type Policy, policyKey } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { globDefect, parseGlob } from "../model/glob.ts";
-import { isPathTarget, type Rule, type RuleTarget } from "../model/rule.ts";
+import {
+  isPathTarget,
+  type JudgedGroup,
+  judgedGroup,
+  type Rule,
+  type RuleTarget,
+} from "../model/rule.ts";
 import { mayMatchBelow } from "./evaluate_glob.ts";
 import { GlobStates, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
@@ -56,14 +63,12 @@ export const FILE_OPS: readonly number[] = [
   OP_CONNECT,
 ];
 
-/** Groups of rules that the engine judges. */
-export type JudgedGroup = "process" | "file" | "network" | "capabilities" | "presets";
-
 /** The group of rules that governs an op class; undefined for classes that no rule can name. */
 export function groupOf(op: number): JudgedGroup | undefined {
   if (PROCESS_OPS.includes(op)) return "process";
   if (op === OP_NETWORK) return "network";
   if (op === OP_CAPABILITY) return "capabilities";
+  if (op === OP_DNS) return "dns";
   if (op === OP_PRESET) return "presets";
   return FILE_OPS.includes(op) ? "file" : undefined;
 }
@@ -78,6 +83,7 @@ export type PosturedGroup = Exclude<JudgedGroup, "presets">;
 
 /** The posture that governs a group's allow-list, by its name. */
 export function postureOf(group: PosturedGroup): keyof Posture {
+  if (group === "dns") return "network";
   return group === "process" ? "file" : group;
 }
 
@@ -90,7 +96,7 @@ export function postureOf(group: PosturedGroup): keyof Posture {
  * @param circumstances of IS_OWNER and NO_TERMINAL: matter to rules with ownerOnly and `pts: false`
  */
 export function verdictOf(rule: Rule, op: number, circumstances = 0): number {
-  if (groupOf(op) !== rule.group) return VERDICT_NONE;
+  if (groupOf(op) !== judgedGroup(rule)) return VERDICT_NONE;
   if (op === OP_MMAP_EXEC && !isOneProgram(rule.target)) return VERDICT_NONE;
   if (rule.terminalOnly === true && (circumstances & NO_TERMINAL) !== 0) return VERDICT_ALLOW;
   if (rule.ownerOnly === true && (circumstances & IS_OWNER) === 0) return exclusiveVerdict(rule);
@@ -128,7 +134,7 @@ const verdictsByShape = new Map<string, readonly number[]>();
 /** Equal for rules that say the same about each op class, and of one group. */
 function shapeOf(rule: Rule): string {
   const readOnly = rule.group === "file" && rule.readOnly;
-  return `${rule.group}/${rule.action}/${isOneProgram(rule.target)}/${readOnly}/${
+  return `${judgedGroup(rule)}/${rule.action}/${isOneProgram(rule.target)}/${readOnly}/${
     conditionsOf(rule)
   }`;
 }
@@ -184,7 +190,7 @@ export function postureVerdict(op: number, rules: readonly RuleRef[], posture: P
   const group = groupOf(op);
   if (group === undefined || group === "presets" || op === OP_MMAP_EXEC) return VERDICT_NONE;
   const allowList = rules.some(({ rule }) =>
-    rule.group === group && rule.action === "Allow" && rule.isRail !== true
+    judgedGroup(rule) === group && rule.action === "Allow" && rule.isRail !== true
   );
   if (!allowList) return VERDICT_NONE;
   return posture[postureOf(group)] === "block" ? VERDICT_POSTURE_BLOCK : VERDICT_POSTURE_AUDIT;

@@ -20,7 +20,8 @@ export interface RuleText {
   readonly group?: "process" | "file";
   /**
    * With a trailing slash a directory, with two a recursive one; else a path. "/" is the path, "//" and "///" directories.
-   * "net:tcp" is a protocol, "cap:net_raw" a capability, "glob:/a*" a pattern, "name:sh" a program.
+   * "net:tcp" is a protocol, "cap:net_raw" a capability, "glob:/a*" a pattern, "name:sh" a program,
+   * "dns:a.b" a domain.
    */
   readonly at: string;
   readonly action?: Action;
@@ -52,6 +53,7 @@ export function rule(text: RuleText, index = 0): Rule {
 
 function placeOf({ kind }: Rule["target"], { group }: RuleText): Pick<Rule, "group" | "list"> {
   if (kind === "protocol") return { group: "network", list: "matchProtocols" };
+  if (kind === "domain") return { group: "network", list: "matchDNSQueries" };
   if (kind === "capability") return { group: "capabilities", list: "matchCapabilities" };
   if (kind === "name") return { group: "process", list: "matchPaths" };
   if (kind === "pattern") return { group: group ?? "file", list: "matchPatterns" };
@@ -61,6 +63,8 @@ function placeOf({ kind }: Rule["target"], { group }: RuleText): Pick<Rule, "gro
 function targetOf(at: string): Rule["target"] {
   if (at.startsWith("net:")) return { kind: "protocol", protocol: at.slice(4) as Protocol };
   if (at.startsWith("cap:")) return { kind: "capability", capability: at.slice(4) };
+  if (at.startsWith("dns:*.")) return { kind: "domain", domain: at.slice(6), belowOnly: true };
+  if (at.startsWith("dns:")) return { kind: "domain", domain: at.slice(4) };
   if (at.startsWith("glob:")) return { kind: "pattern", pattern: at.slice(5) };
   if (at.startsWith("name:")) return { kind: "name", name: at.slice(5) };
   const [, path, slashes] = /^(\/|\/.*?[^/])(\/{0,2})$/.exec(at) ?? [];

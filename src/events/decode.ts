@@ -18,7 +18,7 @@ import type {
   VerdictName,
 } from "./event.ts";
 import { Remembered } from "./remembered.ts";
-import { paddedText, pathOf, textOf, wordsOf } from "./text.ts";
+import { nameText, paddedText, pathOf, textOf, wordsOf } from "./text.ts";
 
 /** For who asks an image about a program: `CompiledImage.explain(row, OP_EXEC)`. */
 export const OP_EXEC = api.OP_EXEC;
@@ -91,6 +91,18 @@ function decodeDecisionEvent(record: RecordView): DecisionEvent | undefined {
     if (pathBytes !== api.ARGUMENT_PATH_BYTES || path2Bytes !== CALL_BYTES) return undefined;
     const bytes = { cwdBytes, argsBytes };
     return decisionOf(record, start + DECISION.kind, { ...numbers, ...callOf(text, bytes) });
+  }
+  if (view.getUint8(start + DECISION.kind + api.ALERT_KIND_OFFSETS.op) === api.OP_DNS) {
+    if (pathBytes !== api.QUERY_NAME_BYTES) return undefined;
+    const isRead = view.getUint8(start + DECISION.kind + api.ALERT_KIND_OFFSETS.reason) !==
+      api.REASON_QUERY;
+    const name = text.bytes(pathBytes);
+    return decisionOf(record, start + DECISION.kind, {
+      ...numbers,
+      ...{ call: undefined, path2: undefined, args: text.words(argsBytes) },
+      path: isRead ? nameText(name) : "",
+      cwd: text.path(cwdBytes),
+    });
   }
   return decisionOf(record, start + DECISION.kind, {
     ...numbers,
@@ -312,6 +324,10 @@ class TextParts {
     return paddedText(this.#memory.bytes.subarray(this.#at, this.#at += bytes));
   }
 
+  bytes(count: number): Uint8Array {
+    return this.#memory.bytes.subarray(this.#at, this.#at += count);
+  }
+
   /** Of 64 bits each. */
   numbers(count: number): readonly bigint[] {
     const { buffer, byteOffset } = this.#memory.bytes;
@@ -344,6 +360,7 @@ const WITHOUT_OBJECT: ReadonlySet<HookName> = new Set([
   "socket_accept",
   "socket_sendmsg",
   "capable",
+  "dns_egress",
   "sys_enter",
 ]);
 
@@ -366,6 +383,7 @@ const OPS: Readonly<Record<number, OpName>> = {
   [api.OP_CAPABILITY]: "capability",
   [api.OP_PROTECTED]: "protected",
   [api.OP_SYSCALL]: "syscall",
+  [api.OP_DNS]: "dns",
   [api.OP_PRESET]: "preset",
 };
 
@@ -392,6 +410,7 @@ const REASONS: Readonly<Record<number, ReasonName>> = {
   [api.REASON_CREDS]: "credentials",
   [api.REASON_IMAGE]: "image",
   [api.REASON_PENDING]: "pending",
+  [api.REASON_QUERY]: "query",
   [api.REASON_PROTECTED]: "protected",
 };
 
@@ -452,6 +471,7 @@ const HOOKS: Readonly<Record<number, HookName>> = {
   [api.HOOK_SOCKET_SENDMSG]: "socket_sendmsg",
   [api.HOOK_CAPABLE]: "capable",
   [api.HOOK_SYS_ENTER]: "sys_enter",
+  [api.HOOK_DNS_EGRESS]: "dns_egress",
   [api.HOOK_INODE_FOLLOW_LINK]: "inode_follow_link",
   [api.HOOK_INODE_READLINK]: "inode_readlink",
   [api.HOOK_USERNS_CREATE]: "userns_create",

@@ -57,6 +57,7 @@ export type OpName =
   | "capability"
   | "protected"
   | "syscall"
+  | "dns"
   | "preset";
 
 /** `enum verdict` without its source bit. */
@@ -83,6 +84,7 @@ export type ReasonName =
   | "credentials"
   | "image"
   | "pending"
+  | "query"
   | "protected";
 
 /** The kernel's name of the hook, without `security_`. */
@@ -142,6 +144,7 @@ export type HookName =
   | "socket_accept"
   | "socket_sendmsg"
   | "capable"
+  | "dns_egress"
   | "inode_follow_link"
   | "inode_readlink"
   | "userns_create"
@@ -173,7 +176,10 @@ export interface DecisionEvent extends TaskEvent {
   readonly bySource: boolean;
   readonly hook: HookName;
   readonly reason: ReasonName;
-  /** The object, as the container's mount namespace names it. Empty for a hook that has none. */
+  /**
+   * The object, as the container's mount namespace names it. Of a DNS query the name, as zone files have it. Empty for a hook
+   * that has none, and where it could not be read.
+   */
   readonly path: string;
   /**
    * The other object. Of a rename or link the new name, or the old one when the new name was judged (`create`); of a moved

@@ -63,6 +63,18 @@ export function callFields(number: number): DecisionFields {
   };
 }
 
+/** A name as a DNS query's record has it. */
+export function nameBytes(name: string): Uint8Array {
+  const bytes = new Uint8Array(api.QUERY_NAME_BYTES);
+  let at = 0;
+  for (const label of name.split(".").filter((label) => label !== "")) {
+    bytes[at] = label.length;
+    bytes.set(UTF8.encode(label), at + 1);
+    at += 1 + label.length;
+  }
+  return bytes;
+}
+
 export interface DecisionText {
   readonly path: Uint8Array;
   readonly path2?: Uint8Array;

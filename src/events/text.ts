@@ -85,3 +85,21 @@ function decodeFatal(bytes: Uint8Array): string | undefined {
 function hex(byte: number): string {
   return byte.toString(16).padStart(2, "0");
 }
+
+/**
+ * A name of DNS, of labels with their lengths, as zone files have it (RFC 1035, 5.1): `www.example.com`, `.` for the root.
+ * Injective: what is no printable character is `\DDD`, a dot within a label `\.`.
+ */
+export function nameText(bytes: Uint8Array): string {
+  const labels: string[] = [];
+  for (let at = 0; at < bytes.length && bytes[at] !== 0; at += 1 + bytes[at]!) {
+    labels.push(Array.from(bytes.subarray(at + 1, at + 1 + bytes[at]!), labelByte).join(""));
+  }
+  return labels.join(".") || ".";
+}
+
+function labelByte(byte: number): string {
+  const char = String.fromCharCode(byte);
+  if (char === "." || char === "\\") return `\\${char}`;
+  return byte > 0x20 && byte < 0x7f ? char : `\\${String(byte).padStart(3, "0")}`;
+}

@@ -29,6 +29,10 @@ const KERNEL_HELP: Readonly<Record<string, string>> = {
   empty_slot: "Operations refused because a hook's program was not there",
   host_unjudged:
     "Acts of the node's own tasks that passed because no policy image or no identity could be had",
+  queries_unread:
+    "DNS queries of containers with rules about names that could not be read: refused where a rule could refuse them",
+  senders_unknown:
+    "DNS queries of such containers whose program is not known: judged by the strictest rule",
   syscalls_unread:
     "System calls whose path argument could not be read, so that rules about paths said nothing",
 };

@@ -1,7 +1,7 @@
 /** What a kernel's missing hooks mean for rules; pure. */
 
 import type { RuleStatus } from "../compile/compile.ts";
-import { type Rule, ruleField } from "../model/rule.ts";
+import { judgedGroup, type Rule, ruleField } from "../model/rule.ts";
 import { DECIDING_HOOKS, type DecidingHook, isAlways } from "./hooks.ts";
 import type { HookState } from "./records.ts";
 
@@ -50,9 +50,11 @@ function isConcerned({ state, rule }: RuleStatus, hook: DecidingHook): boolean {
 }
 
 /** Whether the hook's program decides about such rules. */
-function isAbout({ groups, presets }: DecidingHook, { group, target }: Rule): boolean {
-  if (target.kind === "preset" && presets !== undefined) return presets.includes(target.preset);
-  return groups.some((name) => name === group);
+function isAbout({ groups, presets }: DecidingHook, rule: Rule): boolean {
+  if (rule.target.kind === "preset" && presets !== undefined) {
+    return presets.includes(rule.target.preset);
+  }
+  return groups.some((name) => name === judgedGroup(rule));
 }
 
 /** A hook without its program, and how that came. */

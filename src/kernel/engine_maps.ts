@@ -61,6 +61,7 @@ export const ENGINE_MAPS = [
   "numbering",
   "agent_pulse",
   "task_survey",
+  "senders",
   "ring_alerts",
   "ring_events",
   "protection",

@@ -1,5 +1,6 @@
 /** The kernel programs: where each attaches, and what is lost where a kernel lacks the place. */
 import type { PresetName } from "../model/presets.ts";
+import type { JudgedGroup } from "../model/rule.ts";
 
 /** A hook whose program decides: a stub that is attached, and the program in its slot. */
 export interface DecidingHook {
@@ -7,14 +8,15 @@ export interface DecidingHook {
   readonly name: string;
   /** The kernel's name, where that is another. */
   readonly lsmHook?: string;
+  /** The hook, by its name here, without which this one is of no use. */
+  readonly beside?: string;
   /**
    * `rules`: without it, rules of `groups` are not enforced. `guard`: without it they are, and `loss` says how a container
    * gets round Block rules. `variant`: not on every kernel; another hook does its work there. `protection`: no rule needs it,
    * the agent's safety does.
    */
   readonly need: "rules" | "guard" | "variant" | "protection";
-  readonly groups:
-    readonly ("process" | "file" | "network" | "capabilities" | "syscalls" | "presets")[];
+  readonly groups: readonly (JudgedGroup | "syscalls")[];
   /** Of the group of presets: those that are its business. */
   readonly presets?: readonly PresetName[];
   readonly loss: string;
@@ -29,6 +31,7 @@ export interface DecidingHook {
 /** Rules whose hooks are called all the time, and which most nodes have none of; of presets those that share programs. */
 export type OnDemandGroup =
   | "network"
+  | "dns"
   | "capabilities"
   | "syscalls"
   | "presets-programs"
@@ -42,6 +45,9 @@ export type OnDemandGroup =
 
 /** Of DECIDING_HOOKS those that are tracepoints and no LSM hooks: they decide what is told. */
 export const TRACEPOINTS: readonly string[] = ["sys_enter"];
+
+/** Of DECIDING_HOOKS those of control groups, attached to the root of cgroup2. */
+export const CGROUP_HOOKS: readonly string[] = ["dns_egress"];
 
 /** Hooks of presets at which no other program decides. */
 const OWN_PRESET_HOOKS: readonly string[] = [
@@ -134,6 +140,11 @@ export const DECIDING_HOOKS: readonly DecidingHook[] = [
   onDemand("network", "socket_connect", "sockets that are there connect whatever the rules say"),
   onDemand("network", "socket_accept", "sockets that are there accept whatever the rules say"),
   onDemand("network", "socket_sendmsg", "sockets that are there send whatever the rules say"),
+  {
+    ...onDemand("dns", "dns_sendmsg", "rules about names are not enforced"),
+    ...{ lsmHook: "socket_sendmsg", beside: "dns_egress" },
+  },
+  onDemand("dns", "dns_egress", "names are asked for whatever the rules say"),
   onDemand("capabilities", "capable", "capabilities are used whatever the rules say"),
   onDemand("syscalls", "sys_enter", "system calls are not told of"),
   preset("presets-programs", "bprm_check_security", ["filelessExec", "exec"], {
@@ -186,6 +197,16 @@ export const ON_DEMAND_GROUPS: readonly OnDemandGroup[] = [
 export function presetsOf(group: OnDemandGroup): readonly PresetName[] {
   return DECIDING_HOOKS.filter(({ onDemand }) => onDemand === group)
     .flatMap(({ presets }) => presets ?? []);
+}
+
+/** Whether a hook has its place among those of a kernel, as `KernelFacts.hooks` has them. */
+export function isAmongHooks(hook: DecidingHook, hooks: ReadonlySet<string>): boolean {
+  return hooks.has(lsmHookOf(hook)) && (hook.beside === undefined || hooks.has(hook.beside));
+}
+
+/** Whether a hook is one of LSM's. */
+export function isLsmHook(name: string): boolean {
+  return !TRACEPOINTS.includes(name) && !CGROUP_HOOKS.includes(name);
 }
 
 /** The kernel's name of a hook. */
@@ -266,7 +287,7 @@ function decidingPlaces(
   hooks: ReadonlySet<string>,
   isWanted: (hook: DecidingHook) => boolean,
 ): Place[] {
-  return DECIDING_HOOKS.filter((hook) => hooks.has(lsmHookOf(hook)) && isWanted(hook))
+  return DECIDING_HOOKS.filter((hook) => isAmongHooks(hook, hooks) && isWanted(hook))
     .map(({ name }) => ({ name, program: deciderOf(name) }));
 }
 
@@ -293,7 +314,7 @@ export function slotOf(place: string): string {
 export const LSM_HOOKS: readonly string[] = [
   ...new Set([
     ...IDENTITY_PROGRAMS.flatMap(({ lsmHook }) => lsmHook ?? []),
-    ...DECIDING_HOOKS.map(lsmHookOf).filter((name) => !TRACEPOINTS.includes(name)),
+    ...DECIDING_HOOKS.map(lsmHookOf).filter(isLsmHook),
   ]),
 ];
 
@@ -302,7 +323,7 @@ function rules(name: string, groups: DecidingHook["groups"], loss: string): Deci
 }
 
 function onDemand(
-  group: "network" | "capabilities" | "syscalls",
+  group: "network" | "dns" | "capabilities" | "syscalls",
   name: string,
   loss: string,
 ): DecidingHook {

@@ -15,17 +15,19 @@ import {
   u32Bytes,
 } from "../../ffi/bpf.ts";
 import type { AgentSettings } from "../../ffi/generated/agent_api.ts";
+import { KernelFiles, PathDescriptor } from "../../ffi/procfs.ts";
 import { missesOfLink } from "../../ffi/program.ts";
 import { ENOENT } from "../lib/errno.ts";
 import { errorText } from "../lib/log.ts";
 import { ENGINE_MAPS, type EngineMapName, EngineMaps, type Iterators } from "./engine_maps.ts";
 import {
+  CGROUP_HOOKS,
   DECIDING_HOOKS,
   groupPlacesOn,
   IDENTITY_PROGRAMS,
+  isAmongHooks,
   isMadeUpFor,
   ITERATOR_PROGRAMS,
-  lsmHookOf,
   ON_DEMAND_GROUPS,
   type OnDemandGroup,
   type Place,
@@ -274,7 +276,8 @@ export class Installation {
   #attachStub(stub: BpfProgram): HookState {
     const name = placeOfStub(stub.name);
     try {
-      using link = stub.attach();
+      using cgroups = CGROUP_HOOKS.includes(name) ? this.#openCgroups() : undefined;
+      using link = stub.attach(cgroups);
       link.pin(this.pins.path("links", stub.name));
       protectLink(this.maps.protection.ids, link);
       return { name, state: "attached" };
@@ -285,6 +288,12 @@ export class Installation {
       }
       return { name, state: "refused", reason: errorText(error) };
     }
+  }
+
+  /** The root of cgroup2: a program attached there is called for every container, and for those to come. */
+  #openCgroups(): PathDescriptor {
+    const root = new KernelFiles(this.#shim).cgroupHierarchy()?.root ?? "/sys/fs/cgroup";
+    return PathDescriptor.open(this.#shim, root);
   }
 
   /** Whether every program that was attached still is: what is not is a removed one from now on, and named here. */
@@ -442,7 +451,7 @@ function isAmong(hooks: readonly HookState[], name: string): boolean {
 }
 
 function absentHooks(facts: KernelFacts): HookState[] {
-  return DECIDING_HOOKS.filter((hook) => !facts.hooks.has(lsmHookOf(hook)))
+  return DECIDING_HOOKS.filter((hook) => !isAmongHooks(hook, facts.hooks))
     .map(({ name, loss, instead }) => (
       { name, state: "missing", reason: `not in this kernel: ${instead ?? loss}` }
     ));

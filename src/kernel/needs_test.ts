@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { OP_CAPABILITY, OP_NETWORK, OP_READ } from "../../ffi/generated/agent_api.ts";
+import { OP_CAPABILITY, OP_READ } from "../../ffi/generated/agent_api.ts";
 import { PRESET_NAMES, type PresetName } from "../model/presets.ts";
 import { DECIDING_HOOKS } from "./hooks.ts";
 import { groupsOf } from "./needs.ts";
 
 function image(...presets: readonly PresetName[]) {
-  return { opsLive: 1 << OP_READ, syscalls: [], presets };
+  const nothing = { judgesSockets: false, judgesNames: false, syscalls: [] };
+  return { opsLive: 1 << OP_READ, ...nothing, presets };
 }
 
 Deno.test("groupsOf() asks for nothing without rules that need it", () => {
@@ -13,11 +14,13 @@ Deno.test("groupsOf() asks for nothing without rules that need it", () => {
 });
 
 Deno.test("groupsOf() asks for what any image needs", () => {
-  const network = { ...image(), opsLive: 1 << OP_NETWORK };
+  const network = { ...image(), judgesSockets: true };
+  const names = { ...image(), judgesNames: true };
   const capabilities = { ...image(), opsLive: 1 << OP_CAPABILITY };
   const syscalls = { ...image(), syscalls: [3] };
   assert.deepEqual(groupsOf([network, undefined, capabilities]), ["network", "capabilities"]);
   assert.deepEqual(groupsOf([syscalls]), ["syscalls"]);
+  assert.deepEqual(groupsOf([names]), ["dns"]);
 });
 
 Deno.test("groupsOf() asks for the programs of each preset, and of no other", () => {

@@ -2,7 +2,7 @@
 
 import type { CgroupHierarchy } from "../../ffi/procfs.ts";
 import type { ProgramsName } from "../../ffi/product.ts";
-import { DECIDING_HOOKS, IDENTITY_PROGRAMS, lsmHookOf, TRACEPOINTS } from "./hooks.ts";
+import { DECIDING_HOOKS, IDENTITY_PROGRAMS, isAmongHooks, isLsmHook } from "./hooks.ts";
 
 /** As `readFacts` finds them, or as a test makes them up. */
 export interface KernelFacts {
@@ -12,7 +12,7 @@ export interface KernelFacts {
   readonly lsms: readonly string[] | undefined;
   /** The kernel describes its own types. */
   readonly btf: boolean;
-  /** Of LSM_HOOKS and TRACEPOINTS: those that BPF programs can attach to. */
+  /** Of LSM_HOOKS, TRACEPOINTS and CGROUP_HOOKS: those that BPF programs can attach to. */
   readonly hooks: ReadonlySet<string>;
   /** Of KERNEL_FUNCTIONS: those that the kernel describes. */
   readonly functions: ReadonlySet<string>;
@@ -108,9 +108,9 @@ export function probe(facts: KernelFacts): ProbeReport {
     identityFeature(facts),
     pathFeature(facts),
   ];
-  const lsmHooks = DECIDING_HOOKS.filter(({ name }) => !TRACEPOINTS.includes(name));
+  const lsmHooks = DECIDING_HOOKS.filter(({ name }) => isLsmHook(name));
   const hooks = lsmHooks.map((hook) => {
-    const found = facts.hooks.has(lsmHookOf(hook));
+    const found = isAmongHooks(hook, facts.hooks);
     if (found) return { name: hook.name, state: "ok", found: "attachable" } as const;
     const state = hook.need === "variant" ? "absent" : "weaker";
     const hint = hook.instead ?? hook.loss;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { DECIDING_HOOKS, LSM_HOOKS, lsmHookOf, TRACEPOINTS } from "./hooks.ts";
+import { CGROUP_HOOKS, DECIDING_HOOKS, isLsmHook, LSM_HOOKS, lsmHookOf } from "./hooks.ts";
 import { KERNEL_FUNCTIONS, type KernelFacts, probe, probeText, programsFor } from "./probe.ts";
 
 const GOOD: KernelFacts = {
   release: "6.12.0",
   lsms: ["capability", "landlock", "apparmor", "bpf"],
   btf: true,
-  hooks: new Set(LSM_HOOKS),
+  hooks: new Set([...LSM_HOOKS, ...CGROUP_HOOKS]),
   functions: new Set(KERNEL_FUNCTIONS),
   symbols: new Set(["rename_lock", "mount_lock"]),
   cgroups: { controller: "unified", id: 0, root: "/sys/fs/cgroup" },
@@ -15,7 +15,7 @@ const GOOD: KernelFacts = {
 };
 
 function without(...hooks: string[]): KernelFacts {
-  return { ...GOOD, hooks: new Set(LSM_HOOKS.filter((name) => !hooks.includes(name))) };
+  return { ...GOOD, hooks: new Set([...GOOD.hooks].filter((name) => !hooks.includes(name))) };
 }
 
 /** What is only there with CONFIG_SECURITY_PATH. */
@@ -80,9 +80,7 @@ Deno.test("probe() calls file_truncate absent on a kernel that has it in path_tr
   assert.doesNotMatch(probeText(report), /What to do/);
 });
 
-const needed = DECIDING_HOOKS.filter(({ name, need }) =>
-  need !== "variant" && !TRACEPOINTS.includes(name)
-);
+const needed = DECIDING_HOOKS.filter(({ name, need }) => need !== "variant" && isLsmHook(name));
 for (const hook of needed) {
   const { name } = hook;
   Deno.test(`probe() names what is lost without ${name}`, () => {

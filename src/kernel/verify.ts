@@ -1,7 +1,7 @@
 /** What the kernel's verifier has to do for each program: it refuses a program that makes it follow too many instructions. */
 
 import type { BpfObject, Shim } from "../../ffi/bpf.ts";
-import { DECIDING_HOOKS, lsmHookOf } from "./hooks.ts";
+import { DECIDING_HOOKS, isAmongHooks } from "./hooks.ts";
 import { loadObject, newSettings, type ProgramObjects } from "./loading.ts";
 import type { KernelFacts } from "./probe.ts";
 import type { HookState } from "./records.ts";
@@ -34,7 +34,7 @@ export function verifyPrograms(shim: Shim, objects: ProgramObjects, facts: Kerne
   const settings = newSettings(shim, new Uint8Array(32));
   const { functions } = facts;
   const hooks = new Set(
-    DECIDING_HOOKS.filter((hook) => facts.hooks.has(lsmHookOf(hook))).map(({ name }) => name),
+    DECIDING_HOOKS.filter((hook) => isAmongHooks(hook, facts.hooks)).map(({ name }) => name),
   );
   using main = loadObject(shim, { object: objects.main, settings, hooks, functions });
   const scratch = Deno.makeTempDirSync({ prefix: "ankylo-self-test-" });

@@ -193,7 +193,7 @@ function network(kind: "container" | "host"): Schema {
     matchDNSQueries: items(
       "Names that programs ask for.",
       {
-        domain: text("Domain; its subdomains too.", { example: "example.org" }),
+        domain: text("Domain, and all below it; with *. only these.", { example: "example.org" }),
         fromSource: FROM_SOURCE,
       },
       ["domain"],

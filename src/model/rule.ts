@@ -1,4 +1,5 @@
 import type { Position } from "./diagnostic.ts";
+import type { DomainTarget } from "./domain.ts";
 import type { Protocol } from "./grammars.ts";
 import type { PresetName } from "./presets.ts";
 
@@ -51,6 +52,7 @@ export type RuleTarget =
   | { readonly kind: "capability"; readonly capability: string }
   | SyscallTarget
   | { readonly kind: "preset"; readonly preset: PresetName }
+  | DomainTarget
   /** Anything that the engine does not enforce yet; `text` is what the user wrote, for reports. */
   | { readonly kind: "other"; readonly list: string; readonly text: string };
 
@@ -84,6 +86,14 @@ export interface Rule {
   readonly notEnforced?: string;
 }
 
+/** Groups of rules that the engine judges, each with an allow-list of its own. */
+export type JudgedGroup = "process" | "file" | "network" | "dns" | "capabilities" | "presets";
+
+/** The group in which a rule is judged: names have an allow-list beside that of sockets. */
+export function judgedGroup({ group, target }: Pick<Rule, "group" | "target">): RuleGroup | "dns" {
+  return target.kind === "domain" ? "dns" : group;
+}
+
 /** Where the rule stands in its document, for example `spec.file.matchPaths[0]`. */
 export function ruleField(rule: Rule): string {
   if (rule.group === "apparmor") return "spec.apparmor";
@@ -115,6 +125,7 @@ export function targetText(target: RuleTarget): string {
   if (target.kind === "capability") return target.capability;
   if (target.kind === "preset") return target.preset;
   if (target.kind === "other") return target.text;
+  if (target.kind === "domain") return `${target.belowOnly === true ? "*." : ""}${target.domain}`;
   if (target.kind === "syscall") return syscallText(target);
   const folder = target.path === "/" ? "/" : `${target.path}/`;
   return target.recursive ? `${folder} (recursive)` : folder;

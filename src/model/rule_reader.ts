@@ -6,6 +6,7 @@ import { isPresetName, PRESET_NAMES } from "./presets.ts";
 import type { Action, Rule, RuleGroup, RuleTarget } from "./rule.ts";
 import { type Item, type Reading, readPathField } from "./rule_item.ts";
 import { readSyscallPaths, readSyscalls } from "./syscall_reader.ts";
+import { type DomainTarget, readDomain } from "./domain.ts";
 import { globDefect } from "./glob.ts";
 import { CAPABILITIES, PROTOCOLS } from "./grammars.ts";
 import { child, childBoolean, childItems, childNumber, childText, childTexts } from "./tree.ts";
@@ -35,7 +36,7 @@ const LISTS: readonly ListDefinition[] = [
   { group: "file", list: "matchDirectories", read: readDirectory },
   { group: "file", list: "matchPatterns", read: readPattern },
   { group: "network", list: "matchProtocols", read: readProtocols },
-  { group: "network", list: "matchDNSQueries", read: readNamed("domain", "DNS rules") },
+  { group: "network", list: "matchDNSQueries", read: readDomains },
   { group: "capabilities", list: "matchCapabilities", read: readCapabilities },
   { group: "syscalls", list: "matchSyscalls", read: readSyscalls },
   { group: "syscalls", list: "matchPaths", read: readSyscallPaths },
@@ -50,10 +51,18 @@ export function readRules(kind: PolicyKind, spec: Tree | undefined, report: Repo
     tags: [],
     message: "",
   });
-  const rules = LISTS.flatMap((definition) => readList(definition, spec, top, report));
+  const rules = LISTS.flatMap((definition) => readList(definition, spec, top, report))
+    .map((rule) => isOfNode(kind, rule) ? { ...rule, notEnforced: NOT_OF_NODE } : rule);
   if (kind === "KubeArmorNetworkPolicy") return [...rules, ...readTraffic(spec, top, report)];
   return [...rules, ...readPresets(spec, top, report), ...readAppArmor(spec, top)];
 }
+
+/** The node's own packets are nobody's: they are judged by containers. */
+function isOfNode(kind: PolicyKind, { target, notEnforced }: Rule): boolean {
+  return kind === "KubeArmorHostPolicy" && target.kind === "domain" && notEnforced === undefined;
+}
+
+const NOT_OF_NODE = "which names the node itself asks for is not judged";
 
 function readList(
   definition: ListDefinition,
@@ -190,6 +199,19 @@ function readProtocols({ tree }: Item): Reading {
   return { targets, lacks: lackedBy(tree) };
 }
 
+/** A text that is no domain leaves its rule out, and no other: KubeArmor's schema takes any text. */
+function readDomains({ tree }: Item): Reading {
+  const words = wordsOf(tree, "domain");
+  const read = words.map((word) => ({ word, target: readDomain(word) }));
+  const wrong = read.find(({ target }) => typeof target === "string");
+  if (wrong === undefined) {
+    return { targets: read.map(({ target }) => target as DomainTarget), lacks: lackedBy(tree) };
+  }
+  const targets = words.map((text) => ({ kind: "other", list: "matchDNSQueries", text }) as const);
+  const why = `domain "${shorten(wrong.word)}" ${wrong.target}`;
+  return { targets, lacks: [], why };
+}
+
 /** The same, with or without `cap_`. */
 function readCapabilities({ tree }: Item): Reading {
   const targets = wordsOf(tree, "capability").flatMap((word) => {
@@ -206,13 +228,10 @@ function wordsOf(tree: Tree, name: string): string[] {
 
 // ---- lists that are not enforced yet ----------------------------------------------------------------------------------
 
-/** A list whose items name one thing, or several with commas between. */
+/** A list whose items name one thing. */
 function readNamed(name: string, feature: string): (item: Item) => Reading {
-  const split = name !== "class";
   return ({ tree, field }) => {
-    const words = split
-      ? wordsOf(tree, name)
-      : [childText(tree, name)].filter((word) => word !== "");
+    const words = [childText(tree, name)].filter((word) => word !== "");
     const list = field.replace(/^.*\.|\[\d+\]$/g, "");
     const targets = words.map((text) => ({ kind: "other", list, text }) as const);
     return { targets, lacks: [feature, ...lackedBy(tree)] };

@@ -63,6 +63,7 @@ function realMaps() {
     numbering: array("numbering", NUMBERING_SIZE, 1),
     agent_pulse: array("agent_pulse", AGENT_PULSE_SIZE, 1),
     task_survey: array("task_survey", TASK_SURVEY_SIZE, 1),
+    senders: array("senders", 4, 1),
     ring_alerts: array("ring_alerts", 4, 1),
     ring_events: array("ring_events", 4, 1),
     protection: array("protection", 4, 1),

@@ -74,6 +74,10 @@ export const PROOFS: Readonly<Record<string, Readonly<Record<string, string>>>> 
     "spec.network.matchProtocols[].fromSource[].path":
       "tcp for one program refuses the sockets that it names, and no other",
   },
+  "dns rules": {
+    "spec.network.matchDNSQueries[].domain": "a query for www.blocked.test by udp is refused",
+    "spec.network.matchDNSQueries[].fromSource[].path": "a rule for one program refuses it",
+  },
   "capability rules": {
     "spec.capabilities.matchCapabilities[].capability":
       "a capability that is blocked for all is refused to a program of the image",
