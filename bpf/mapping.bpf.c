@@ -40,9 +40,9 @@ int BPF_PROG(decide_mmap_file, struct file *file, unsigned long reqprot, unsigne
 	KEEP_REFUSAL(ret);
 	__u32 writes = prot & PROT_WRITE && flags & MAP_SHARED;
 
-	/* Allows: memory that neither executes nor changes the file; anonymous memory, by its address, as some verifiers trust the
-	 * pointer to be one, and leave a test of it out. */
-	if (!(prot & PROT_EXEC || writes) || !address_of(file))
+	/* Allows: memory that neither executes nor changes the file; anonymous memory, asked for by its address too, as some verifiers
+	 * trust the pointer to be one, and leave a test of it out; others want that test. */
+	if (!(prot & PROT_EXEC || writes) || !file || !address_of(file))
 		return 0;
 	JUDGED_IDENTITY(identity);
 

@@ -107,8 +107,8 @@ int BPF_PROG(decide_preset_mmap_file, struct file *file, unsigned long reqprot, 
 		return 0;
 	__u32 facts = mapped_facts(reqprot, prot, flags);
 
-	/* By its address: some verifiers trust the pointer to be one, and leave a test of it out. */
-	if (!address_of(file))
+	/* By its address, too: some verifiers trust the pointer to be one, and leave a test of it out; others want that test. */
+	if (!file || !address_of(file))
 		return judge_preset_alone(identity, HOOK_MMAP_FILE, CASE(ANONYMOUS_MAP_EXEC), facts);
 	/* Allows: bprm_check_security judged this very file as a program. */
 	if (is_exec_mapping_itself(file))
