@@ -255,10 +255,13 @@ const PRESETS = list(
       "What is refused: filelessExec, anonymousMapExec, protectEnv, protectProc, exec, and Ankylo's own protectRuntimeSocket, blockRawDevices, denyUserNamespaces, denyIoUring, protectKernelTunables.",
       { example: "filelessExec" },
     ),
-    action: text("Audit or Block; Block where it is not given, whatever the spec says.", {
-      enum: ACTIONS,
-      example: "Block",
-    }),
+    action: text(
+      "Audit or Block; Block where it is not given, whatever the spec says. Allow counts as Block.",
+      {
+        enum: ACTIONS,
+        example: "Block",
+      },
+    ),
   }, { required: ["name"] }),
   { description: "Ready-made rules." },
 );

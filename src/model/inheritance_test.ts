@@ -135,6 +135,12 @@ Deno.test("presets have the spec's severity, tags and message, and never its act
   }
 });
 
+Deno.test("a preset's Allow is Block, as in KubeArmor", () => {
+  const [rule] = rulesOf("KubeArmorPolicy", { presets: [{ name: "exec", action: "Allow" }] });
+  assert.equal(rule!.action, "Block");
+  assert.equal(rule!.notEnforced, undefined);
+});
+
 Deno.test("a network policy's entries inherit from the spec", () => {
   const [own, other] = rulesOf("KubeArmorNetworkPolicy", {
     ...WRITTEN.spec,

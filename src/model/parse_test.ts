@@ -195,6 +195,20 @@ for (
   });
 }
 
+Deno.test("parsePolicies() leaves out the preset that there is not, and nothing else", () => {
+  const { policy, warnings } = parseOne(withSpec(
+    `presets: [{name: fileless-exec}, {name: exec, action: Allow}, {name: ${"q".repeat(999)}}]\n` +
+      "file: {matchPaths: [{path: /x}]}\n",
+  ));
+  const [file, ...presets] = policy.rules;
+  assert.equal(file?.notEnforced, undefined);
+  assert.match(presets[0]?.notEnforced ?? "", /did you mean "filelessExec"\?$/);
+  assert.deepEqual([presets[1]?.action, presets[1]?.notEnforced], ["Block", undefined]);
+  assert.match(presets[2]?.notEnforced ?? "", /: the presets are filelessExec, /);
+  assert.ok(targetText(presets[2]!.target).length < 100);
+  assert.deepEqual(warnings.map(({ field }) => field), ["spec.presets[1].action"]);
+});
+
 Deno.test("parsePolicies() expands commas in every element, not only when the first has one", () => {
   const rules = rulesOf("network: {matchProtocols: [{protocol: raw}, {protocol: 'tcp, udp'}]}");
   assert.deepEqual(

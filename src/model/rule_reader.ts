@@ -240,42 +240,40 @@ function readNamed(name: string, feature: string): (item: Item) => Reading {
 
 /** A preset has its own action or blocks: what the spec says about rules is not about presets. */
 function readPresets(spec: Tree | undefined, top: Header, report: Report): Rule[] {
-  return childItems(spec, "presets").map((tree, index) => {
-    const { action } = headerOf(tree, { ...top, action: "Block" });
-    if (action === "Allow") {
-      report({
-        severity: "error",
-        where: whereOf(tree, "action"),
-        field: `spec.presets[${index}].action`,
-        message: 'Cannot use preset: must be "Audit" or "Block": current value is "Allow"',
-        hint: "a preset names what is refused; remove it to allow that",
-      });
-    }
-    const name = childText(tree, "name");
-    const common = { group: "presets", list: "presets", index, ...top, action } as const;
-    const isNamed = child(tree, "name") !== undefined;
-    if (isNamed && !isPresetName(name)) {
-      reportUnknownPreset(tree, name, `spec.presets[${index}].name`, report);
-    }
-    const target: RuleTarget = isPresetName(name)
-      ? { kind: "preset", preset: name }
-      : { kind: "other", list: "presets", text: name };
-    return { ...common, target, readOnly: false, fromSource: [], where: tree.where };
-  });
+  return childItems(spec, "presets").map((tree, index) => ({
+    ...{ group: "presets", list: "presets", index, ...top } as const,
+    action: presetAction({ tree, field: `spec.presets[${index}]`, report }),
+    ...presetOf(tree),
+    ...{ readOnly: false, fromSource: [], where: tree.where },
+  }));
 }
 
-/** KubeArmor ignores such a preset: its author would believe to be protected. */
-function reportUnknownPreset(tree: Tree, name: string, field: string, report: Report): void {
-  const meant = closest(name.slice(0, 64), PRESET_NAMES);
+/** Allow is Block, as it is in KubeArmor, where existing files mean that by it. */
+function presetAction({ tree, field, report }: Item): Action {
+  const action = actionOf(childText(tree, "action"));
+  if (action !== "Allow") return action;
   report({
-    severity: "error",
-    where: whereOf(tree, "name"),
-    field,
-    message: `Cannot use preset: there is none of that name: current value is "${shorten(name)}"`,
-    hint: meant === undefined
-      ? `the presets are ${PRESET_NAMES.join(", ")}`
-      : `did you mean "${meant}"?`,
+    severity: "warning",
+    where: whereOf(tree, "action"),
+    field: `${field}.action`,
+    message: "Allow counts as Block: a preset names what is refused, and KubeArmor blocks it, too",
+    hint: 'write "Block"; to allow it, remove the preset',
   });
+  return "Block";
+}
+
+/** A name that there is not leaves its preset out, and no other: KubeArmor's schema takes any text, and it ignores such a preset. */
+function presetOf(tree: Tree): Pick<Rule, "target" | "notEnforced"> {
+  const name = childText(tree, "name");
+  if (isPresetName(name)) return { target: { kind: "preset", preset: name } };
+  const meant = closest(name.slice(0, 64), PRESET_NAMES);
+  const hint = meant === undefined
+    ? `the presets are ${PRESET_NAMES.join(", ")}`
+    : `did you mean "${meant}"?`;
+  return {
+    target: { kind: "other", list: "presets", text: shorten(name) },
+    notEnforced: `there is no preset of that name: ${hint}`,
+  };
 }
 
 function readAppArmor(spec: Tree | undefined, top: Header): Rule[] {

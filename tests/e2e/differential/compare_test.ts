@@ -92,6 +92,19 @@ Deno.test("differenceOf() tells an alert that is missing, one more, and one of a
   }
 });
 
+Deno.test("differenceOf() forgives an alert without its program, and not many", () => {
+  const round = makeRound(7, "r0", 400, BLOCK);
+  const withoutEach = (every: number) =>
+    outputOf(round, (_, alerts) => {
+      assert.ok(alerts.length > 50, `${alerts.length} alerts`);
+      alerts.forEach((alert, place) => {
+        if (place % every === 0) Reflect.deleteProperty(alert, "ProcessName");
+      });
+    });
+  assert.equal(differenceOf(round, withoutEach(8)), undefined);
+  assert.match(differenceOf(round, withoutEach(4))!, /^seed 7: 1 differences:\n\d+ of \d+ alerts/);
+});
+
 Deno.test("differenceOf() takes nothing for the same where nothing was done", () => {
   const [, ...rest] = outputOf(ROUND).split("\nlist ");
   assert.match(differenceOf(ROUND, `list ${rest.join("\nlist ")}`)!, /f0: nothing was done/);
