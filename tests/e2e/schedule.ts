@@ -48,6 +48,7 @@ export const SCHEDULE: Readonly<Record<string, Planned>> = {
   process_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   pattern_rules: onOne("6.12"),
   network_rules: onOne("6.1"),
+  dns_rules: { usual: ["6.12"], full: ["6.12", "6.18", "7.x"] },
   capability_rules: { usual: ["6.12"], full: [...MATRIX, "5.10"] },
   syscall_rules: onOne("6.12"),
   presets: { usual: ["6.12"], full: ALIKE },
