@@ -28,7 +28,7 @@ import { buildLog } from "./log.ts";
 import { attribute, type RuleTable } from "./match.ts";
 import type { Reporter } from "./record.ts";
 import { type AlertContext, AlertRepeats, bootTimeOf, suppressedOf } from "./repeats.ts";
-import { type SeenOperation, SeenOperations, touch } from "./seen.ts";
+import { type SeenLately, SeenOperations, touch } from "./seen.ts";
 
 /** An exec's record is in its ring before the alert is; what has not been read by then was lost. */
 const HOLD_MS = 50;
@@ -121,8 +121,9 @@ export class EventPipeline {
   }
 
   /** Different operations that containers did, as far as they are recorded. */
-  get seen(): { readonly entries: readonly SeenOperation[]; readonly dropped: number } {
-    return { entries: this.#seen.entries(), dropped: this.#seen.dropped };
+  get seen(): SeenLately {
+    const { dropped, tooLong } = this.#seen;
+    return { entries: this.#seen.entries(), dropped, tooLong };
   }
 
   /** One batch of `ring_alerts`, in the form of ffi/ring.ts. Keeps nothing of its memory. */

@@ -3,7 +3,7 @@ import * as api from "../../ffi/generated/agent_api.ts";
 import type { DecisionFields } from "../events/samples.ts";
 import type { ExecEvent } from "../events/event.ts";
 import { ACTOR, decision, WORKLOAD } from "./samples.ts";
-import { SeenOperations, touch } from "./seen.ts";
+import { SEEN_MAX, SEEN_PATH_MAX, SeenOperations, touch } from "./seen.ts";
 
 const exec = (path: string, tty = ""): ExecEvent => ({
   ...decision(path),
@@ -43,6 +43,45 @@ Deno.test("SeenOperations never holds more than its limit, whatever happens agai
   const seen = filled(8, ...paths);
   assert.ok(seen.entries().length <= 8);
   assert.equal(new Set(objects(seen)).size, seen.entries().length);
+});
+
+Deno.test("SeenOperations never holds more text than its limit, whatever happens again", () => {
+  const seen = new SeenOperations(SEEN_MAX, 1_000);
+  for (let at = 0; at < 500; at++) {
+    const path = `/${"x".repeat(at * 7 % 90)}${at % 40}`;
+    seen.addExec(exec(path), WORKLOAD, BY_SHELL, at);
+    const texts = seen.entries().map(({ object, from, parent }) => object + from + parent);
+    assert.ok(texts.join("").length <= 1_000);
+    assert.ok(texts.length > 0);
+  }
+  assert.ok(seen.dropped > 0);
+});
+
+Deno.test("SeenOperations counts paths that are too long, and does not keep them", () => {
+  const long = `/${"x".repeat(SEEN_PATH_MAX)}`;
+  const seen = new SeenOperations();
+  seen.addExec(exec(long.slice(1)), WORKLOAD, BY_SHELL, 1);
+  assert.deepEqual([seen.entries().length, seen.tooLong], [1, 0]);
+  seen.addExec(exec(long), WORKLOAD, BY_SHELL, 2);
+  seen.addExec(exec("/a"), WORKLOAD, { ...BY_SHELL, from: long }, 3);
+  seen.addExec(exec("/a"), WORKLOAD, { ...BY_SHELL, parent: long }, 4);
+  assert.equal(seen.addDecision(decision(long), WORKLOAD, ACTOR, 5), undefined);
+  assert.deepEqual([seen.entries().length, seen.tooLong], [1, 4]);
+});
+
+Deno.test("addExec() leaves out programs of a memfd, whatever its name", () => {
+  assert.deepEqual(objects(filled(8, "/memfd:x", "/memfd:a/b (deleted)", "/memfd")), ["/memfd"]);
+});
+
+Deno.test("SeenOperations keeps containers apart that follow each other under one id", () => {
+  const seen = new SeenOperations();
+  const labelled = (app: string, more = {}) => ({ ...WORKLOAD, labels: { app }, ...more });
+  seen.addExec(exec("/bin/ls"), labelled("a"), BY_SHELL, 1);
+  seen.addExec(exec("/bin/ls"), labelled("b", { cgroupId: 78n }), BY_SHELL, 2);
+  seen.addExec(exec("/bin/ls"), labelled("c", { runtimeNamespace: "other" }), BY_SHELL, 3);
+  seen.addExec(exec("/bin/ls"), labelled("d"), BY_SHELL, 4);
+  const found = seen.entries().map(({ workload, count }) => [workload.labels["app"], count]);
+  assert.deepEqual(found, [["d", 2], ["b", 1], ["c", 1]]);
 });
 
 /** As the kernel tells what has no path. */

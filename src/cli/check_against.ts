@@ -1,5 +1,6 @@
 /** `ankylo check --against`: what policies would have done with operations that took place. */
-import { type Fate, fateOf, type Outcome } from "../compile/dry_run.ts";
+import { type Fate, fateOf } from "../compile/dry_run.ts";
+import type { Outcome } from "../compile/outcome.ts";
 import type { Settings } from "../config/config.ts";
 import type { RecordedOperation, RecordedOperations } from "../http/operations_view.ts";
 import { formatDiagnostic, formatPosition, hasErrors } from "../model/diagnostic.ts";
@@ -9,6 +10,7 @@ import { conditionText, ruleField, targetText } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import type { Workload } from "../model/workload.ts";
 import { type PosturedGroup, postureOf } from "../compile/rules.ts";
+import { notAsked } from "./not_asked.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 import type { CommandIo } from "./io.ts";
 import { readPolicyFiles } from "./policy_arguments.ts";
@@ -21,16 +23,22 @@ export interface AgainstOptions {
   /** `10m`: only what was seen in that time before the recording's end; undefined: everything. */
   readonly since?: string;
   readonly json: boolean;
-  /** What would be reported counts as well. */
+  /** What would be reported, or can't be judged, counts as well. */
   readonly strict: boolean;
   readonly settings: Pick<Settings, "socket" | "listen" | "http" | "governance">;
+}
+
+/** The specification can't be asked about an operation: a container chose a name that no rule could have. */
+interface Unjudged {
+  readonly outcome: "unjudged";
+  readonly why: string;
 }
 
 /** What would have become of one operation. */
 interface Met {
   readonly operation: RecordedOperation;
   readonly container: string;
-  readonly fate: Fate;
+  readonly fate: Fate | Unjudged;
 }
 
 /**
@@ -58,8 +66,13 @@ export async function runCheckAgainst(
   try {
     const recording = await readRecording(options.against, options.settings);
     const met = meetAll(recording, sinceMs, policies, options.settings.governance);
-    io.out(options.json ? jsonOf(recording, met) : textOf(recording, met, options.since));
-    const bad: readonly Outcome[] = options.strict ? ["refused", "reported"] : ["refused"];
+    const silent = notAsked(policies);
+    io.out(
+      options.json ? jsonOf(recording, met, silent) : textOf(recording, met, silent, options.since),
+    );
+    const bad: readonly string[] = options.strict
+      ? ["refused", "reported", "unjudged"]
+      : ["refused"];
     return met.some(({ fate }) => bad.includes(fate.outcome)) ? EXIT_POLICY : EXIT_OK;
   } catch (error) {
     if (!(error instanceof RecordingError)) throw error;
@@ -99,51 +112,59 @@ function meetAll(
   }));
 }
 
-/** @throws {RecordingError} the operation is none */
 function fate(
   operation: RecordedOperation,
   { policies, posture, mode }: Governance & { readonly policies: readonly Policy[] },
-): Fate {
+): Fate | Unjudged {
   try {
     const found = fateOf(operation, policies, posture);
     const isSpared = mode === "audited" && found.outcome === "refused";
     return isSpared ? { ...found, outcome: "reported" } : found;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new RecordingError(`Cannot use recording: ${error.message}`, { cause: error });
+    return { outcome: "unjudged", why: error.message.split("\n")[0]! };
   }
 }
 
 /** Refused first, then what happened most often. */
-function sorted(met: readonly Met[], outcome: Outcome): Met[] {
+function sorted(met: readonly Met[], outcome: Met["fate"]["outcome"]): Met[] {
   return met.filter(({ fate }) => fate.outcome === outcome)
     .sort((a, b) => b.operation.count - a.operation.count);
 }
 
-function textOf(recording: RecordedOperations, met: readonly Met[], since?: string): string {
+function textOf(
+  recording: RecordedOperations,
+  met: readonly Met[],
+  silent: readonly string[],
+  since?: string,
+): string {
   const [refused, reported] = [sorted(met, "refused"), sorted(met, "reported")];
+  const unjudged = sorted(met, "unjudged");
+  const shown = [...refused, ...reported, ...unjudged];
   const containers = new Set(met.map(({ operation }) => operation.container)).size;
   const period = since === undefined
     ? `since ${recording.since}`
     : `in ${since} before ${recording.until}`;
   const lines = [
-    ...[...refused, ...reported].flatMap(metLines),
-    ...refused.length + reported.length > 0 ? [""] : [],
+    ...shown.flatMap(metLines),
+    ...shown.length > 0 ? [""] : [],
     `${met.length} different operations of ${containers} containers, seen ${period}: ` +
     `${refused.length} would have been refused, ${reported.length} reported, ` +
-    `${met.length - refused.length - reported.length} pass`,
+    `${met.length - shown.length} pass` +
+    (unjudged.length > 0 ? `, ${unjudged.length} can't be judged` : ""),
     ...recording.dropped > 0
       ? [`${recording.dropped} operations had to make room for others: the recording is not whole`]
       : [],
-    ...recording.notRecorded.map((what) => `not known: ${what}`),
+    ...[...recording.notRecorded, ...silent].map((what) => `not known: ${what}`),
   ];
   return lines.map((line) => `${printable(line)}\n`).join("");
 }
 
-const WORDS: Readonly<Record<Outcome, string>> = {
+const WORDS: Readonly<Record<Outcome | "unjudged", string>> = {
   refused: "REFUSED ",
   reported: "reported",
   passes: "passes  ",
+  unjudged: "unknown ",
 };
 
 function metLines({ operation, container, fate }: Met): string[] {
@@ -154,12 +175,17 @@ function metLines({ operation, container, fate }: Met): string[] {
   const often = count === 1 ? "once" : `${count} times, last`;
   return [
     `${WORDS[fate.outcome]} ${container}: ${access} ${object}${by}${place}, ${often} ${last}`,
-    `         ${whyText(fate)}${fate.isOwnerExempt ? "; not to the owner of the file" : ""}`,
+    `         ${whyText(fate)}`,
   ];
 }
 
 /** By which rule, with its place. */
-function whyText({ rule, group, byPosture }: Fate): string {
+function whyText(fate: Fate | Unjudged): string {
+  if (fate.outcome === "unjudged") return `can't be judged: ${fate.why}`;
+  return `${decidedBy(fate)}${fate.isOwnerExempt ? "; not to the owner of the file" : ""}`;
+}
+
+function decidedBy({ rule, group, byPosture }: Fate): string {
   if (rule !== undefined) {
     const { where, action, target } = rule.rule;
     return `${formatPosition(where)} ${ruleField(rule.rule)} of ${rule.policy.name}: ${action} ${
@@ -171,8 +197,13 @@ function whyText({ rule, group, byPosture }: Fate): string {
     : "no rule";
 }
 
-function jsonOf({ until, since, dropped, notRecorded }: RecordedOperations, met: readonly Met[]) {
+function jsonOf(
+  { until, since, dropped, notRecorded }: RecordedOperations,
+  met: readonly Met[],
+  silent: readonly string[],
+) {
   const operations = met.map(({ operation, container, fate }) => {
+    if (fate.outcome === "unjudged") return { ...operation, container, ...fate };
     const { rule, outcome, group, byPosture, isOwnerExempt } = fate;
     const at = rule && {
       policy: rule.policy.name,
@@ -181,5 +212,6 @@ function jsonOf({ until, since, dropped, notRecorded }: RecordedOperations, met:
     };
     return { ...operation, container, outcome, group, byPosture, isOwnerExempt, ...at };
   });
-  return `${JSON.stringify({ until, since, dropped, notRecorded, operations }, undefined, 2)}\n`;
+  const answer = { until, since, dropped, notRecorded, notAsked: silent, operations };
+  return `${JSON.stringify(answer, undefined, 2)}\n`;
 }

@@ -23,7 +23,7 @@ const operation = (object: string, last: string, more = {}) => ({
 const RECORDING: RecordedOperations = {
   until: "2026-01-02T04:00:00.000Z",
   since: "2026-01-02T01:00:00.000Z",
-  ...{ dropped: 0, max: 100, notRecorded: ["what was not asked"] },
+  ...{ dropped: 0, tooLong: 0, max: 100, notRecorded: ["what was not asked"] },
   containers: [{
     ...{ id: "c1", name: "web", runtimeNamespace: "default", podName: "web", image: "" },
     ...{ namespace: "container_namespace", labels: { app: "web" } },
@@ -157,11 +157,6 @@ const BAD: readonly (readonly [claim: string, recording: unknown, message: RegEx
     { ...RECORDING, operations: [operation("/x", RECORDING.until, { container: 4 })] },
     /operations\[0\]/,
   ],
-  [
-    "an access that nobody knows",
-    { ...RECORDING, operations: [operation("/x", RECORDING.until, { access: "fly" })] },
-    /Cannot explain access "fly"/,
-  ],
 ];
 
 for (const [claim, recording, message] of BAD) {
@@ -186,6 +181,62 @@ Deno.test("runCheckAgainst() shows the findings of files with errors, and judges
   assert.deepEqual([status, out], [EXIT_POLICY, ""]);
   assert.match(err, /^p\.yaml:6:3: spec: Cannot use field "fille"/);
 });
+
+const UNASKABLE: readonly (readonly [claim: string, object: string, more: object, why: RegExp])[] =
+  [
+    ["a name with a line break", "/tmp/a\nb", {}, /control characters/],
+    ["too many names", "/a".repeat(70), {}, /70/],
+    ["a name of escapes", `/${"\\xff".repeat(64)}`, {}, /256/],
+    ["a source with a line break", "/bin/ls", { from: "/tmp/a\nb" }, /control characters/],
+    ["a parent with a line break", "/bin/ls", { parent: "/tmp/a\nb" }, /control characters/],
+    ["an access that nobody knows", "/x", { access: "fly" }, /Cannot explain access "fly"/],
+  ];
+
+for (const [claim, object, more, why] of UNASKABLE) {
+  Deno.test(`runCheckAgainst() says that it can't judge ${claim}, and judges the rest`, async () => {
+    const odd = operation(object, RECORDING.until, more);
+    const recording = { ...RECORDING, operations: [odd, ...RECORDING.operations] };
+    const { status, out, err } = await against(BLOCK, {}, recording);
+    assert.deepEqual([status, err], [EXIT_POLICY, ""]);
+    assert.match(out, /^REFUSED {2}web: exec \/usr\/bin\/curl /m);
+    assert.match(out, /^unknown {2}web: .*\n {9}can't be judged: /m);
+    assert.match(out, why);
+    assert.match(out, /1 would have been refused, 0 reported, 1 pass, 1 can't be judged$/m);
+    const { operations } = JSON.parse((await against(BLOCK, { json: true }, recording)).out);
+    assert.equal(operations[0].outcome, "unjudged");
+    assert.match(operations[0].why, why);
+  });
+}
+
+Deno.test("runCheckAgainst() fails for what it can't judge where it is strict", async () => {
+  const recording = { ...RECORDING, operations: [operation("/tmp/a\nb", RECORDING.until)] };
+  assert.equal((await against(BLOCK, {}, recording)).status, EXIT_OK);
+  assert.equal((await against(BLOCK, { strict: true }, recording)).status, EXIT_POLICY);
+});
+
+const NOT_ASKED: readonly (readonly [claim: string, policy: string, lines: readonly RegExp[]])[] = [
+  ["nothing of an allow-list", ALLOW, []],
+  ["guards of a Block rule", BLOCK, [/^guards of Block rules are not asked/]],
+  ["presets", `${HEAD}  presets: [{name: filelessExec}]\n`, [
+    /^presets of these files are not asked/,
+  ]],
+  [
+    "rules that are not enforced",
+    `${HEAD}  process: {matchPaths: [{path: /bin/ls, action: Allow, allowedArgs: ["-l"]}]}\n`,
+    [/^1 rules are not asked, .* is p\.yaml:6:\d+ spec\.process\.matchPaths\[0\] of web: /],
+  ],
+];
+
+for (const [claim, policy, lines] of NOT_ASKED) {
+  Deno.test(`runCheckAgainst() says what it does not ask: ${claim}`, async () => {
+    const { out } = await against(policy);
+    const told = [...out.matchAll(/^not known: (.*)$/gm)].map(([, text]) => text!);
+    assert.equal(told.length, 1 + lines.length, out);
+    lines.forEach((line, at) => assert.match(told[at + 1]!, line));
+    const { notAsked } = JSON.parse((await against(policy, { json: true })).out);
+    assert.deepEqual(notAsked, told.slice(1));
+  });
+}
 
 Deno.test("what /v1/operations says is a recording", async () => {
   const state = sampleState();

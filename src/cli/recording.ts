@@ -7,7 +7,7 @@ import { AgentClient } from "./client.ts";
 /** The word that means the agent of the settings. */
 export const RUNNING_AGENT = "agent";
 
-/** Files larger than this are none of ours: SEEN_MAX operations with the longest paths take less. */
+/** Files larger than this are none of ours: what is kept of paths (SEEN_TEXT_MAX) takes far less. */
 const FILE_BYTES_MAX = 256 << 20;
 
 /** A recording can't be used; the message says why, and what to do. */

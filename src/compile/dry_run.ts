@@ -3,9 +3,6 @@ import {
   IS_OWNER,
   NO_TERMINAL,
   OP_DNS,
-  VERDICT_ALLOW,
-  VERDICT_AUDIT,
-  VERDICT_BLOCK,
   VERDICT_POSTURE_AUDIT,
   VERDICT_POSTURE_BLOCK,
   VERDICT_SOURCE,
@@ -18,9 +15,8 @@ import { evaluate, type Judgement } from "./evaluate.ts";
 import { evaluateName } from "./evaluate_name.ts";
 import { evaluateNumbered } from "./evaluate_numbered.ts";
 import { ACCESSES, type Ask, PATH_ACCESSES, readAsk, SYSCALL_ACCESS } from "./explain.ts";
+import { isWorse, type Outcome, outcomeOf } from "./outcome.ts";
 import { groupOf, type RuleRef } from "./rules.ts";
-
-export type Outcome = "refused" | "reported" | "passes";
 
 /** What policies do with one operation. */
 export interface Fate {
@@ -35,21 +31,11 @@ export interface Fate {
   readonly isOwnerExempt: boolean;
 }
 
-const OUTCOMES: Readonly<Record<number, Outcome>> = {
-  [VERDICT_BLOCK]: "refused",
-  [VERDICT_POSTURE_BLOCK]: "refused",
-  [VERDICT_AUDIT]: "reported",
-  [VERDICT_POSTURE_AUDIT]: "reported",
-  [VERDICT_ALLOW]: "passes",
-};
-
-const RANKS: readonly Outcome[] = ["passes", "reported", "refused"];
-
 /**
  * The worst that happens to the operation, of all that it asks for: a program is read before it is executed.
  *
  * @param policies that select the container, and no others
- * @throws {RangeError} the operation is none: an unknown access, no path
+ * @throws {RangeError} the specification can't be asked: an unknown access, no path, or one that no rule could name
  */
 export function fateOf(operation: Operation, policies: readonly Policy[], posture: Posture): Fate {
   const circumstances = operation.terminal ? 0 : NO_TERMINAL;
@@ -63,11 +49,7 @@ export function fateOf(operation: Operation, policies: readonly Policy[], postur
     ...parent !== "" && { parent },
   });
   const fates = ACCESSES[access]!.map((op) => fateIn(op, ask, policies, posture));
-  return fates.reduce((worst, fate) => rank(fate) > rank(worst) ? fate : worst);
-}
-
-function rank({ outcome }: Fate): number {
-  return RANKS.indexOf(outcome);
+  return fates.reduce((worst, fate) => isWorse(fate.outcome, worst.outcome) ? fate : worst);
 }
 
 function fateIn(op: number, ask: Ask, policies: readonly Policy[], posture: Posture): Fate {
@@ -77,11 +59,11 @@ function fateIn(op: number, ask: Ask, policies: readonly Policy[], posture: Post
   const { verdict, rule } = other;
   const plain = verdict & ~VERDICT_SOURCE;
   return {
-    outcome: outcomeOf(other),
+    outcome: outcomeOf(verdict),
     group: groupOf(op)!,
     ...rule !== undefined && { rule },
     byPosture: plain === VERDICT_POSTURE_AUDIT || plain === VERDICT_POSTURE_BLOCK,
-    isOwnerExempt: RANKS.indexOf(outcomeOf(owner)) < RANKS.indexOf(outcomeOf(other)),
+    isOwnerExempt: isWorse(outcomeOf(verdict), outcomeOf(owner.verdict)),
   };
 }
 
@@ -97,8 +79,4 @@ function judgement(
     return evaluateNumbered({ number, caller: from, circumstances }, policies, posture);
   }
   return evaluate({ op, path: object, caller: from, parent, circumstances }, policies, posture);
-}
-
-function outcomeOf({ verdict }: Judgement): Outcome {
-  return OUTCOMES[verdict & ~VERDICT_SOURCE] ?? "passes";
 }

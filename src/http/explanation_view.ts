@@ -18,31 +18,26 @@ import {
   type Loser,
   PATH_ACCESSES,
 } from "../compile/explain.ts";
+import { type Outcome, outcomeOf, worstOf } from "../compile/outcome.ts";
 import { groupOf, type RuleRef } from "../compile/rules.ts";
 import { formatPosition } from "../model/diagnostic.ts";
 import { behindUsualLink } from "../model/lint.ts";
 import { ruleField, targetText } from "../model/rule.ts";
 import type { Workload } from "../model/workload.ts";
 
-/** What happens to the operation. */
-type Outcome = "refused" | "reported" | "passes";
-
 /** By op class: an access is named after the first that it asks for. */
 const ACCESS_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(ACCESSES).map(([name, [op]]) => [op!, name]),
 );
 
-const VERDICTS: Readonly<Record<number, readonly [name: string, outcome: Outcome]>> = {
-  [VERDICT_NONE]: ["none", "passes"],
-  [VERDICT_ALLOW]: ["allow", "passes"],
-  [VERDICT_AUDIT]: ["audit", "reported"],
-  [VERDICT_BLOCK]: ["block", "refused"],
-  [VERDICT_POSTURE_AUDIT]: ["posture-audit", "reported"],
-  [VERDICT_POSTURE_BLOCK]: ["posture-block", "refused"],
+const VERDICTS: Readonly<Record<number, string>> = {
+  [VERDICT_NONE]: "none",
+  [VERDICT_ALLOW]: "allow",
+  [VERDICT_AUDIT]: "audit",
+  [VERDICT_BLOCK]: "block",
+  [VERDICT_POSTURE_AUDIT]: "posture-audit",
+  [VERDICT_POSTURE_BLOCK]: "posture-block",
 };
-
-/** Worst last. */
-const OUTCOMES: readonly Outcome[] = ["passes", "reported", "refused"];
 
 export type ExplanationView = ReturnType<typeof explanationView>;
 export type DecisionView = ExplanationView["decisions"][number];
@@ -62,7 +57,6 @@ export function explanationView(
   const outcomes: readonly Outcome[] = isGuarded
     ? [passes ? "reported" : "refused"]
     : decisions.map(({ outcome }) => outcome);
-  const worst = Math.max(...outcomes.map((outcome) => OUTCOMES.indexOf(outcome)));
   return {
     container: { id, name, namespace },
     access,
@@ -71,7 +65,7 @@ export function explanationView(
     ...{ from, parent },
     owner: (circumstances & IS_OWNER) !== 0,
     terminal: (circumstances & NO_TERMINAL) === 0,
-    outcome: OUTCOMES[worst]!,
+    outcome: worstOf(outcomes),
     mode: answer.mode,
     decisions,
     others: answer.others.map(loserView),
@@ -84,11 +78,11 @@ export function explanationView(
 
 function decisionView(explanation: Explanation, passes: boolean) {
   const { op, verdict, winner, runnersUp, allowList } = explanation;
-  const [name, outcome] = VERDICTS[verdict]!;
+  const outcome = outcomeOf(verdict);
   return {
     access: ACCESS_NAMES.get(op)!,
     group: op === OP_SYSCALL ? "syscalls" as const : groupOf(op)!,
-    verdict: name,
+    verdict: VERDICTS[verdict]!,
     outcome: passes && outcome === "refused" ? "reported" : outcome,
     winner: winner === undefined ? null : ruleView(winner),
     runnersUp: runnersUp.map(loserView),

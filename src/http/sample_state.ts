@@ -104,7 +104,7 @@ export function sampleState(over: Partial<AgentState> = {}): AgentState {
     },
     counters: () => ({ denied: 12n, audited: 3n, alerts_lost: 0n }),
     pipeline: () => ({ alerts: 15, logs: 40, malformed: 1, unexplained: 2 }),
-    seen: () => ({ entries: [SEEN], dropped: 0 }),
+    seen: () => ({ entries: [SEEN], dropped: 0, tooLong: 0 }),
     processes: () => ({ entries: 9, evicted: 0, unknown: 1 }),
     pending: () => ({ waiting: 1, released: 5, timedOut: 2, staging: 0 }),
     limits: () => ({ images: { used: 1, max: 4096 } }),

@@ -3,7 +3,7 @@
  * Each is called per request and answers from memory, its own or the kernel's.
  */
 import type { PipelineCounts } from "../alerts/pipeline.ts";
-import type { SeenOperation } from "../alerts/seen.ts";
+import type { SeenLately } from "../alerts/seen.ts";
 import type { RuleStatus } from "../compile/compile.ts";
 import type { Answer, Ask } from "../compile/explain.ts";
 import type { ProcessTreeCounts } from "../events/process_tree.ts";
@@ -38,7 +38,7 @@ export interface AgentState {
   counters(): Readonly<Record<string, bigint>>;
   pipeline(): PipelineCounts;
   /** What containers did lately, as far as it is recorded. */
-  seen(): { readonly entries: readonly SeenOperation[]; readonly dropped: number };
+  seen(): SeenLately;
   processes(): ProcessTreeCounts;
   /** New containers' processes that are held until the container is described. */
   pending(): PendingCounts;
