@@ -59,7 +59,7 @@ Examples:
   $ sudo ankylo logs --follow             alerts as they come
   $ sudo ankylo uninstall                 take everything out of the kernel again
 
-Policies are KubeArmor's, as YAML files: KubeArmorPolicy and KubeArmorClusterPolicy.`;
+Policies are KubeArmor's, as YAML files: KubeArmorPolicy, KubeArmorClusterPolicy and KubeArmorHostPolicy.`;
 
 /**
  * Runs one command. Returns its exit status; throws nothing.
@@ -89,7 +89,7 @@ function statusOf(error: unknown): number {
 function buildProgram(io: CommandIo, done: (status: number) => void): Command {
   const program = new Command("ankylo")
     .description(
-      "A runtime guard for containers: KubeArmor policies, enforced by the kernel itself (BPF LSM).",
+      "A runtime guard for containers and their node: KubeArmor policies, enforced by the kernel itself (BPF LSM).",
     )
     .addHelpText("after", `${EXAMPLES}\n\n${exitCodesText()}`);
   addRun(program, io, done);
@@ -200,7 +200,9 @@ Examples:
 
 function addExplain(program: Command, io: CommandIo, done: (status: number) => void): void {
   const explain = program.command("explain")
-    .description("say whether a container may do something, by which rule, and which rules lost")
+    .description(
+      "say whether a container, or the node, may do something, by which rule, and which rules lost",
+    )
     .option("--container <name>", "its name, its id or the beginning of that")
     .option("--host", "the node itself, not a container", false)
     .option(

@@ -224,7 +224,12 @@ export const DEFINITIONS = {
     "where policies and containers are kept on disk for the next start",
   ),
   "cluster": define(parseText, "default", "<name>", "ClusterName in alerts"),
-  "hostname": define(parseText, shortHostname, "<name>", "HostName in alerts"),
+  "hostname": define(
+    parseText,
+    shortHostname,
+    "<name>",
+    "HostName in alerts, and the name that host policies select this node by",
+  ),
   "log.level": define(
     oneOf(LOG_LEVELS),
     "info",
