@@ -572,6 +572,7 @@ class Agent implements AsyncDisposable {
             container: place?.index,
             generation: place?.generation,
             governance: reconciler.governanceOf(workload),
+            ignoredLabels: reconciler.ignoredLabels(workload),
             policies: reconciler.policiesOf(workload).map(({ name }) => name),
             tasks: place && enforcement.enforcer?.tasksOf(place.index),
             decisions: place && enforcement.enforcer?.accountOf(place.index),

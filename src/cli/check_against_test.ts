@@ -49,7 +49,7 @@ async function against(
       err: (text: string) => void (err += text),
     };
     const posture = { file: "block", network: "block", capabilities: "block" } as const;
-    const governance = { ...DEFAULT_GOVERNANCE, posture };
+    const governance = { ...DEFAULT_GOVERNANCE, posture, trustsLabels: true };
     const files = ["tokenFile", "certificate", "key", "clientCa"] as const;
     const http = Object.fromEntries(files.map((name) => [name, undefined])) as Record<
       (typeof files)[number],

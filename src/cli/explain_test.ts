@@ -36,6 +36,7 @@ const SETTINGS = {
   http: { tokenFile: undefined, certificate: undefined, key: undefined, clientCa: undefined },
   governance: {
     ...DEFAULT_GOVERNANCE,
+    trustsLabels: true,
     posture: { file: "block", network: "audit", capabilities: "audit" },
   },
   hostname: "node-1",

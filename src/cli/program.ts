@@ -43,6 +43,7 @@ const GOVERNANCE: readonly SettingName[] = [
   "posture.capabilities",
   "posture.namespaces",
   "policyMode",
+  "trustLabels",
   "posture.hostFile",
   "posture.hostNetwork",
   "posture.hostCapabilities",

@@ -56,16 +56,17 @@ export function compile(
   const imageOf = new Map<string, string | undefined>();
   for (const workload of workloads) {
     const governance = governanceOf(workload, defaults);
+    const isExempt = workload.host === "exempt";
     const effective = withRails(
       effectivePolicies(policies, workload, governance),
       workload,
       rails,
     );
-    const key = effective.length === 0 ? undefined : imageKey(effective, governance);
+    const key = effective.length === 0 ? undefined : imageKey(effective, governance, isExempt);
     imageOf.set(workloadKey(workload), key);
     if (key === undefined || images.has(key)) continue;
     const image = earlier?.get(key) ??
-      compileImage(effective, governance.posture, keys, governance.mode === "audited");
+      compileImage(effective, governance.posture, keys, governance.mode === "audited", isExempt);
     if (image !== undefined) images.set(key, image);
   }
   imagesByKeys.set(keys, images);
@@ -119,9 +120,13 @@ const imagesByKeys = new WeakMap<HashKeys, Map<string, CompiledImage>>();
 const policyDigests = new WeakMap<Policy, string>();
 
 /** Equal for equal sets of policies that are governed alike. */
-function imageKey(policies: readonly Policy[], { posture, mode }: Governance): string {
+function imageKey(
+  policies: readonly Policy[],
+  { posture, mode }: Governance,
+  isExempt: boolean,
+): string {
   const digests = policies.map(digestOf).sort(compareText);
-  return digest(JSON.stringify([posture, mode, digests]));
+  return digest(JSON.stringify([posture, mode, isExempt, digests]));
 }
 
 /** Of all that the policy says, its place in the file included, since an image's rules tell that too. */

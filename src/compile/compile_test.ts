@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
-import { IMAGE_AUDITS, IMAGE_BLOCKS, OP_READ } from "../../ffi/generated/agent_api.ts";
+import {
+  IMAGE_AUDITS,
+  IMAGE_BLOCKS,
+  OP_CREATE,
+  OP_DELETE,
+  OP_READ,
+  OP_WRITE,
+  VERDICT_ALLOW,
+  VERDICT_BLOCK,
+} from "../../ffi/generated/agent_api.ts";
 import type { Policy } from "../model/policy.ts";
 import { isPathTarget } from "../model/rule.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
-import { compile } from "./compile.ts";
+import { compile, compileImage } from "./compile.ts";
+import { evaluate } from "./evaluate.ts";
 import { PathHasher } from "./hash.ts";
 import { ImageReader } from "./lookup.ts";
 import { whyNotEnforced } from "./rules.ts";
@@ -193,4 +203,32 @@ Deno.test("a rule of another group or kind of target is not enforced", () => {
   const dns = { ...file, group: "network", list: "matchDNSQueries", target } as const;
   assert.equal(whyNotEnforced(from, dns), "the engine does not judge network.matchDNSQueries");
   assert.equal(whyNotEnforced(from, file), undefined);
+});
+
+Deno.test("compile() gives what keeps the node alive no guards: mounts, and what has no path, pass", () => {
+  const forced = { ...policy("forced", { at: "/srv/x" }), kind: "KubeArmorHostPolicy" as const };
+  const image = compileImage([forced], AUDIT, KEYS, false, true)!;
+  const { header } = new ImageReader(image.bytes, PathHasher.of(KEYS));
+  assert.deepEqual([header.flags, header.unreachable, header.anonymous], [0, 0n, 0n]);
+  const judged = compileImage([forced], AUDIT, KEYS)!;
+  assert.equal(
+    new ImageReader(judged.bytes, PathHasher.of(KEYS)).header.flags & IMAGE_BLOCKS,
+    IMAGE_BLOCKS,
+  );
+});
+
+Deno.test("a guard rail lets a file be read, and leaves writing it to the node's policies", () => {
+  const host = policy("host", { at: "/usr//", readOnly: true });
+  const rails = policy("rails", { at: "/usr/ld.so", action: "Allow" });
+  const [rail] = rails.rules;
+  const all = [host, { ...rails, rules: [{ ...rail!, isRail: true as const }] }];
+  const ask = (op: number) =>
+    evaluate({ op, path: "/usr/ld.so", caller: "", parent: "", circumstances: 0 }, all, AUDIT)
+      .verdict;
+  assert.equal(ask(OP_READ), VERDICT_ALLOW);
+  assert.deepEqual([OP_WRITE, OP_DELETE, OP_CREATE].map(ask), [
+    VERDICT_BLOCK,
+    VERDICT_BLOCK,
+    VERDICT_BLOCK,
+  ]);
 });

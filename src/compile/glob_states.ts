@@ -53,7 +53,7 @@ export const LEXER_STATES_MAX = 4 * STATES_MAX;
  * How many states of the automaton before it is deterministic are followed by a byte, all in all: about a second. A few
  * deterministic ones may stand for hundreds each.
  */
-const STATES_FOLLOWED_MAX = 1 << 24;
+export const STATES_FOLLOWED_MAX = 1 << 24;
 
 /** Patterns that need more. */
 export class TooManyStatesError extends Error {
@@ -120,6 +120,11 @@ export class GlobStates {
       this.#states.flatMap(({ bytes }) => bytes ?? []),
     ));
     this.start = this.#after(this.#sets.of(this.#closure(starts)), SLASH);
+  }
+
+  /** What compiling has taken until now, of STATES_FOLLOWED_MAX. */
+  get statesFollowed(): number {
+    return this.#statesFollowed;
   }
 
   /** The patterns behind a number of `accepts`, ascending. */

@@ -508,3 +508,17 @@ Deno.test("of patterns that need too much together those behind are left out, an
   assert.equal(state.rules.at(-1)!.state, "enforced");
   assert.equal(state.rules[0]!.state, "enforced");
 });
+
+Deno.test("a policy's patterns take so much work and no more: the rest is told as one too many", () => {
+  const costly = policy("costly", ...Array.from({ length: 40 }, (_, i) => glob(branches(i))));
+  const reasons = costly.rules.map((rule) => whyNotEnforced(costly, rule) ?? "");
+  const first = reasons.findIndex((reason) => reason.includes("is one too many"));
+  assert.ok(first > 0, `the first that is left out: ${first}`);
+  assert.ok(reasons.slice(first).every((reason) => reason.includes("is one too many")));
+});
+
+/** Some hundred patterns in one, each of which may go on at each byte. */
+function branches(number: number): string {
+  const pair = (i: number) => String.fromCharCode(97 + i % 26, 97 + Math.floor(i / 26) % 26);
+  return `/${number}{${Array.from({ length: 400 }, (_, i) => `*${pair(i)}`).join(",")}}`;
+}

@@ -38,7 +38,7 @@ import {
   type RuleTarget,
 } from "../model/rule.ts";
 import { mayMatchBelow } from "./evaluate_glob.ts";
-import { GlobStates, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
+import { GlobStates, STATES_FOLLOWED_MAX, STATES_MAX, TooManyStatesError } from "./glob_states.ts";
 import { componentsOf, NAME_BYTES_MAX, nameBytes } from "./hash.ts";
 
 /** A rule and the policy it stands in: what an alert names. */
@@ -98,6 +98,8 @@ export function postureOf(group: PosturedGroup): keyof Posture {
 export function verdictOf(rule: Rule, op: number, circumstances = 0): number {
   if (groupOf(op) !== judgedGroup(rule)) return VERDICT_NONE;
   if (op === OP_MMAP_EXEC && !isOneProgram(rule.target)) return VERDICT_NONE;
+  // A guard rail is about starting programs: what else is done to their files the node's policies decide.
+  if (rule.isRail === true && rule.group === "file" && op !== OP_READ) return VERDICT_NONE;
   if (rule.terminalOnly === true && (circumstances & NO_TERMINAL) !== 0) return VERDICT_ALLOW;
   if (rule.ownerOnly === true && (circumstances & IS_OWNER) === 0) return exclusiveVerdict(rule);
   if (rule.group === "file" && rule.readOnly) return readOnlyVerdict(rule, op);
@@ -134,7 +136,8 @@ const verdictsByShape = new Map<string, readonly number[]>();
 /** Equal for rules that say the same about each op class, and of one group. */
 function shapeOf(rule: Rule): string {
   const readOnly = rule.group === "file" && rule.readOnly;
-  return `${judgedGroup(rule)}/${rule.action}/${isOneProgram(rule.target)}/${readOnly}/${
+  const rail = rule.isRail === true;
+  return `${judgedGroup(rule)}/${rule.action}/${isOneProgram(rule.target)}/${readOnly}/${rail}/${
     conditionsOf(rule)
   }`;
 }
@@ -242,7 +245,7 @@ function findReason(policy: Policy, rule: Rule): string | undefined {
   const reason = policy.notEnforced ?? rule.notEnforced;
   if (reason !== undefined) return reason;
   if (rule.target.kind === "pattern") {
-    const defect = patternDefect(rule.target.pattern);
+    const defect = patternDefects(policy).get(rule.target.pattern);
     if (defect !== undefined) return `pattern "${rule.target.pattern}" ${defect}`;
   }
   if (rule.target.kind === "other") return `the engine does not judge ${rule.group}.${rule.list}`;
@@ -257,16 +260,44 @@ function findReason(policy: Policy, rule: Rule): string | undefined {
   return undefined;
 }
 
-/** Why a pattern can't be compiled, even if it is the only one. */
-function patternDefect(pattern: string): string | undefined {
+/** Why patterns of the policy can't be compiled, each by itself; and those, as written, for which no work is left. */
+function patternDefects(policy: Policy): ReadonlyMap<string, string> {
+  const known = defectsOf.get(policy);
+  if (known !== undefined) return known;
+  const patterns = policy.rules.flatMap(({ target }) =>
+    target.kind === "pattern" ? [target.pattern] : []
+  );
+  const defects = new Map<string, string>();
+  let work = 0;
+  for (const pattern of new Set(patterns)) {
+    if (work > WORK_MAX) {
+      defects.set(pattern, 'is one too many: use fewer patterns with "*" in this policy');
+      continue;
+    }
+    const { defect, followed } = tryPattern(pattern);
+    if (defect !== undefined) defects.set(pattern, defect);
+    work += followed;
+  }
+  defectsOf.set(policy, defects);
+  return defects;
+}
+
+/** Of STATES_FOLLOWED_MAX, which is an image's. */
+const WORK_MAX = STATES_FOLLOWED_MAX / 4;
+
+const defectsOf = new WeakMap<Policy, ReadonlyMap<string, string>>();
+
+function tryPattern(pattern: string): { defect?: string; followed: number } {
   const defect = globDefect(pattern);
-  if (defect !== undefined) return defect;
+  if (defect !== undefined) return { defect, followed: 0 };
+  const states = new GlobStates([parseGlob(pattern)], PATTERN_STATES_MAX);
   try {
-    new GlobStates([parseGlob(pattern)], PATTERN_STATES_MAX).planAll();
-    return undefined;
+    states.planAll();
+    return { followed: states.statesFollowed };
   } catch (error) {
     if (!(error instanceof TooManyStatesError)) throw error;
-    return `needs more than ${PATTERN_STATES_MAX} states: use fewer "*" and "?"`;
+    const tooLarge = `needs more than ${PATTERN_STATES_MAX} states: use fewer "*" and "?"`;
+    return { defect: tooLarge, followed: states.statesFollowed };
   }
 }
 

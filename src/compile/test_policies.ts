@@ -12,7 +12,7 @@ export const BLOCK: Posture = { file: "block", network: "block", capabilities: "
 
 /** All containers under one posture. */
 export function under(posture: Posture): GovernanceDefaults {
-  return { ...DEFAULT_GOVERNANCE, posture };
+  return { ...DEFAULT_GOVERNANCE, posture, trustsLabels: true };
 }
 
 /** What a test says about a rule; the rest is filled in. */

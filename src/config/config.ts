@@ -108,6 +108,12 @@ export const DEFINITIONS = {
     "<enabled|audited>",
     "audited: nothing is refused, and what would be is told as Audit (Block)",
   ),
+  "trustLabels": define(
+    oneOf(["off", "on"] as const),
+    "off",
+    "<off|on>",
+    "whether labels kubearmor-policy and kubearmor-…-posture of containers count: images may bring them",
+  ),
   "posture.hostFile": define(
     oneOf(POSTURE_ACTIONS),
     "audit",
@@ -272,6 +278,7 @@ export function settingsOf(values: SettingValues): Settings {
       },
       mode: values.policyMode,
       namespaces: values["posture.namespaces"],
+      trustsLabels: values.trustLabels === "on",
       host: {
         file: values["posture.hostFile"],
         network: values["posture.hostNetwork"],

@@ -89,6 +89,8 @@ export interface WorkloadStatus {
   /** Of its policy image; undefined: no policy is enforced on it. */
   readonly generation: number | undefined;
   readonly governance: Governance;
+  /** Labels that should govern it and do not, as `key=value`. */
+  readonly ignoredLabels: readonly string[];
   /** Names of the policies that select it. */
   readonly policies: readonly string[];
   /** Live tasks, threads too, that the kernel knows as its own, wherever they went; undefined while it has no index. */

@@ -1,6 +1,5 @@
 /** The API's JSON, from the agent's state. Names are camelCase here; only alerts and logs speak KubeArmor's. */
 import type { RuleStatus } from "../compile/compile.ts";
-import { ignoredLabels } from "../model/governance.ts";
 import type { Diagnostic, Position } from "../model/diagnostic.ts";
 import type { Policy } from "../model/policy.ts";
 import { ruleField, targetText } from "../model/rule.ts";
@@ -142,7 +141,8 @@ export function workloadsView(state: AgentState) {
 }
 
 function workloadView(status: WorkloadStatus) {
-  const { workload, container, generation, governance, policies, tasks, decisions } = status;
+  const { workload, container, generation, governance, ignoredLabels } = status;
+  const { policies, tasks, decisions } = status;
   // A cgroup's id has 64 bits, more than a JSON number keeps.
   return {
     ...workload,
@@ -151,7 +151,7 @@ function workloadView(status: WorkloadStatus) {
     generation: generation ?? null,
     policyMode: governance.mode,
     posture: governance.posture,
-    ignoredLabels: ignoredLabels(workload),
+    ignoredLabels,
     policies,
     tasks: tasks ?? null,
     decisions: decisions ?? null,

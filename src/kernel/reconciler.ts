@@ -5,7 +5,12 @@ import { type Answer, type Ask, explain } from "../compile/explain.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Policy } from "../model/policy.ts";
-import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
+import {
+  type Governance,
+  type GovernanceDefaults,
+  governanceOf,
+  ignoredLabels,
+} from "../model/governance.ts";
 import type { Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
@@ -154,6 +159,10 @@ export class Reconciler {
     const { mode } = this.governanceOf(workload);
     const policies = withRails(this.policiesOf(workload), workload, host?.rails);
     return explain(ask, image, policies, target.keys, mode);
+  }
+
+  ignoredLabels(workload: Workload): string[] {
+    return ignoredLabels(workload, this.#options.governance);
   }
 
   governanceOf(workload: Workload): Governance {

@@ -21,6 +21,11 @@ export interface Governance {
 /** The node's: for all containers, and what it sets for those of a namespace. */
 export interface GovernanceDefaults extends Governance {
   readonly namespaces: ReadonlyMap<string, Partial<Posture>>;
+  /**
+   * Whether labels of containers count. containerd adds the image's own labels to them, so that whoever builds an image could take
+   * its policies away.
+   */
+  readonly trustsLabels: boolean;
   /** For the node's own processes. */
   readonly host: Posture;
 }
@@ -29,6 +34,7 @@ export const DEFAULT_GOVERNANCE: GovernanceDefaults = {
   posture: DEFAULT_POSTURE,
   mode: "enabled",
   namespaces: new Map(),
+  trustsLabels: false,
   host: DEFAULT_POSTURE,
 };
 
@@ -42,45 +48,59 @@ export function postureLabel(posture: keyof Posture): string {
 
 /**
  * What holds for a container: of the postures its own label's, else its namespace's, else the node's; of the modes the most
- * lenient. The node itself has labels and a posture, and no namespace. A label with another value counts as none, as in KubeArmor: `ignoredLabels` names it.
+ * lenient. The node itself has labels and a posture, and no namespace. A label that does not count is named by
+ * `ignoredLabels`.
  */
 export function governanceOf(workload: Workload, defaults: GovernanceDefaults): Governance {
   const ofNamespace = defaults.namespaces.get(namespaceOf(workload)) ?? {};
   const given = workload.host === undefined
     ? { ...defaults.posture, ...ofNamespace }
     : defaults.host;
-  const posture = { ...given, ...labelledPosture(workload) };
-  const own = valueOf(workload, MODE_LABEL, POLICY_MODES) ?? "enabled";
+  const labels = countsLabels(workload, defaults) ? workload.labels : {};
+  const posture = { ...given, ...labelledPosture(labels) };
+  const own = valueOf(labels, MODE_LABEL, POLICY_MODES) ?? "enabled";
   const stage = Math.max(POLICY_MODES.indexOf(own), POLICY_MODES.indexOf(defaults.mode));
   return { posture, mode: POLICY_MODES[stage]! };
 }
 
-/** Labels that should govern the container and have a value that means nothing: `key=value`. */
-export function ignoredLabels({ labels }: Workload): string[] {
+/** The node's own are settings of its operator's. */
+function countsLabels(
+  { host }: Workload,
+  { trustsLabels }: Pick<GovernanceDefaults, "trustsLabels">,
+): boolean {
+  return trustsLabels || host !== undefined;
+}
+
+/** Labels that should govern the container and do not, as `key=value`: not trusted, or of a value that means nothing, as in KubeArmor. */
+export function ignoredLabels(
+  workload: Workload,
+  defaults: Pick<GovernanceDefaults, "trustsLabels">,
+): string[] {
+  const { labels } = workload;
+  const counts = countsLabels(workload, defaults);
   const known = [
     [MODE_LABEL, POLICY_MODES] as const,
     ...POSTURE_CLASSES.map((name) => [postureLabel(name), POSTURE_ACTIONS] as const),
   ];
   return known.flatMap(([key, values]: readonly [string, readonly string[]]) => {
     const value = labels[key];
-    return value === undefined || values.includes(value.toLowerCase()) ? [] : [`${key}=${value}`];
+    const isIgnored = value !== undefined && !(counts && values.includes(value.toLowerCase()));
+    return isIgnored ? [`${key}=${value}`] : [];
   });
 }
 
-function labelledPosture(workload: Workload): Partial<Posture> {
+type Labels = Workload["labels"];
+
+function labelledPosture(labels: Labels): Partial<Posture> {
   return Object.fromEntries(POSTURE_CLASSES.flatMap((name) => {
-    const action: PostureAction | undefined = valueOf(
-      workload,
-      postureLabel(name),
-      POSTURE_ACTIONS,
-    );
+    const action: PostureAction | undefined = valueOf(labels, postureLabel(name), POSTURE_ACTIONS);
     return action === undefined ? [] : [[name, action]];
   }));
 }
 
 /** KubeArmor reads these values in any case. */
 function valueOf<Value extends string>(
-  { labels }: Workload,
+  labels: Labels,
   key: string,
   values: readonly Value[],
 ): Value | undefined {

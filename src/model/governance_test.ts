@@ -10,6 +10,7 @@ import type { Workload } from "./workload.ts";
 
 const NODE: GovernanceDefaults = {
   ...DEFAULT_GOVERNANCE,
+  trustsLabels: true,
   namespaces: new Map<string, Partial<Posture>>([["web", { file: "block" }]]),
 };
 
@@ -51,8 +52,24 @@ Deno.test("ignoredLabels() names labels with values that mean nothing", () => {
     ...{ "kubearmor-policy": "off", "kubearmor-file-posture": "Block" },
     ...{ "kubearmor-network-posture": "deny", app: "web" },
   };
-  assert.deepEqual(ignoredLabels(workload(labels)), [
+  assert.deepEqual(ignoredLabels(workload(labels), NODE), [
     "kubearmor-policy=off",
     "kubearmor-network-posture=deny",
   ]);
+});
+
+Deno.test("labels of containers count only where they are trusted, those of the node always", () => {
+  const distrustful = { ...NODE, trustsLabels: false };
+  const labels = { "kubearmor-policy": "disabled", "kubearmor-file-posture": "block" };
+  assert.deepEqual(governanceOf(workload(labels), distrustful), {
+    posture: distrustful.posture,
+    mode: "enabled",
+  });
+  assert.deepEqual(ignoredLabels(workload(labels), distrustful), [
+    "kubearmor-policy=disabled",
+    "kubearmor-file-posture=block",
+  ]);
+  const node = { ...workload(labels), host: "judged" as const };
+  assert.equal(governanceOf(node, distrustful).mode, "disabled");
+  assert.deepEqual(ignoredLabels(node, distrustful), []);
 });

@@ -76,6 +76,7 @@ const underEach = (claim: string, run: string, alert: Record<string, unknown>): 
 scenario({
   name: "governance",
   policies: { "policies.yaml": policy },
+  agentOptions: ["--trust-labels", "on"],
   containers: {
     enabled: container("guarded", { "kubearmor-policy": "bogus" }),
     audited: container("guarded", { "kubearmor-policy": "Audited" }),
