@@ -52,7 +52,10 @@ export interface CompiledImage {
   readonly rules: readonly RuleRef[];
   /** Enforced rules that it has no room for: some about system calls, or on patterns. */
   readonly leftOut: readonly RuleRef[];
-  /** The rule that decided, from a record's row (of a system call the rule's place, of a preset its number) and op class; undefined for the posture, for none, for unknown rows. */
+  /**
+   * The rule that decided, from a record's row (of a system call the rule's place, of a preset its number) and op class; undefined for
+   * the posture, for none, for unknown rows.
+   */
   explain(row: number, op: number): RuleRef | undefined;
   /** The Block rule to name when a guard refuses and no row decided: the first of `blockRules`, else the first of any kind. */
   readonly guardRule: RuleRef | undefined;

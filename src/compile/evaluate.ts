@@ -110,7 +110,7 @@ function concerns(rule: Rule, op: number): boolean {
   return groupOf(op) === judgedGroup(rule) && verdictOf(rule, op) !== VERDICT_NONE;
 }
 
-/** A directory matches itself and its children; a recursive one everything below; a pattern the whole path, a name its last one. */
+/** A directory matches itself and its children, a recursive one everything below; a pattern the whole path, a name its end. */
 export function matches(target: RuleTarget, path: string): boolean {
   switch (target.kind) {
     case "path":

@@ -78,12 +78,7 @@ export function encodeImage(
   const lexersEntry = setsEntry + calls.sets.length;
   const namesEntry = lexersEntry + lexerEntries(trie.lexers);
   const entries = namesEntry + (trie.names === undefined ? 0 : 1);
-  if (entries > IMAGE_ENTRIES_MAX) {
-    throw new RangeError(
-      `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
-        "name fewer paths, or fewer executables in fromSource",
-    );
-  }
+  refuseTooMany(entries);
 
   const bytes = new Uint8Array(entries * IMAGE_ENTRY_BYTES);
   const referencesEntry = trie.references.length === 0 ? 0 : rowsEnd;
@@ -102,12 +97,8 @@ export function encodeImage(
   trie.rows.forEach(({ bits }, row) =>
     view.setBigUint64(rowsEntry * IMAGE_ENTRY_BYTES + row * 8, bits, true)
   );
-  trie.references.forEach((reference, number) =>
-    view.setUint32(referencesEntry * IMAGE_ENTRY_BYTES + number * 4, reference, true)
-  );
-  calls.references.forEach((set, number) =>
-    view.setUint32(syscallsEntry * IMAGE_ENTRY_BYTES + number * 4, set, true)
-  );
+  writeReferences(view, referencesEntry, trie.references);
+  writeReferences(view, syscallsEntry, calls.references);
   calls.sets.forEach((set, index) =>
     bytes.set(setBytes(set), (setsEntry + index) * IMAGE_ENTRY_BYTES)
   );
@@ -119,6 +110,20 @@ export function encodeImage(
     writeImageNames(view, namesEntry * IMAGE_ENTRY_BYTES, { trie: root, unreadable });
   }
   return bytes;
+}
+
+function refuseTooMany(entries: number): void {
+  if (entries <= IMAGE_ENTRIES_MAX) return;
+  throw new RangeError(
+    `Cannot compile policies: the image has ${entries} entries, ${IMAGE_ENTRIES_MAX} is the limit: ` +
+      "name fewer paths, or fewer executables in fromSource",
+  );
+}
+
+function writeReferences(view: DataView, entry: number, references: readonly number[]): void {
+  references.forEach((reference, number) =>
+    view.setUint32(entry * IMAGE_ENTRY_BYTES + number * 4, reference, true)
+  );
 }
 
 function lexerEntries(lexers: readonly Lexer[]): number {

@@ -228,8 +228,8 @@ function overlay(inner: Cells, outer: Cells): Cells {
 }
 
 /**
- * The cell of one source class that decides at a place: an exact path beats names and patterns, these beat directories, of which a recursive
- * one, even a higher one, beats others.
+ * The cell of one source class that decides at a place: an exact path beats names and patterns, these beat directories, of
+ * which a recursive one, even a higher one, beats others.
  */
 export function decidingCell(
   { exact, recursive, own, above }: Scope = NO_SCOPE,

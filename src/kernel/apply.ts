@@ -55,28 +55,12 @@ export function apply(steps: readonly Step[], maps: KernelMaps, installed: Insta
 
 function take(step: Step, maps: KernelMaps, installed: Installed): void {
   switch (step.kind) {
-    case "publish": {
-      const image = maps.createImage(step.slot, step.image.bytes);
-      try {
-        maps.putImage(step.slot, image);
-      } finally {
-        image.close();
-      }
-      installed.slots.set(step.slot, step.image.generation);
+    case "publish":
+      publish(step, maps, installed);
       break;
-    }
     case "word":
       maps.setWord(step.index, step.word);
-      if (isHostIndex(step.index)) {
-        if (step.word === WORD_FREE) installed.words.delete(step.index);
-        else installed.words.set(step.index, step.word);
-        break;
-      }
-      // An index of the agent's range has no cgroup yet; should none come, it is free again.
-      if (step.index >= CONTAINERS_KERNEL && !installed.words.has(step.index)) {
-        installed.gone.add(step.index);
-      }
-      installed.words.set(step.index, step.word);
+      noteWord(step, installed);
       break;
     case "index":
       maps.setIndex(step.cgroupId, step.index);
@@ -103,4 +87,27 @@ function take(step: Step, maps: KernelMaps, installed: Installed): void {
       installed.slots.delete(step.slot);
       break;
   }
+}
+
+type StepOf<Kind extends Step["kind"]> = Extract<Step, { readonly kind: Kind }>;
+
+function publish({ slot, image }: StepOf<"publish">, maps: KernelMaps, installed: Installed): void {
+  const map = maps.createImage(slot, image.bytes);
+  try {
+    maps.putImage(slot, map);
+  } finally {
+    map.close();
+  }
+  installed.slots.set(slot, image.generation);
+}
+
+function noteWord({ index, word }: StepOf<"word">, { words, gone }: Installed): void {
+  if (isHostIndex(index) && word === WORD_FREE) {
+    words.delete(index);
+    return;
+  }
+  // An index of the agent's range has no cgroup yet; should none come, it is free again.
+  const isAgents = index >= CONTAINERS_KERNEL && !isHostIndex(index);
+  if (isAgents && !words.has(index)) gone.add(index);
+  words.set(index, word);
 }

@@ -1,4 +1,7 @@
-/** What happens to an operation that an allow-list does not name. Anything but `block` counts as `audit` upstream; here other values are refused when read. */
+/**
+ * What happens to an operation that an allow-list does not name. Anything but `block` counts as `audit` upstream; here other values are
+ * refused when read.
+ */
 export type PostureAction = "audit" | "block";
 
 /** Posture per resource class. `file` governs process rules too, as in KubeArmor. */

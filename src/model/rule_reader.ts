@@ -262,7 +262,7 @@ function presetAction({ tree, field, report }: Item): Action {
   return "Block";
 }
 
-/** A name that there is not leaves its preset out, and no other: KubeArmor's schema takes any text, and it ignores such a preset. */
+/** A name that there is not leaves out its own preset alone: KubeArmor's schema takes any text, and it ignores such a preset. */
 function presetOf(tree: Tree): Pick<Rule, "target" | "notEnforced"> {
   const name = childText(tree, "name");
   if (isPresetName(name)) return { target: { kind: "preset", preset: name } };

@@ -43,8 +43,8 @@ const FILES_MAX = 1_000;
  * ConfigMap's swap, a folder removed and made anew. Yields first at once, later only when the result differs.
  *
  * A file that becomes bad keeps its last good version in force, which may be one of `options.known`; one that is deleted
- * takes its policies with it after `options.leavingMs`. A folder that vanishes keeps its policies, because that is no way to delete one policy and a
- * good way to lose them all.
+ * takes its policies with it after `options.leavingMs`. A folder that vanishes keeps its policies, because that is no way
+ * to delete one policy and a good way to lose them all.
  *
  * Ends when the signal aborts. Never throws for what the folder holds.
  */
