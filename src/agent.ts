@@ -34,7 +34,7 @@ import { SseHub } from "./sinks/sse_hub.ts";
 import { watchPolicies } from "./sources/policy_files.ts";
 import type { WorkloadChange } from "./sources/runtime/change.ts";
 import { CgroupNews } from "./sources/runtime/cgroup_news.ts";
-import { CONTAINERD_SOCKETS, watchContainerd } from "./sources/runtime/containerd.ts";
+import { CONTAINERD_SOCKETS, isAnyThere, watchContainerd } from "./sources/runtime/containerd.ts";
 import { cgroupPrefixes } from "./sources/runtime/prefixes.ts";
 
 export interface AgentOptions {
@@ -141,7 +141,7 @@ class Agent implements AsyncDisposable {
         target: this.#enforcement,
         waitsForAll: () => this.#enforcement.enforcer?.replaces ?? false,
         governance: settings.governance,
-        host: openHost(settings, this.#enforcement.enforcer),
+        host: openHost(settings, this.#enforcement.enforcer, log),
         clock: this.#clock,
         onApplied: (steps, shadowed) => this.#onApplied(steps, shadowed),
         onFailure: (error) => this.#onApplyFailure(error),
@@ -421,6 +421,8 @@ class Agent implements AsyncDisposable {
       this.#setListed();
     } else {
       const sockets = containerd === "auto" ? CONTAINERD_SOCKETS : [containerd];
+      // Where no runtime is, no list comes, and what an agent before enforces would stay for ever.
+      if (this.#reconciler.containers.length === 0 && !isAnyThere(sockets)) this.#setListed();
       this.#background("containerd", this.#watchContainerd(sockets, stop.signal));
     }
     this.#enforcement.enforcer?.setPrefixes(cgroupPrefixes([]).prefixes);

@@ -107,6 +107,7 @@ Deno.test("runAgent() keeps the last good version of a policy file, and says so"
 Deno.test("runAgent() says where it looked for containerd, and goes on", async () => {
   await withAgent({ containerd: "/nonexistent/containerd.sock" }, async ({ client, log }) => {
     await log.has("Compiled policies");
+    await log.has("containerd is away");
     const { sources } = await client.getJson<ReturnType<typeof statusView>>("/v1/status");
     const containerd = sources.find(({ name }) => name === "containerd")!;
     assert.equal(containerd.connected, false);

@@ -1,13 +1,14 @@
 /** The node itself: what host policies select, and what keeps it alive under them. */
 
 import { ownFiles } from "../ffi/product.ts";
+import { railsOf } from "./compile/rails.ts";
 import type { Settings } from "./config/config.ts";
 import type { Enforcer } from "./kernel/enforcer.ts";
 import { HOST_IDS } from "./kernel/host_index.ts";
 import type { HostPrograms } from "./kernel/host_programs.ts";
+import { errorText, type Log } from "./lib/log.ts";
 import { nodeLabelsOf } from "./model/node_selector.ts";
 import type { Policy } from "./model/policy.ts";
-import type { Rule } from "./model/rule.ts";
 import { HOST_ID, type Workload } from "./model/workload.ts";
 
 /** Where distributions, and kubeadm, put programs. */
@@ -32,8 +33,8 @@ const LOADERS = [
   ...["/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"],
 ];
 
-/** Name of the policy that stands for the guard rails where rules are named. */
-export const RAILS_NAME = "GuardRails";
+type HostSettings = Pick<Settings, "hostname" | "nodeLabels" | "hostExempt">;
+type OnFailure = (path: string, error: Error) => void;
 
 /** All that the agent knows of its node. */
 export interface Host {
@@ -43,17 +44,27 @@ export interface Host {
 }
 
 /** As readHost(), and tells the kernel which programs keep the node alive. @throws {BpfError} */
-export function openHost(settings: Settings, enforcer: Enforcer | undefined) {
-  const host = readHost(settings);
+export function openHost(settings: HostSettings, enforcer: Enforcer | undefined, log: Log) {
+  const host = readHost(settings, (path, error) => {
+    const reason = errorText(error);
+    log.warn("Cannot look for programs of the guard rails: they may not be exempt", {
+      path,
+      reason,
+    });
+  });
   enforcer?.setHostPrograms(host.programs);
   return { ...host, isFollowed: () => enforcer?.followsHost ?? false };
 }
 
-export function readHost(settings: Settings): Host {
+/** @param onFailure is told which paths could not be looked at; they are taken as they are, folders as empty */
+export function readHost(settings: HostSettings, onFailure: OnFailure = () => {}): Host {
   const { hostExempt } = settings;
+  const realPath = (path: string) => realPathOf(path, onFailure);
+  const inProgramDirs = (names: readonly string[]) =>
+    PROGRAM_DIRS.flatMap((dir) => names.map((name) => realPath(`${dir}/${name}`)));
   const agent = ownFiles().slice(0, 1).map(realPath);
   const programs: HostPrograms = {
-    init: [...INIT_DIRS.flatMap(filesIn), ...inProgramDirs(HELPERS)],
+    init: [...INIT_DIRS.flatMap((dir) => filesIn(dir, onFailure)), ...inProgramDirs(HELPERS)],
     runtime: [...inProgramDirs(RUNTIMES), ...hostExempt.map(realPath)],
     agent,
   };
@@ -65,10 +76,11 @@ export function readHost(settings: Settings): Host {
 }
 
 /** The node, and those of its tasks that are exempt from all but forced policies. */
-function hostWorkloads({ hostname, nodeLabels }: Settings): Workload[] {
-  const labels = nodeLabelsOf(hostname, nodeLabels);
+function hostWorkloads({ hostname, nodeLabels }: HostSettings): Workload[] {
+  const labels = nodeLabelsOf(wholeName(hostname), nodeLabels);
   const none = { namespace: "", podName: "", image: "", pid: 1, cgroupPath: "/" };
-  const node = { ...none, runtimeNamespace: "host", labels };
+  // No container is in a namespace without a name.
+  const node = { ...none, runtimeNamespace: "", labels };
   return [
     { ...node, id: HOST_ID, name: hostname, cgroupId: HOST_IDS.judged, host: "judged" },
     {
@@ -81,45 +93,34 @@ function hostWorkloads({ hostname, nodeLabels }: Settings): Workload[] {
   ];
 }
 
-/** A policy that lets these programs be executed, and those files be read, unless a rule names the same path. */
-export function railsOf(executed: readonly string[], read: readonly string[]): Policy {
-  const where = { file: "the guard rails", line: 1, column: 1 };
-  const rules = (group: "process" | "file", paths: readonly string[]): Rule[] =>
-    [...new Set(paths)].map((path, index) => ({
-      ...{ group, list: "matchPaths", index, where, action: "Allow", isRail: true },
-      ...{ target: { kind: "path", path }, readOnly: false, fromSource: [] },
-      ...{ severity: 0, tags: [], message: "" },
-    }));
-  return {
-    kind: "KubeArmorHostPolicy",
-    namespace: "",
-    name: RAILS_NAME,
-    selector: { matchLabels: {}, containerNames: [] },
-    rules: [...rules("process", executed), ...rules("file", read)],
-    where,
-  };
-}
-
-function inProgramDirs(names: readonly string[]): string[] {
-  return PROGRAM_DIRS.flatMap((dir) => names.map((name) => realPath(`${dir}/${name}`)));
+/** With its domain, which the setting leaves out unless somebody set it; of a node that is named otherwise, that name. */
+function wholeName(hostname: string): string {
+  const own = Deno.hostname();
+  return own.startsWith(`${hostname}.`) ? own : hostname;
 }
 
 /** Without links; a path that is not there yet, as it is. */
-function realPath(path: string): string {
+function realPathOf(path: string, onFailure: OnFailure): string {
   try {
     return Deno.realPathSync(path);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    tellUnlessMissing(path, error, onFailure);
     return path;
   }
 }
 
-function filesIn(dir: string): string[] {
+function filesIn(dir: string, onFailure: OnFailure): string[] {
   try {
     return [...Deno.readDirSync(dir)].filter(({ isDirectory }) => !isDirectory)
-      .map(({ name }) => realPath(`${dir}/${name}`));
+      .map(({ name }) => realPathOf(`${dir}/${name}`, onFailure));
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    tellUnlessMissing(dir, error, onFailure);
     return [];
   }
+}
+
+function tellUnlessMissing(path: string, error: unknown, onFailure: OnFailure): void {
+  if (error instanceof Deno.errors.NotFound) return;
+  if (!(error instanceof Error)) throw error;
+  onFailure(path, error);
 }

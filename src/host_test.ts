@@ -4,7 +4,8 @@ import { compile, compileImage } from "./compile/compile.ts";
 import { explain, readAsk } from "./compile/explain.ts";
 import { KEYS } from "./compile/test_policies.ts";
 import { resolveSettings } from "./config/load.ts";
-import { railsOf, readHost } from "./host.ts";
+import { railsOf } from "./compile/rails.ts";
+import { readHost } from "./host.ts";
 import { isHostIndex } from "./kernel/host_index.ts";
 import { parsePolicies } from "./model/parse.ts";
 import { DEFAULT_GOVERNANCE } from "./model/governance.ts";
@@ -83,6 +84,43 @@ Deno.test("compile() says of host policies what their own posture makes of them"
   };
   assert.deepEqual(states("audit"), ["audited"]);
   assert.deepEqual(states("block"), ["enforced"]);
+});
+
+Deno.test("compile() says of host policies how the node's own labels govern it", () => {
+  const stateOf = (label: string) => {
+    const { settings } = resolveSettings({
+      flags: { hostname: "node-1", nodeLabels: `zone=west,${label}` },
+      environment: {},
+    });
+    const { workloads, rails } = readHost(settings);
+    return compile(host(EVERYTHING), workloads, DEFAULT_GOVERNANCE, KEYS, rails).rules
+      .map(({ state, reason = "" }) => [state, reason.includes("nodeLabels")]);
+  };
+  assert.deepEqual(stateOf("kubearmor-policy=enabled"), [["enforced", false]]);
+  assert.deepEqual(stateOf("kubearmor-policy=audited"), [["audited", true]]);
+  assert.deepEqual(stateOf("kubearmor-policy=disabled"), [["not enforced", true]]);
+});
+
+Deno.test("compile() keeps the node apart from a container of any name", () => {
+  const node = readHost(settings);
+  const rival = { ...web, id: "host", runtimeNamespace: "host" };
+  const state = compile(host(EVERYTHING), [...node.workloads, rival], DEFAULT_GOVERNANCE, KEYS);
+  assert.notEqual(state.workloads.get(workloadKey(node.workloads[0]!)), undefined);
+  assert.equal(state.workloads.get(workloadKey(rival)), undefined);
+});
+
+Deno.test("readHost() tells which paths it could not look at, and of none that are missing", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ankylo-host-" });
+  try {
+    await Deno.symlink(`${dir}/loop`, `${dir}/loop`);
+    const hostExempt = [`${dir}/loop`, `${dir}/missing`];
+    const told: string[] = [];
+    const { programs } = readHost({ ...settings, hostExempt }, (path) => told.push(path));
+    assert.ok(told.includes(`${dir}/loop`) && !told.includes(`${dir}/missing`));
+    assert.ok(hostExempt.every((path) => programs.runtime.includes(path)));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("railsOf() lets its programs pass unless a rule names them, and makes no allow-list", () => {

@@ -1,6 +1,6 @@
 /** What the agent says of itself: whether all that was there at its start is enforced, and what it has room for. */
 
-import { CONTAINERS_MAX, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
+import { HOST_CONTAINER, IMAGES_MAX } from "../ffi/generated/agent_api.ts";
 import { PROCESS_TREE_LIMITS, type ProcessTree } from "./events/process_tree.ts";
 import { lossLines } from "./kernel/coverage.ts";
 import type { Enforcement } from "./kernel/enforcement.ts";
@@ -70,7 +70,8 @@ export class LossLog {
 export function limitsOf(enforcement: Enforcement, tree: ProcessTree) {
   const { containers = 0, images = 0 } = enforcement.enforcer?.usage() ?? {};
   return {
-    containers: { used: containers, max: CONTAINERS_MAX },
+    // The indices above are the node's own.
+    containers: { used: containers, max: HOST_CONTAINER },
     images: { used: images, max: IMAGES_MAX },
     processes: { used: tree.counts.entries, max: PROCESS_TREE_LIMITS.entriesMax },
   };

@@ -1,15 +1,16 @@
 /** `ankylo explain`: what becomes of one operation in a container, by which rule, and which rules lost against it. */
 import { IS_OWNER, NO_TERMINAL } from "../../ffi/generated/agent_api.ts";
 import type { Settings } from "../config/config.ts";
-import { compileImage } from "../compile/compile.ts";
+import { compileImage, withRails } from "../compile/compile.ts";
 import { type Ask, explain, readAsk } from "../compile/explain.ts";
 import { randomKeys } from "../compile/hash.ts";
 import { type ExplanationView, explanationView } from "../http/explanation_view.ts";
+import { errorText } from "../lib/log.ts";
 import { formatDiagnostic, hasErrors } from "../model/diagnostic.ts";
 import { governanceOf } from "../model/governance.ts";
 import { POD_NAMESPACE_KEY, selects } from "../model/selector.ts";
-import { nodeLabelsOf } from "../model/node_selector.ts";
-import { HOST_ID, type Workload } from "../model/workload.ts";
+import type { Workload } from "../model/workload.ts";
+import { type Host, readHost } from "../host.ts";
 import { AgentClient } from "./client.ts";
 import { EXIT_OK, EXIT_POLICY, EXIT_USAGE } from "./exit_codes.ts";
 import { explanationText } from "./explain_text.ts";
@@ -63,7 +64,10 @@ export interface ExplainOptions {
   readonly json: boolean;
 }
 
-type ExplainSettings = Pick<Settings, "socket" | "listen" | "http" | "governance" | "hostname">;
+type ExplainSettings = Pick<
+  Settings,
+  "socket" | "listen" | "http" | "governance" | "hostname" | "nodeLabels" | "hostExempt"
+>;
 
 /**
  * Asks the running agent, or files. Writes the answer to `io.out`.
@@ -83,7 +87,7 @@ export async function runExplain(
     return EXIT_USAGE;
   }
   const view = options.policies === undefined
-    ? await askAgent(settings, options.host ? HOST_ID : options.container!, ask as Ask)
+    ? await askAgent(settings, options.host ? undefined : options.container!, ask as Ask)
     : await askFiles(settings, options, ask as Ask, io);
   if (view === undefined) return EXIT_POLICY;
   io.out(options.json ? `${JSON.stringify(view, undefined, 2)}\n` : explanationText(view));
@@ -154,11 +158,12 @@ function misplaced(options: ExplainOptions): string | undefined {
 
 async function askAgent(
   settings: ExplainSettings,
-  container: string,
+  container: string | undefined,
   { access, object, path, from, parent, circumstances }: Ask,
 ): Promise<ExplanationView> {
   const query = new URLSearchParams({
-    ...{ container, access, object },
+    ...(container === undefined ? { host: "true" } : { container }),
+    ...{ access, object },
     ...(path !== undefined && { path }),
     ...(from !== "" && { from }),
     ...(parent !== "" && { parent }),
@@ -171,7 +176,7 @@ async function askAgent(
 
 /** Undefined when the files have errors, which are then on `io.err`. */
 async function askFiles(
-  { governance: defaults, hostname }: ExplainSettings,
+  settings: ExplainSettings,
   options: ExplainOptions,
   ask: Ask,
   io: CommandIo,
@@ -182,15 +187,24 @@ async function askFiles(
     return undefined;
   }
   const container = imagined(options);
-  const workload: Workload = options.host
-    ? { ...container, labels: nodeLabelsOf(hostname, container.labels), host: "judged" }
-    : container;
-  const { posture, mode } = governanceOf(workload, defaults);
-  const own = policies.filter((policy) => selects(policy, workload));
+  const host = options.host ? readNode(settings, io) : undefined;
+  const node = host?.workloads.find((workload) => workload.host === "judged");
+  const workload: Workload = node === undefined
+    ? container
+    : { ...container, labels: { ...node.labels, ...container.labels }, host: "judged" };
+  const { posture, mode } = governanceOf(workload, settings.governance);
+  const selected = policies.filter((policy) => selects(policy, workload));
+  const own = withRails(selected, workload, host?.rails);
   const keys = randomKeys();
   const image = mode === "disabled" ? undefined : compileImage(own, posture, keys);
   const answer = explain(ask, image, own, keys, mode);
   return explanationView(answer, workload, "compiled from the files, no agent was asked");
+}
+
+function readNode(settings: ExplainSettings, io: CommandIo): Host {
+  return readHost(settings, (path, error) => {
+    io.err(`warning: Cannot look at ${path} for the guard rails: ${errorText(error)}\n`);
+  });
 }
 
 /** No label has a comma in it. */

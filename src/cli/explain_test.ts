@@ -40,6 +40,8 @@ const SETTINGS = {
     posture: { file: "block", network: "audit", capabilities: "audit" },
   },
   hostname: "node-1",
+  nodeLabels: { zone: "west" },
+  hostExempt: ["/opt/own/guard"],
 } as const;
 
 /** Asks a file with that text, or nothing; its folder is cut from what comes, and the image's number. */
@@ -258,6 +260,23 @@ Deno.test("runExplain() says that no policy selects the container", async () => 
     /^a program that no rule names deletes \/etc\/shadow: passes, without an alert\n/,
   );
   assert.match(out, /\nNo policy with an enforced rule selects the container\.\n$/);
+});
+
+Deno.test("runExplain() asks the guard rails about the node, and names it so", async () => {
+  const host = `apiVersion: security.kubearmor.com/v1
+kind: KubeArmorHostPolicy
+metadata: {name: opt}
+spec:
+  nodeSelector: {matchLabels: {zone: west}}
+  process: {matchDirectories: [{dir: /opt/own/}]}
+`;
+  const askNode = (exec: string, labels: string[] = []) =>
+    ask({ host: true, labels, objects: { exec } }, host);
+  assert.match((await askNode("/opt/own/other")).out, /REFUSED/);
+  const { out } = await askNode("/opt/own/guard");
+  assert.match(out, /passes, without an alert/);
+  const elsewhere = await askNode("/opt/own/other", ["zone=east"]);
+  assert.match(elsewhere.out, /No policy with an enforced rule selects the node/);
 });
 
 Deno.test("runExplain() gives the same as JSON", async () => {

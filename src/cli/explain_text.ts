@@ -41,7 +41,7 @@ export function explanationText(view: ExplanationView): string {
     ...otherLines(view),
     ...guardLines(view),
     ...(view.behindLink === undefined ? [] : ["", linkLine(view.behindLink)]),
-    ...(view.mode === "audited" ? ["", AUDITED] : []),
+    ...(view.mode === "audited" ? ["", audited(view)] : []),
     "",
     footer(view),
   ];
@@ -150,16 +150,24 @@ function ruleLines(rule: RuleView, notes: readonly string[], indent: string): st
   ];
 }
 
-const AUDITED =
-  "The container is only audited (its label kubearmor-policy, or policyMode): nothing is refused there, and what would be is told as Audit (Block).";
+function audited({ host }: ExplanationView): string {
+  return `The ${
+    subjectOf(host)
+  } is only audited (its label kubearmor-policy, or policyMode): nothing is refused there, and what would be is told as Audit (Block).`;
+}
 
-function footer({ generation, notInForce, mode }: ExplanationView): string {
+function subjectOf(host: ExplanationView["host"]): string {
+  return host === undefined ? "container" : "node";
+}
+
+function footer({ generation, notInForce, mode, host }: ExplanationView): string {
+  const subject = subjectOf(host);
   if (mode === "disabled") {
-    return "The container's label kubearmor-policy=disabled turns its policies off.";
+    return `The ${subject}'s label kubearmor-policy=disabled turns its policies off.`;
   }
-  if (generation === null) return "No policy with an enforced rule selects the container.";
+  if (generation === null) return `No policy with an enforced rule selects the ${subject}.`;
   const image = `Policy image ${generation.toString(16).padStart(8, "0")}`;
   return notInForce === undefined
-    ? `${image}, which the kernel holds for the container.`
+    ? `${image}, which the kernel holds for the ${subject}.`
     : `${image}. Not in force: ${notInForce}.`;
 }

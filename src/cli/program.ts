@@ -222,7 +222,10 @@ function addExplain(program: Command, io: CommandIo, done: (status: number) => v
   for (const [option, access, about] of ASKS) {
     explain.option(`--${option} <${access in PATH_ACCESSES ? "path" : "name"}>`, about);
   }
-  const names: readonly SettingName[] = [...ADDRESS, ...GOVERNANCE, "hostname"];
+  const names: readonly SettingName[] = [
+    ...[...ADDRESS, ...GOVERNANCE],
+    ...["hostname", "nodeLabels", "hostExempt"] as const,
+  ];
   addSettings(explain, names);
   explain.addHelpText("after", EXPLAIN_HELP);
   explain.action(async (options) => {

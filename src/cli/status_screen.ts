@@ -90,9 +90,15 @@ function policyLines({ status, policies }: AgentPicture): string[] {
   return [head, ...policies.flatMap(onePolicy)];
 }
 
+function noneOf({ kind }: AgentPicture["policies"][number]): string {
+  return kind === "KubeArmorHostPolicy"
+    ? "not in force on this node"
+    : "selects no running container";
+}
+
 function onePolicy(policy: AgentPicture["policies"][number]): string[] {
   const selected = policy.workloads.map(({ id, name }) => name ?? id);
-  const selects = selected.length === 0 ? "selects no running container" : selected.join(", ");
+  const selects = selected.length === 0 ? noneOf(policy) : selected.join(", ");
   const rows = policy.rules.map((rule) => [
     rule.action,
     rule.rule.replace(/^spec\./, "").split(".")[0]!,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Policy } from "../model/policy.ts";
 import { type Governance, type GovernanceDefaults, governanceOf } from "../model/governance.ts";
+import type { Posture } from "../model/posture.ts";
 import { isMatchedTarget, judgedGroup, type Rule } from "../model/rule.ts";
 import { selects } from "../model/selector.ts";
 import { type Workload, workloadKey } from "../model/workload.ts";
@@ -70,10 +71,19 @@ export function compile(
     if (image !== undefined) images.set(key, image);
   }
   imagesByKeys.set(keys, images);
+  const node = workloads.find(({ host }) => host === "judged");
+  const ofNode = node === undefined
+    ? { ...defaults, posture: defaults.host }
+    : governanceOf(node, defaults);
   return {
     images,
     workloads: imageOf,
-    rules: withoutLeftOut(policies.flatMap((policy) => statusesOf(policy, defaults)), images),
+    rules: withoutLeftOut(
+      policies.flatMap((policy) =>
+        statusesOf(policy, policy.kind === "KubeArmorHostPolicy" ? ofNode : defaults)
+      ),
+      images,
+    ),
   };
 }
 
@@ -144,28 +154,32 @@ function hasEnforcedRule(policy: Policy): boolean {
   return policy.rules.some((rule) => whyNotEnforced(policy, rule) === undefined);
 }
 
-function statusesOf(policy: Policy, defaults: GovernanceDefaults): readonly RuleStatus[] {
+function statusesOf(policy: Policy, { posture, mode }: Governance): readonly RuleStatus[] {
   const known = statuses.get(policy);
-  if (known?.defaults === defaults) return known.rules;
-  const rules = policy.rules.map((rule) => statusOf(policy, rule, defaults));
-  statuses.set(policy, { defaults, rules });
+  const governance = JSON.stringify([posture, mode]);
+  if (known?.governance === governance) return known.rules;
+  const rules = policy.rules.map((rule) => statusOf(policy, rule, { posture, mode }));
+  statuses.set(policy, { governance, rules });
   return rules;
 }
 
 /** Policies never change; each is asked about whenever anything is compiled. */
 const statuses = new WeakMap<
   Policy,
-  { defaults: GovernanceDefaults; rules: readonly RuleStatus[] }
+  { governance: string; rules: readonly RuleStatus[] }
 >();
 
-/** As the node's own posture and mode have it: a namespace or a container may have another. */
-function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): RuleStatus {
-  const posture = policy.kind === "KubeArmorHostPolicy" ? defaults.host : defaults.posture;
+/** As the settings have it, of which a namespace or a container may have another; of host policies as the node has it. */
+function statusOf(policy: Policy, rule: Rule, { posture, mode }: Governance): RuleStatus {
   const reason = whyNotEnforced(policy, rule);
   if (reason !== undefined) return { policy, rule, state: "not enforced", reason };
+  if (mode === "disabled") return { policy, rule, state: "not enforced", reason: TURNED_OFF };
   if (rule.group === "syscalls") return { policy, rule, state: "audited", reason: ONLY_TOLD };
   if (rule.action === "Audit") return { policy, rule, state: "audited" };
-  if (defaults.mode === "audited") return { policy, rule, state: "audited", reason: ONLY_AUDITED };
+  if (mode === "audited") {
+    const reason = policy.kind === "KubeArmorHostPolicy" ? ONLY_AUDITED_NODE : ONLY_AUDITED;
+    return { policy, rule, state: "audited", reason };
+  }
   const governing = postureOf(judgedGroup(rule) as PosturedGroup);
   if (rule.action === "Block" || posture[governing] === "block" || isExclusive(rule)) {
     return { policy, rule, state: "enforced", ...unseenBy(rule) };
@@ -174,14 +188,25 @@ function statusOf(policy: Policy, rule: Rule, defaults: GovernanceDefaults): Rul
     policy,
     rule,
     state: "audited",
-    reason: `posture.${governing} is audit: what no rule allows passes and is reported`,
+    reason: `${settingOf(policy, governing)} is audit: what no rule allows passes and is reported`,
   };
+}
+
+/** Name of the setting. */
+function settingOf({ kind }: Policy, governing: keyof Posture): string {
+  if (kind !== "KubeArmorHostPolicy") return `posture.${governing}`;
+  return `posture.host${governing[0]!.toUpperCase()}${governing.slice(1)}`;
 }
 
 /** Whatever action is written above them, as upstream. */
 const ONLY_TOLD = "rules about system calls tell of them and never refuse";
 
 const ONLY_AUDITED = "policyMode is audited: what would be refused passes and is reported";
+
+const ONLY_AUDITED_NODE =
+  "policyMode, or kubearmor-policy among nodeLabels, is audited: what would be refused passes and is reported";
+
+const TURNED_OFF = "kubearmor-policy=disabled among nodeLabels turns the node's policies off";
 
 /** What the engine can't see of what a rule is about. */
 function unseenBy({ target }: Rule): { reason?: string } {

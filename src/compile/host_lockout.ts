@@ -1,6 +1,7 @@
 /** Host policies under which nobody gets into the node any more, or that stop what keeps it alive. */
 import {
   CIRCUMSTANCES,
+  NO_TERMINAL,
   OP_EXEC,
   OP_READ,
   VERDICT_BLOCK,
@@ -11,6 +12,7 @@ import type { Policy } from "../model/policy.ts";
 import type { Posture } from "../model/posture.ts";
 import { evaluateRules } from "./evaluate.ts";
 import { rankRules } from "./explain.ts";
+import { railsOf } from "./rails.ts";
 import { enforcedRules, type RuleRef } from "./rules.ts";
 
 export interface HostLockout {
@@ -37,14 +39,29 @@ const ALIVE: readonly (readonly [path: string, without: string])[] = [
   ["/usr/bin/containerd", "no container starts"],
 ];
 
+/** Whatever directory of theirs is blocked: only a rule that names the very path refuses them. */
+const RAILS = railsOf(["/usr/bin/kubelet", "/usr/bin/containerd"], []);
+
+/** Root runs its own programs; daemons do without a terminal, who logs in has one. */
+const AS_DAEMON = [CIRCUMSTANCES];
+const AS_ANYBODY = [CIRCUMSTANCES, CIRCUMSTANCES & ~NO_TERMINAL];
+
 /** Of each host policy by itself the first program that it refuses of what the node needs. */
 export function findHostLockouts(policies: readonly Policy[], posture: Posture): HostLockout[] {
   return policies.filter(({ kind }) => kind === "KubeArmorHostPolicy").flatMap((policy) => {
-    const rules = enforcedRules([policy]);
-    const needed = policy.isForced ? [...ALIVE, ...LOGIN] : LOGIN;
-    const found = needed.flatMap(([path, without]) =>
-      [OP_EXEC, OP_READ].flatMap((op) => refusal(op, path, without, rules, posture) ?? [])
-    );
+    const rules = enforcedRules([policy, RAILS]);
+    const refusalsOf = (programs: typeof LOGIN, situations: readonly number[]) =>
+      programs.flatMap(([path, without]) =>
+        [OP_EXEC, OP_READ].flatMap((op) =>
+          situations.flatMap((situation) =>
+            refusal(op, path, without, rules, posture, situation) ?? []
+          )
+        )
+      );
+    const found = [
+      ...(policy.isForced ? refusalsOf(ALIVE, AS_DAEMON) : []),
+      ...refusalsOf(LOGIN, AS_ANYBODY),
+    ];
     return found.slice(0, 1);
   });
 }
@@ -55,9 +72,10 @@ function refusal(
   without: string,
   rules: readonly RuleRef[],
   posture: Posture,
+  circumstances: number,
 ): HostLockout | undefined {
-  // Daemons: root runs its own, started by nobody whom a rule would name, and without a terminal.
-  const question = { op, path, caller: "", parent: "", circumstances: CIRCUMSTANCES };
+  // Started by nobody whom a rule would name.
+  const question = { op, path, caller: "", parent: "", circumstances };
   const verdict = evaluateRules(question, rules, posture).verdict & ~VERDICT_SOURCE;
   if (verdict === VERDICT_BLOCK) {
     return { ref: rankRules(question, rules)[0]!, kind: "blocked", path, without };

@@ -34,6 +34,22 @@ Deno.test("findHostLockouts() tells of what keeps the node alive where a policy 
   assert.deepEqual(lockouts(list, "block"), [["unlisted", path]]);
 });
 
+Deno.test("findHostLockouts() knows that guard rails pass unless a rule names them", () => {
+  const dir = "process: {matchDirectories: [{dir: /usr/bin/}]}";
+  assert.deepEqual(lockouts(policy(dir, FORCED)), [["blocked", "/usr/bin/login"]]);
+  const exact = "process: {matchPaths: [{path: /usr/bin/containerd}]}";
+  assert.deepEqual(lockouts(policy(exact, FORCED)), [["blocked", "/usr/bin/containerd"]]);
+  assert.deepEqual(lockouts(policy(exact)), []);
+});
+
+Deno.test("findHostLockouts() asks for those who log in at a terminal", () => {
+  const blocked = "process: {matchPaths: [{path: /usr/bin/bash, pts: false}]}";
+  const found = lockouts(policy(blocked));
+  assert.deepEqual(found, [["blocked", "/usr/bin/bash"]]);
+  const spared = "process: {matchPaths: [{path: /usr/bin/kubelet, pts: false}]}";
+  assert.deepEqual(lockouts(policy(spared, FORCED)), []);
+});
+
 Deno.test("findHostLockouts() asks the posture about allow-lists", () => {
   const list = policy("process: {matchPaths: [{path: /usr/sbin/sshd, action: Allow}]}");
   assert.deepEqual(lockouts(list), []);

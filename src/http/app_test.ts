@@ -353,6 +353,20 @@ Deno.test("GET /v1/explain names the rule that decides, and whether the kernel h
   assert.equal(again.notInForce, undefined);
 });
 
+Deno.test("GET /v1/explain tells the node from a container of its name", async () => {
+  const [web] = sampleState().workloads();
+  const node = { ...web!, workload: { ...web!.workload, id: "host", host: "judged" as const } };
+  const all = { workloads: () => [node, web!] };
+  const asked = (who: string) => getJson(`/v1/explain?${who}&access=read&object=/a`, all);
+  assert.equal((await asked("host=true")).body.host, "judged");
+  assert.equal((await asked("container=web")).body.host, undefined);
+  assert.equal((await asked("container=host")).status, 404);
+  assert.equal((await asked("host=true&container=web")).status, 400);
+  const { status, body } = await getJson("/v1/explain?host=true&access=read&object=/a");
+  assert.equal(status, 404);
+  assert.match(body.detail, /No host policy selects this node/);
+});
+
 Deno.test("GET /v1/explain says what hinders the rule that decides", async () => {
   const asked = "/v1/explain?container=web&access=read&object=/etc/shadow";
   const { generation } = (await getJson(asked)).body;

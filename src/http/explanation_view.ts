@@ -46,7 +46,7 @@ export type RuleView = ReturnType<typeof ruleView>;
 /** `notInForce`: why the kernel does not decide so for this container; undefined: it does. */
 export function explanationView(
   answer: Answer,
-  { id, name, namespace }: Pick<Workload, "id" | "name" | "namespace">,
+  { id, name, namespace, host }: Pick<Workload, "id" | "name" | "namespace" | "host">,
   notInForce?: string,
 ) {
   const passes = answer.mode === "audited";
@@ -59,6 +59,7 @@ export function explanationView(
     : decisions.map(({ outcome }) => outcome);
   return {
     container: { id, name, namespace },
+    ...(host !== undefined && { host }),
     access,
     object,
     ...(path !== undefined && { path }),

@@ -1,6 +1,12 @@
 /** Brings policies and workloads, as they change, into the kernel: one state at a time, the latest wins. */
 
-import { compile, type DesiredState, type HashKeys, withRails } from "../compile/compile.ts";
+import {
+  compile,
+  type DesiredState,
+  type HashKeys,
+  type RuleStatus,
+  withRails,
+} from "../compile/compile.ts";
 import { type Answer, type Ask, explain } from "../compile/explain.ts";
 import { Backoff } from "../lib/backoff.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -50,6 +56,7 @@ export interface ReconcilerOptions {
  * there before its program is.
  */
 const GATHER_MS = 2;
+const WAITING = "waiting until containerd has listed its containers";
 const RETRY = { firstMs: 500, limitMs: 30_000 };
 
 export class Reconciler {
@@ -188,6 +195,17 @@ export class Reconciler {
     return host !== undefined && (this.#listed || host.isFollowed()) ? host.workloads : [];
   }
 
+  /** Says of the rules of host policies what they wait for. */
+  #withWaiting(desired: DesiredState): DesiredState {
+    if (this.#options.host === undefined || this.#hosts.length > 0) return desired;
+    const rules = desired.rules.map((status): RuleStatus =>
+      status.policy.kind !== "KubeArmorHostPolicy" || status.state === "not enforced"
+        ? status
+        : { ...status, state: "not enforced", reason: WAITING }
+    );
+    return { ...desired, rules };
+  }
+
   /** States applied that changed something, the first included; 0: none yet. */
   get generation(): number {
     return this.#generation;
@@ -252,7 +270,7 @@ export class Reconciler {
     try {
       const desired = compile(this.#policies!, workloads, governance, target.keys, host?.rails);
       const { steps, shadowed } = target.apply(desired, workloads);
-      this.#desired = desired;
+      this.#desired = this.#withWaiting(desired);
       if (steps.length > 0 || this.#generation === 0) this.#generation++;
       if (complete) {
         this.#complete = true;

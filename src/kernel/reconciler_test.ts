@@ -65,6 +65,12 @@ function policy(name: string): Policy {
   return { kind: "KubeArmorPolicy", namespace: "default", name, selector, rules: [rule], where };
 }
 
+/** What became of the first rule. */
+function fate({ desired }: Reconciler) {
+  const { state, reason } = desired!.rules[0]!;
+  return [state, reason];
+}
+
 function start(
   { waitsForAll = true, hosts = [] as readonly Workload[], isFollowed = false } = {},
 ) {
@@ -226,9 +232,14 @@ Deno.test("Reconciler names the node once all containers are known, and lists it
   const named = () => target.states.at(-1)!.workloads.map(({ id }) => id);
   assert.deepEqual(named(), ["a"]);
   assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a"]);
+  assert.deepEqual(fate(reconciler), [
+    "not enforced",
+    "waiting until containerd has listed its containers",
+  ]);
   reconciler.setListed();
   await settle();
   assert.deepEqual(named(), ["a", "node"]);
+  assert.deepEqual(fate(reconciler), ["enforced", undefined]);
   assert.deepEqual(reconciler.workloads.map(({ id }) => id), ["a", "node"]);
   assert.deepEqual(reconciler.containers.map(({ id }) => id), ["a"]);
   reconciler.setPolicies([]);
@@ -243,5 +254,6 @@ Deno.test("Reconciler names the node at once where the kernel judges it already"
   const { target, reconciler } = start({ waitsForAll: false, hosts: [node], isFollowed: true });
   reconciler.setPolicies([{ ...policy("host"), kind: "KubeArmorHostPolicy" }]);
   assert.deepEqual(target.states.at(-1)!.workloads.map(({ id }) => id), ["node"]);
+  assert.deepEqual(fate(reconciler), ["enforced", undefined]);
   await reconciler.close();
 });

@@ -11,7 +11,10 @@ export const HOSTNAME_PATTERN_KEYS: readonly string[] = [
   "kubearmor.io/hostnamereg",
 ];
 
-/** Labels of this node: those that are set, and its name by both keys where these do not say it. */
+/**
+ * Labels of this node: those that are set, and its name by both keys where these do not say it.
+ * @param hostname whole, as kubelets have it, where it is known: it counts as the name up to the first dot, too
+ */
 export function nodeLabelsOf(
   hostname: string,
   labels: Readonly<Record<string, string>>,
@@ -26,15 +29,21 @@ export function selectsNode(
 ): boolean {
   return Object.entries(matchLabels).every(([key, wanted]) => {
     const pattern = HOSTNAME_PATTERN_KEYS.indexOf(key);
-    if (pattern >= 0) return hostnameTest(wanted)(labels[HOSTNAME_KEYS[pattern]!] ?? "");
+    if (pattern >= 0) return namesOf(labels[HOSTNAME_KEYS[pattern]!]).some(hostnameTest(wanted));
     const found = Object.hasOwn(labels, key) ? labels[key] : undefined;
     if (!HOSTNAME_KEYS.includes(key)) return found === wanted;
-    return wanted.split(",").some((name) => name.trim() === "*" || name.trim() === found);
+    const known = ["*", ...namesOf(found)];
+    return wanted.split(",").some((name) => known.includes(name.trim()));
   });
+}
+
+/** The whole name and the short one. */
+function namesOf(hostname = ""): string[] {
+  return [hostname, hostname.split(".")[0]!];
 }
 
 /** A test for names. @throws {SyntaxError} when the text is no POSIX extended regular expression */
 export function hostnameTest(text: string): (name: string) => boolean {
-  const pattern = text.replaceAll(/(?<!\.)\*/g, ".*");
+  const pattern = text.replaceAll("*", ".*");
   return compilePosixRegex(`.*(${pattern}).*`);
 }

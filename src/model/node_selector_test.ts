@@ -35,6 +35,21 @@ Deno.test("nodeLabelsOf() leaves host names that are set", () => {
   assert.equal(labels["kubearmor.io/hostname"], "node-1");
 });
 
+Deno.test("selectsNode() takes the whole host name and the short one, and no other domain's", () => {
+  const labels = nodeLabelsOf("node-1.ec2.internal", {});
+  const by = (key: string, value: string) =>
+    selectsNode({ matchLabels: { [key]: value }, containerNames: [] }, labels);
+  for (const key of ["kubernetes.io/hostname", "kubearmor.io/hostname"]) {
+    const wanted = ["node-1", "node-1.ec2.internal", "db, node-1.ec2.internal"];
+    assert.deepEqual(wanted.map((name) => by(key, name)), [true, true, true]);
+    const others = ["node-1.other", "node-1.ec2", "ec2.internal"];
+    assert.deepEqual(others.map((name) => by(key, name)), [false, false, false]);
+  }
+  assert.ok(by("kubernetes.io/hostnamereg", "\\.internal$"));
+  assert.ok(by("kubernetes.io/hostnamereg", "node-1$"));
+  assert.ok(!by("kubernetes.io/hostnamereg", "node\\.*"));
+});
+
 const document = (annotations: string, kind = "KubeArmorHostPolicy") => `
 apiVersion: security.kubearmor.com/v1
 kind: ${kind}

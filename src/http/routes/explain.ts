@@ -12,6 +12,7 @@ import type { AgentState, WorkloadStatus } from "../state.ts";
 
 const PARAMETERS = [
   "container",
+  "host",
   "access",
   "object",
   "path",
@@ -25,7 +26,9 @@ export function addExplainRoute(app: Hono, state: AgentState): void {
   app.get("/v1/explain", (c) => {
     requireAccept(c, "application/json");
     const texts = readTexts(c, PARAMETERS);
-    const status = findWorkload(required(texts, "container"), state.workloads());
+    const status = isSet(texts, "host", false)
+      ? findNode(texts, state)
+      : findWorkload(required(texts, "container"), containersOf(state));
     const ask = askOf(texts);
     const answer = state.explain(status.workload, ask);
     const why = whyNotInForce(state, status, answer) ?? whatIsLost(state, answer);
@@ -47,7 +50,7 @@ function required(texts: Texts, name: (typeof PARAMETERS)[number]): string {
 }
 
 /** A parameter that is `true` or `false`. */
-function isSet(texts: Texts, name: "owner" | "terminal", otherwise: boolean): boolean {
+function isSet(texts: Texts, name: "host" | "owner" | "terminal", otherwise: boolean): boolean {
   const text = texts[name] ?? String(otherwise);
   if (text === "true" || text === "false") return text === "true";
   throw badParameter(`${name}: must be "true" or "false": current value is "${shorten(text)}"`);
@@ -65,6 +68,21 @@ function askOf(texts: Texts): Ask {
     const isKnown = Object.hasOwn(ACCESSES, access);
     throw badParameter(message!, isKnown ? hint : didYouMean(access, Object.keys(ACCESSES)));
   }
+}
+
+function containersOf(state: AgentState): WorkloadStatus[] {
+  return state.workloads().filter(({ workload }) => workload.host === undefined);
+}
+
+/** The node itself, which is known while a host policy selects it. */
+function findNode({ container }: Texts, state: AgentState): WorkloadStatus {
+  if (container !== undefined) throw badParameter("host: can't be used with container");
+  const found = state.workloads().find(({ workload }) => workload.host === "judged");
+  if (found !== undefined) return found;
+  const detail =
+    "No host policy selects this node, or containerd has not listed its containers yet";
+  const hint = "ankylo status lists policies and what they select";
+  throw new ProblemError({ status: 404, title: "Not found", detail, hint });
 }
 
 /** By id, by name, or by the beginning of an id. */

@@ -43,6 +43,17 @@ export const CONTAINERD_SOCKETS: readonly string[] = [
   "/run/k0s/containerd.sock",
 ];
 
+/** Whether one of the sockets is there, or may be: only what is surely missing is not. */
+export function isAnyThere(sockets: readonly string[]): boolean {
+  return sockets.some((socket) => {
+    try {
+      return Deno.statSync(socket) !== undefined;
+    } catch (error) {
+      return !(error instanceof Deno.errors.NotFound);
+    }
+  });
+}
+
 const CONNECT_TIMEOUT_MS = 5_000;
 /** 2.7 KB a container measured: room for about 24,000 in one namespace. */
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { FakeContainerd } from "../../../tests/fakes/containerd.ts";
 import { Bench, inWords, test } from "../../../tests/fakes/containerd_bench.ts";
+import { isAnyThere } from "./containerd.ts";
 import { containerd } from "./containerd_api.ts";
 import { frame } from "./grpc_frames.ts";
 import { GrpcStatus } from "./grpc_status.ts";
@@ -441,4 +442,17 @@ test("watchContainerd() ends when its signal aborts: while connected, while wait
   await lonely.clock.sleeping();
   lonely.abort();
   assert.equal((await over)?.done, true);
+});
+
+Deno.test("isAnyThere() is false only where all sockets are missing", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "ankylo-sockets-" });
+  try {
+    await Deno.symlink(`${dir}/loop`, `${dir}/loop`);
+    await Deno.writeTextFile(`${dir}/file`, "");
+    const paths = [[], ["missing"], ["missing/below"], ["missing", "file"], ["loop"]]
+      .map((names) => names.map((name) => `${dir}/${name}`));
+    assert.deepEqual(paths.map(isAnyThere), [false, false, false, true, true]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
