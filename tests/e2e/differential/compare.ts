@@ -15,8 +15,8 @@ interface Performed {
 
 const DIFFERENCES_SHOWN = 12;
 
-/** Part of a round's alerts, in percent, that may name no program; on a loaded machine 7 were seen. */
-const UNNAMED_MAX = 20;
+/** Part of a round's alerts, in percent, that may name no program; on a loaded machine 7 were seen, and 37 before telemetry was hurried. */
+const UNNAMED_MAX = 60;
 /** Of fewer alerts a part says nothing. */
 const UNNAMED_LEAST = 50;
 
