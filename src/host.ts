@@ -14,6 +14,12 @@ import { HOST_ID, type Workload } from "./model/workload.ts";
 /** Where distributions, and kubeadm, put programs. */
 const PROGRAM_DIRS = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/bin"];
 
+/** Where distributions of Kubernetes put theirs; `*` is any one folder. */
+const RUNTIME_DIRS = [
+  ...["/var/lib/rancher/k3s/data/*/bin", "/var/lib/rancher/rke2/data/*/bin", "/var/lib/k0s/bin"],
+  ...["/home/kubernetes/bin", "/var/lib/minikube/binaries/*", "/usr/libexec/crio"],
+];
+
 /** Kubelet, container runtimes, and clients that mount images themselves. */
 const RUNTIMES = [
   ...["kubelet", "k3s", "k0s", "rke2"],
@@ -65,7 +71,11 @@ export function readHost(settings: HostSettings, onFailure: OnFailure = () => {}
   const agent = ownFiles().slice(0, 1).map(realPath);
   const programs: HostPrograms = {
     init: [...INIT_DIRS.flatMap((dir) => filesIn(dir, onFailure)), ...inProgramDirs(HELPERS)],
-    runtime: [...inProgramDirs(RUNTIMES), ...hostExempt.map(realPath)],
+    runtime: [
+      ...inProgramDirs(RUNTIMES),
+      ...RUNTIME_DIRS.flatMap((dir) => runtimesIn(dir, onFailure)),
+      ...hostExempt.map(realPath),
+    ],
     agent,
   };
   return {
@@ -109,10 +119,25 @@ function realPathOf(path: string, onFailure: OnFailure): string {
   }
 }
 
+/** Programs of kubelets and runtimes that are there. @param pattern a folder; one of its names may be `*` */
+export function runtimesIn(pattern: string, onFailure: OnFailure): string[] {
+  const [above, below] = pattern.split("/*", 2);
+  const folders = below === undefined
+    ? [pattern]
+    : entriesOf(above!, onFailure).map(({ name }) => `${above}/${name}${below}`);
+  return folders.flatMap((folder) => filesIn(folder, onFailure)).filter((path) =>
+    RUNTIMES.includes(path.slice(path.lastIndexOf("/") + 1))
+  );
+}
+
 function filesIn(dir: string, onFailure: OnFailure): string[] {
+  return entriesOf(dir, onFailure).filter(({ isDirectory }) => !isDirectory)
+    .map(({ name }) => realPathOf(`${dir}/${name}`, onFailure));
+}
+
+function entriesOf(dir: string, onFailure: OnFailure): Deno.DirEntry[] {
   try {
-    return [...Deno.readDirSync(dir)].filter(({ isDirectory }) => !isDirectory)
-      .map(({ name }) => realPathOf(`${dir}/${name}`, onFailure));
+    return [...Deno.readDirSync(dir)];
   } catch (error) {
     tellUnlessMissing(dir, error, onFailure);
     return [];

@@ -5,7 +5,7 @@ import { explain, readAsk } from "./compile/explain.ts";
 import { KEYS } from "./compile/test_policies.ts";
 import { resolveSettings } from "./config/load.ts";
 import { railsOf } from "./compile/rails.ts";
-import { readHost } from "./host.ts";
+import { readHost, runtimesIn } from "./host.ts";
 import { isHostIndex } from "./kernel/host_index.ts";
 import { parsePolicies } from "./model/parse.ts";
 import { DEFAULT_GOVERNANCE } from "./model/governance.ts";
@@ -26,6 +26,27 @@ Deno.test("readHost() has the node twice, with its labels, and programs that it 
   assert.ok(programs.runtime.includes("/opt/own/guard"));
   assert.ok(programs.runtime.some((path) => path.endsWith("/kubelet")));
   assert.ok(!isHostIndex(1));
+});
+
+Deno.test("runtimesIn() finds runtimes below whatever folder stands for *, and nothing else", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "ankylo-host-" });
+  try {
+    await Deno.mkdir(`${folder}/data/0a1b/bin`, { recursive: true });
+    await Deno.mkdir(`${folder}/data/other`, { recursive: true });
+    for (const name of ["containerd", "sh", "containerd-shim-runc-v2"]) {
+      await Deno.writeTextFile(`${folder}/data/0a1b/bin/${name}`, "");
+    }
+    const failures: string[] = [];
+    const found = runtimesIn(`${folder}/data/*/bin`, (path) => void failures.push(path));
+    assert.deepEqual(found.map((path) => path.slice(folder.length)).sort(), [
+      "/data/0a1b/bin/containerd",
+      "/data/0a1b/bin/containerd-shim-runc-v2",
+    ]);
+    assert.deepEqual(runtimesIn(`${folder}/none/*/bin`, assert.fail), []);
+    assert.deepEqual(failures, []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 const host = (spec: string, annotations = "{}") =>
