@@ -206,17 +206,21 @@ function randomRule(random: Random, entries: readonly Entry[]): RuleSketch {
 /** Their names are as long as names can be: more of them hardly fit into one image. */
 const PATTERNS_MAX = 2;
 
-/** A pattern that matches the path, as a rule. `isDeep`: some paths have more names than the kernel compares. */
+/**
+ * A pattern that matches the path, as a rule. `isDeep`: some paths have more names than the kernel compares. It matches in the tree
+ * only: the shell that asks needs /dev/null.
+ */
 function randomPattern(random: Random, path: string, isDeep: boolean): RuleSketch {
-  const names = path.split("/").slice(1).map((name) =>
+  const [tree, ...below] = path.split("/").slice(1);
+  const names = below.map((name) =>
     random.chance(0.6) ? escaped(name) : random.pick(NAME_GLOBS)(random, name)
   );
   // Behind the names that it compares the kernel refuses what a pattern may match, and the specification knows no such bound.
-  if (!isDeep && random.chance(0.4)) {
+  if (!isDeep && names.length > 0 && random.chance(0.4)) {
     const first = random.between(0, names.length - 1);
     names.splice(first, random.between(1, names.length - first), "**");
   }
-  const at = `/${names.join("/")}`;
+  const at = `/${[tree, ...names].join("/")}`;
   const isRuled = globDefect(at) === undefined;
   return {
     at: isRuled ? at : path,
